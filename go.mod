@@ -1,0 +1,3 @@
+module lunar
+
+go 1.26

@@ -1,0 +1,108 @@
+// Package blk is what a logical unit asks of a medium: one Request, one Queue
+// that starts requests and reports them, and what a medium says of itself.
+//
+// Owner: a Request belongs to the reactor that owns its Queue from Submit until
+// it stands in the list of finished requests. A Queue is used by one reactor.
+//
+// The durability words mean what they say from the first day: a Write with FUA,
+// and every Write finished before a Sync was submitted, are on stable storage
+// when that request is reported OK (SBC-3 §4.15).
+package blk
+
+// Op is what a Request does.
+type Op uint8
+
+// Operations.
+const (
+	Read Op = iota + 1
+	Write
+	// Sync makes every write finished before it durable.
+	Sync
+	// Discard deallocates a range; it reads as zeros afterwards.
+	Discard
+	// Zero writes zeros and keeps the range allocated.
+	Zero
+)
+
+// Result is how a request ended.
+type Result uint8
+
+// Results. The zero value means still running.
+const (
+	Running Result = iota
+	OK
+	// MediumError: the medium could not read or store the range.
+	MediumError
+	// NoSpace: the store behind a thin medium is full.
+	NoSpace
+	// NotReady: the medium is gone or not usable now.
+	NotReady
+	// Unsupported: the medium cannot do this operation.
+	Unsupported
+)
+
+// MaxRequestBytes is the longest Read or Write: the largest pooled buffer.
+const MaxRequestBytes = 256 << 10
+
+// Request is one operation on a medium.
+type Request struct {
+	Op Op
+	// FUA asks that a Write be durable when it is reported.
+	FUA    bool
+	Result Result
+	// Offset and Length are in bytes and multiples of the block size. Length
+	// equals len(Data) for Read and Write.
+	Offset, Length int64
+	// Data is page-aligned memory outside the Go heap, the backend's until the
+	// request is reported.
+	Data []byte
+	// Tag is the submitter's; a backend carries it and gives it no meaning.
+	Tag uint64
+	// Progress counts the bytes already moved of an operation that the kernel
+	// did in parts. It belongs to the backend.
+	Progress int64
+}
+
+// Info is what a medium says of itself.
+type Info struct {
+	// Bytes is the capacity, a multiple of BlockBytes.
+	Bytes int64
+	// BlockBytes is the logical block size, 512 or 4096; PhysicalBytes the size
+	// below which a write costs a read, a multiple of it.
+	BlockBytes, PhysicalBytes uint32
+	// ReadOnly media refuse Write, Discard and Zero.
+	ReadOnly bool
+	// Thin media deallocate on Discard; DiscardBytes is the granularity.
+	Thin         bool
+	DiscardBytes uint32
+	// VolatileCache says that a finished Write without FUA is durable only after
+	// Sync; it becomes WCE of the caching mode page (08h).
+	VolatileCache bool
+	// Rotational media say so in VPD page B1h.
+	Rotational bool
+}
+
+// Blocks is the capacity in logical blocks.
+func (i Info) Blocks() uint64 { return uint64(i.Bytes) / uint64(i.BlockBytes) }
+
+// Queue is the submission side of a medium on one reactor. It is crossed once
+// per turn with all requests of the turn, not once per request.
+type Queue interface {
+	// Submit starts the requests. Those that end at once are appended to done,
+	// which is returned; the others come back from Complete.
+	Submit(batch []*Request, done []*Request) []*Request
+	// Complete takes the end of the ring operation in slot, with the kernel's
+	// result (bytes, or a negative errno), and appends what that finished.
+	Complete(slot uint32, result int32, done []*Request) []*Request
+	// Running is the number of requests submitted and not yet reported.
+	Running() int
+}
+
+// Backend is a medium.
+type Backend interface {
+	Info() Info
+	// Describe names the medium in messages: "file /path", "ram 1 GiB".
+	Describe() string
+	// Close gives the medium back. Every queue must be idle.
+	Close() error
+}

@@ -1,0 +1,110 @@
+package sam
+
+// MaxCDBBytes is the longest CDB a Command keeps. Longer ones (RFC 3720
+// §10.2.2.3 allows 260) name opcodes nobody here has, and are refused by opcode.
+const MaxCDBBytes = 32
+
+// Nexus is the index of an I_T nexus: small, dense, drawn by the engine when an
+// initiator port first logs in to a target port, and kept while that pair is
+// known, so that state bound to the nexus survives a broken session
+// (RFC 3720 §3.4.3.1 [R-3.4.3.1-1]).
+type Nexus uint32
+
+// Attribute is the task attribute (SAM-5 §8.6, RFC 3720 §10.3.1).
+type Attribute uint8
+
+// Task attributes in the coding of the SCSI Command PDU.
+const (
+	Untagged Attribute = iota
+	Simple
+	Ordered
+	HeadOfQueue
+	ACA
+)
+
+// Status is a SCSI status code (SAM-5 §5.3.1).
+type Status uint8
+
+// Status codes.
+const (
+	Good                Status = 0x00
+	CheckCondition      Status = 0x02
+	ConditionMet        Status = 0x04
+	Busy                Status = 0x08
+	ReservationConflict Status = 0x18
+	TaskSetFull         Status = 0x28
+	ACAActive           Status = 0x30
+	TaskAborted         Status = 0x40
+)
+
+// Action is what the device server asks of the owner of a command next.
+type Action uint8
+
+// Actions. The zero value is none of them, so that a forgotten decision shows.
+const (
+	// Complete: Status (and Sense) are final; nothing moves.
+	Complete Action = iota + 1
+	// Execute: attach a buffer of max(DataOutBytes, DataInBytes) bytes, fill it
+	// with DataOutBytes from the initiator, then ask for Execute.
+	Execute
+	// ReadMedium: send Extent to the initiator, then GOOD.
+	ReadMedium
+	// WriteMedium: receive Extent.Bytes and write them to Extent, then GOOD.
+	WriteMedium
+	// CompareMedium: receive Extent.Bytes and compare them with Extent.
+	CompareMedium
+)
+
+// Extent is a byte range of a medium.
+type Extent struct {
+	// Offset and Bytes are in bytes from the start of the medium.
+	Offset, Bytes int64
+	// FUA asks that a write be on stable storage before its status (SBC-3 §4.15).
+	FUA bool
+}
+
+// Command is one SCSI command on its way through a device server.
+//
+// The first group is filled by the owner before Begin, the second by the device
+// server, the third by the owner between Begin and Execute.
+type Command struct {
+	Nexus     Nexus
+	LUN       LUN
+	Attribute Attribute
+	CDBBytes  uint8
+	CDB       [MaxCDBBytes]byte
+
+	// Action is set by Begin. DataOutBytes is what the command takes from the
+	// initiator and DataInBytes the most it returns, both as the CDB has it and
+	// not limited by what the initiator expects; the transport reports the
+	// difference as a residual (RFC 7143 §11.4.5 [N-12]).
+	Action       Action
+	Status       Status
+	DataOutBytes int64
+	DataInBytes  int64
+	Extent       Extent
+	Sense        Sense
+
+	// Buffer is lent for Execute. Execute finds the parameter list in
+	// Buffer[:Received] and leaves DataInBytes bytes of answer at its start.
+	Buffer   []byte
+	Received int
+}
+
+// Opcode is the first byte of the CDB.
+func (c *Command) Opcode() byte { return c.CDB[0] }
+
+// Fail ends the command with CHECK CONDITION and the given sense.
+func (c *Command) Fail(s Sense) {
+	c.Action, c.Status, c.Sense = Complete, CheckCondition, s
+	c.DataInBytes, c.DataOutBytes = 0, 0
+}
+
+// Succeed ends the command with GOOD and no data.
+func (c *Command) Succeed() {
+	c.Action, c.Status = Complete, Good
+	c.DataInBytes, c.DataOutBytes = 0, 0
+}
+
+// Reset clears everything but the memory, for the next use of a slab element.
+func (c *Command) Reset() { *c = Command{} }
