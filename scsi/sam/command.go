@@ -85,6 +85,11 @@ type Command struct {
 	Extent       Extent
 	Sense        Sense
 
+	// Owner is the owner's own handle for the command; nobody else reads meaning
+	// into it. Prev and Next chain the commands of a task set and belong to it.
+	Owner      uint64
+	Prev, Next *Command
+
 	// Buffer is lent for Execute. Execute finds the parameter list in
 	// Buffer[:Received] and leaves DataInBytes bytes of answer at its start.
 	Buffer   []byte

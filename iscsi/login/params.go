@@ -1,0 +1,104 @@
+package login
+
+import "lunar/iscsi/pdu"
+
+// DefaultMaxRecvDataSegmentLength holds in each direction until a side declares
+// its own, and during login (RFC 3720 §12.12, §5.3 [R-5.3-13]), in bytes.
+const DefaultMaxRecvDataSegmentLength = 8192
+
+// Params are the operational parameters of a session and its connection: the
+// results of negotiation, starting from the defaults of RFC 3720 §12. Lengths
+// are in bytes, times in seconds.
+type Params struct {
+	HeaderDigest, DataDigest bool
+
+	MaxConnections      uint32
+	InitialR2T          bool
+	ImmediateData       bool
+	MaxBurstLength      uint32
+	FirstBurstLength    uint32
+	DefaultTime2Wait    uint32
+	DefaultTime2Retain  uint32
+	MaxOutstandingR2T   uint32
+	DataPDUInOrder      bool
+	DataSequenceInOrder bool
+	ErrorRecoveryLevel  uint32
+	ProtocolLevel       uint32
+
+	// MaxSend is the most the initiator takes in one data segment, MaxRecv the
+	// most we take: the two MaxRecvDataSegmentLength declarations (§12.12).
+	MaxSend, MaxRecv uint32
+}
+
+// DefaultParams are the values before anything is negotiated (RFC 3720 §12).
+func DefaultParams() Params {
+	return Params{
+		MaxConnections:      1,
+		InitialR2T:          true,
+		ImmediateData:       true,
+		MaxBurstLength:      262144,
+		FirstBurstLength:    65536,
+		DefaultTime2Wait:    2,
+		DefaultTime2Retain:  20,
+		MaxOutstandingR2T:   1,
+		DataPDUInOrder:      true,
+		DataSequenceInOrder: true,
+		ProtocolLevel:       1,
+		MaxSend:             DefaultMaxRecvDataSegmentLength,
+		MaxRecv:             DefaultMaxRecvDataSegmentLength,
+	}
+}
+
+// Offer is our side of every negotiation: the values RFC 3720 §12 combines with
+// the initiator's.
+type Offer struct {
+	MaxConnections           uint32
+	InitialR2T               bool
+	ImmediateData            bool
+	MaxBurstLength           uint32
+	FirstBurstLength         uint32
+	DefaultTime2Wait         uint32
+	DefaultTime2Retain       uint32
+	MaxOutstandingR2T        uint32
+	ErrorRecoveryLevel       uint32
+	MaxRecvDataSegmentLength uint32
+}
+
+// DefaultOffer is what we offer without configuration. FirstBurstLength bounds
+// what an initiator may send unasked, so memory for it is kept per command;
+// MaxRecvDataSegmentLength is the largest pooled buffer.
+func DefaultOffer() Offer {
+	return Offer{
+		MaxConnections:           1,
+		InitialR2T:               false,
+		ImmediateData:            true,
+		MaxBurstLength:           1 << 20,
+		FirstBurstLength:         65536,
+		DefaultTime2Wait:         2,
+		DefaultTime2Retain:       20,
+		MaxOutstandingR2T:        8,
+		ErrorRecoveryLevel:       0,
+		MaxRecvDataSegmentLength: 262144,
+	}
+}
+
+// Identity is who logs in to what: the two ends of an I_T nexus (RFC 3720
+// §3.2.3 [R-3.2.3-8]).
+type Identity struct {
+	// Initiator and Target are iSCSI names in lower case; Target is empty in an
+	// unnamed discovery session.
+	Initiator, Target string
+	Discovery         bool
+	ISID              pdu.ISID
+	// TSIH is what the first request carried: 0 asks for a new session.
+	TSIH           pdu.TSIH
+	CID            pdu.CID
+	PortalGroupTag uint16
+}
+
+// Directory answers what the login phase must know of the targets of a portal.
+type Directory interface {
+	// Find says whether initiator may log in to target here: LoginSuccess,
+	// LoginNotFound, LoginForbidden or another status of RFC 3720 §10.13.5.
+	Find(initiator, target string) pdu.LoginStatus
+}

@@ -1,0 +1,226 @@
+package session
+
+import (
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/serial"
+	"lunar/scsi/sam"
+)
+
+// Verdict says what the transport does with the PDU whose header it gave.
+type Verdict uint8
+
+// Verdicts.
+const (
+	// Drop: the connection ends now (RFC 3720 §6.6 [R-6.6-1]).
+	Drop Verdict = iota + 1
+	// Skip: the data segment is received and thrown away, then End is called.
+	Skip
+	// Place: Bytes of the data segment belong to Task at Offset; what is behind
+	// them is thrown away. Then End is called.
+	Place
+	// Collect: the data segment is kept for Task as Text; then End is called.
+	Collect
+)
+
+// Disposition is the answer to a header.
+type Disposition struct {
+	Verdict Verdict
+	Task    *Task
+	Offset  uint32
+	Bytes   uint32
+}
+
+// maxRejects bounds the Rejects that wait to be sent; a peer that earns more
+// without reading any is dropped.
+const maxRejects = 16
+
+type reject struct {
+	reason pdu.RejectReason
+	header []byte
+}
+
+// Conn is one connection in full feature phase.
+type Conn struct {
+	S     *Session
+	State State
+	CID   pdu.CID
+
+	targets Targets
+	statSN  serial.StatSN
+	// expStatSN is what the initiator acknowledged last.
+	expStatSN serial.StatSN
+	rejects   []reject
+	text      textExchange
+
+	// open is the PDU between Header and End.
+	open struct {
+		kind  openKind
+		task  *Task
+		final bool
+		bytes uint32
+		head  pdu.Header
+		ahs   []byte
+	}
+}
+
+type openKind uint8
+
+const (
+	openNothing openKind = iota
+	openCommand          // a request that becomes a task when it ends well
+	openData             // a Data-Out of a task
+)
+
+// NewConn returns the connection a login ended with. Its first status number
+// follows the final Login Response.
+func NewConn(s *Session, cid pdu.CID, statSN serial.StatSN, targets Targets) *Conn {
+	return &Conn{S: s, State: LoggedIn, CID: cid, statSN: statSN, expStatSN: statSN, targets: targets}
+}
+
+// Header takes a header that is complete and whose digest is right, with its
+// additional segments.
+func (c *Conn) Header(h *pdu.Header, ahs []byte) Disposition {
+	c.open.kind, c.open.task, c.open.final, c.open.bytes = openNothing, nil, h.Final(), 0
+	// RFC 3720 §12.12: a segment beyond what we declared is a format error, and
+	// with it the framing is in doubt.
+	if h.DataBytes() > int(c.S.Params.MaxRecv) {
+		return Disposition{Verdict: Drop}
+	}
+	row := &opcodes[h.Opcode()]
+	if row.header == nil {
+		// §10.2.1.2 [R-10.2.1.2-1]: unknown opcodes are refused, the connection stays.
+		return c.refuse(pdu.RejectNotSupported, h, ahs)
+	}
+	if c.S.Identity.Discovery && !row.discovery {
+		// §3.3 [R-3.3-2]: everything else is refused; the session survives.
+		return c.refuse(pdu.RejectProtocolError, h, ahs)
+	}
+	if row.drop {
+		return Disposition{Verdict: Drop}
+	}
+	c.acknowledge(pdu.Request{Header: h}.ExpStatSN())
+	return row.header(c, h, ahs)
+}
+
+// acknowledge notes how far the initiator has received our status (RFC 3720
+// §3.2.2.2 [R-3.2.2.2-2]). A number beyond what was sent acknowledges nothing.
+func (c *Conn) acknowledge(n serial.StatSN) {
+	if c.expStatSN.Less(n) && n.AtMost(c.statSN) {
+		c.expStatSN = n
+	}
+}
+
+// request takes the header of a request that has a CmdSN. It draws a task, or
+// says how the PDU ends without one.
+func (c *Conn) request(k Kind, h *pdu.Header, ahs []byte) (*Task, Disposition) {
+	n := pdu.Request{Header: h}.CmdSN()
+	if _, live := c.S.Find(h.ITT()); live {
+		// §6.2.1 [R-6.2.1-1]: a retry of a live command is ignored. The same tag
+		// under a new number is another task in its way (§10.17.1 [R-10.17.1-3]).
+		if !h.Immediate() && !c.S.window.accepts(n) {
+			return nil, Disposition{Verdict: Skip}
+		}
+		return nil, c.refuse(pdu.RejectTaskInProgress, h, ahs)
+	}
+	if !h.Immediate() && !c.S.window.accepts(n) {
+		// §3.2.2.1 [R-3.2.2.1-7]: outside the window or a duplicate: silently ignored.
+		return nil, Disposition{Verdict: Skip}
+	}
+	if h.ITT() == pdu.NoTag {
+		// RFC 7143 [N-29]: the reserved tag never names a task.
+		return nil, c.refuse(pdu.RejectInvalidField, h, ahs)
+	}
+	t := c.S.take(k, h)
+	if t == nil {
+		// §3.2.2.1 [R-3.2.2.1-3]: the window keeps room for numbered commands, so only
+		// immediate ones can find none.
+		return nil, c.refuse(pdu.RejectImmediate, h, ahs)
+	}
+	c.open.kind, c.open.task, c.open.head = openCommand, t, *h
+	c.open.ahs = append(c.open.ahs[:0], ahs...)
+	return t, Disposition{}
+}
+
+// End takes the end of the PDU whose header came last: its data segment is where
+// Header said, and intact tells whether the data digest was right.
+func (c *Conn) End(intact bool) Verdict {
+	t := c.open.task
+	kind := c.open.kind
+	c.open.kind, c.open.task = openNothing, nil
+	switch {
+	case kind == openCommand && !intact:
+		// §6.7 [R-6.7-1], [R-6.7-5]: the PDU is refused and dropped; its CmdSN is not
+		// received, so a retry brings everything again.
+		c.S.dir.remove(t.ITT)
+		t.Kind = KindFree
+		c.S.free = append(c.S.free, t.index)
+		return c.refuse(pdu.RejectDataDigest, &c.open.head, c.open.ahs).Verdict
+	case kind == openCommand:
+		t.Out.Received = c.open.bytes
+		c.S.arrive(t)
+	case kind == openData:
+		return c.endData(t, intact)
+	case !intact:
+		return c.refuse(pdu.RejectDataDigest, &c.open.head, nil).Verdict
+	}
+	return Skip
+}
+
+// refuse queues a Reject (RFC 3720 §10.17). The number of a refused command is
+// not received (§6.3 [R-6.3-3]).
+func (c *Conn) refuse(r pdu.RejectReason, h *pdu.Header, ahs []byte) Disposition {
+	if len(c.rejects) == maxRejects {
+		return Disposition{Verdict: Drop}
+	}
+	bad := append(append(make([]byte, 0, pdu.HeaderBytes+len(ahs)), h[:]...), ahs...)
+	c.rejects = append(c.rejects, reject{r, bad})
+	return Disposition{Verdict: Skip}
+}
+
+// EmitReject writes the next Reject and returns its data segment.
+func (c *Conn) EmitReject(h *pdu.Header) (data []byte, ok bool) {
+	if len(c.rejects) == 0 {
+		return nil, false
+	}
+	r := c.rejects[0]
+	c.rejects = append(c.rejects[:0], c.rejects[1:]...)
+	c.begin(h, pdu.OpReject, pdu.NoTag)
+	p := pdu.AsReject(h)
+	p.SetReason(r.reason)
+	h.SetDataBytes(len(r.header))
+	c.status(p.Response)
+	return r.header, true
+}
+
+// Rejecting says whether Rejects wait to be sent.
+func (c *Conn) Rejecting() bool { return len(c.rejects) > 0 }
+
+// begin clears a header and sets what every PDU of ours has.
+func (c *Conn) begin(h *pdu.Header, o pdu.Opcode, t pdu.ITT) {
+	*h = pdu.Header{}
+	h.SetOpcode(o)
+	h.SetFlags(pdu.FlagFinal)
+	h.SetITT(t)
+}
+
+// numbers writes the window and shows the next StatSN without consuming it.
+func (c *Conn) numbers(p pdu.Response) {
+	p.SetStatSN(c.statSN)
+	p.SetWindow(c.S.window.exp, c.S.window.last)
+}
+
+// status writes the window and consumes a StatSN (RFC 3720 §3.2.2.2).
+func (c *Conn) status(p pdu.Response) {
+	c.numbers(p)
+	c.statSN = c.statSN.Next()
+}
+
+// StatSN is the next status number.
+func (c *Conn) StatSN() serial.StatSN { return c.statSN }
+
+// sense for the conditions of RFC 3720 §10.4.7.2.
+var (
+	senseUnexpectedData = sam.NewSense(sam.AbortedCommand, 0x0c0c)
+	senseAmountOfData   = sam.NewSense(sam.AbortedCommand, 0x0c0d)
+	senseServiceCRC     = sam.NewSense(sam.AbortedCommand, 0x4705)
+)

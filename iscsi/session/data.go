@@ -1,0 +1,212 @@
+package session
+
+import (
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/serial"
+)
+
+// dataOut takes the header of a Data-Out (RFC 3720 §10.7).
+func (c *Conn) dataOut(h *pdu.Header, _ []byte) Disposition {
+	p := pdu.AsDataOut(h)
+	c.open.head = *h
+	if p.TTT() == pdu.NoTag {
+		return c.unsolicitedData(p)
+	}
+	return c.solicitedData(p)
+}
+
+// unsolicitedData takes data the initiator sends unasked, behind its command.
+func (c *Conn) unsolicitedData(p pdu.DataOut) Disposition {
+	t, ok := c.S.Find(p.ITT())
+	if !ok || t.Kind != KindSCSI {
+		// The command was ignored, refused or is gone: its data goes the same way.
+		return Disposition{Verdict: Skip}
+	}
+	if !t.Out.unsolicited {
+		// §10.8 [R-10.8-1], §3.2.4.2 [R-3.2.4.2-4]: not agreed, or its burst has ended.
+		t.FailData(senseUnexpectedData)
+		return Disposition{Verdict: Skip}
+	}
+	c.open.kind, c.open.task = openData, t
+	// [R-3.2.2.3-2]: DataSN counts from 0. A jump means a PDU is missing, which at
+	// level 0 nothing brings back (§6.8 [R-6.8-1]).
+	if p.DataSN() != serial.Data(t.Out.sn) {
+		t.FailData(senseAmountOfData)
+	}
+	t.Out.sn++
+	return c.place(t, p, t.Out.limit)
+}
+
+// solicitedData takes data that answers an R2T.
+func (c *Conn) solicitedData(p pdu.DataOut) Disposition {
+	t, known := c.owner(p.TTT())
+	if t == nil {
+		if known {
+			// A tag of a burst that is over: the task ended first (§7 trap 41).
+			return Disposition{Verdict: Skip}
+		}
+		return c.refuse(pdu.RejectInvalidField, p.Header, nil)
+	}
+	b := t.Out.current()
+	// §3.2.4.3 [R-3.2.4.3-1], §10.7.4 [R-10.7.4-1]: tag, LUN and burst belong
+	// together, and R2Ts of a task are served in order.
+	if b.ttt != p.TTT() || p.ITT() != t.ITT || p.LUN() != t.LUN {
+		return c.refuse(pdu.RejectInvalidField, p.Header, nil)
+	}
+	c.open.kind, c.open.task = openData, t
+	if p.DataSN() != serial.Data(b.sn) || p.BufferOffset() != b.offset+b.got {
+		t.FailData(senseAmountOfData)
+	}
+	b.sn++
+	b.got += uint32(p.DataBytes())
+	// §10.8 [R-10.8-2], [R-10.8-3]: F=1 exactly when the desired length has come.
+	if b.got > b.bytes || p.Final() != (b.got == b.bytes) {
+		t.FailData(senseAmountOfData)
+	}
+	return c.place(t, p, b.offset+b.bytes)
+}
+
+// place says where right data goes, and throws the rest away: beyond what the
+// command takes, or of a task that failed already.
+func (c *Conn) place(t *Task, p pdu.DataOut, limit uint32) Disposition {
+	n := uint32(p.DataBytes())
+	offset := p.BufferOffset()
+	// §10.7.6 with DataPDUInOrder=Yes [R-10.8-4]: increasing and contiguous.
+	if offset != t.Out.Received || n > limit-min(limit, offset) {
+		if t.Out.unsolicited && offset == t.Out.Received {
+			t.FailData(senseUnexpectedData)
+		} else {
+			t.FailData(senseAmountOfData)
+		}
+	}
+	if t.failed || t.Phase == Aborting {
+		return Disposition{Verdict: Skip}
+	}
+	c.open.bytes = n
+	if offset >= t.Out.Total && t.Phase >= Running {
+		return Disposition{Verdict: Skip}
+	}
+	keep := n
+	if t.Phase >= Running {
+		keep = min(n, t.Out.Total-offset)
+	}
+	return Disposition{Verdict: Place, Task: t, Offset: offset, Bytes: keep}
+}
+
+// endData takes the end of a Data-Out.
+func (c *Conn) endData(t *Task, intact bool) Verdict {
+	if !intact {
+		// §6.7 [R-6.7-1], [R-6.7-4]: refused; at level 0 the task ends with 47/05 once
+		// every burst has ended.
+		t.FailData(senseServiceCRC)
+	} else {
+		t.Out.Received += c.open.bytes
+	}
+	if c.open.final {
+		c.endOfBurst(t)
+	}
+	if !intact {
+		return c.refuse(pdu.RejectDataDigest, &c.open.head, nil).Verdict
+	}
+	return Skip
+}
+
+func (c *Conn) endOfBurst(t *Task) {
+	if !t.Out.unsolicited {
+		if t.Out.count > 0 {
+			t.Out.endBurst()
+		}
+		return
+	}
+	t.Out.unsolicited = false
+	// §3.2.4.2 [R-3.2.4.2-3], appendix E.2.3 [R-E.2.3-1]: whoever sends data beyond
+	// the immediate sends the whole first burst; less is an error at level 0.
+	if t.Out.Received < t.Out.limit {
+		t.FailData(senseAmountOfData)
+	}
+}
+
+// A Target Transfer Tag is the task's slab index and a count that goes on over
+// the life of the slab element, so that a tag is not used again soon and a stale
+// one is known.
+const (
+	tttIndexShift = 16
+	// MaxTasks keeps a tag from becoming ffffffff (RFC 3720 §10.8.5 [R-10.8.5-1]).
+	MaxTasks = 1 << 15
+)
+
+func (t *Task) newTTT() pdu.TTT {
+	t.tttCount++
+	return pdu.TTT(t.index<<tttIndexShift | uint32(t.tttCount))
+}
+
+// owner finds the task a tag of ours was drawn for. When there is none, known
+// tells a tag that was drawn once from one that never was.
+func (c *Conn) owner(ttt pdu.TTT) (t *Task, known bool) {
+	i := uint32(ttt) >> tttIndexShift
+	if i >= uint32(len(c.S.tasks)) {
+		return nil, false
+	}
+	t = &c.S.tasks[i]
+	// Counts drawn lie behind the counter, in serial order.
+	known = int16(t.tttCount-uint16(ttt)) >= 0 && t.tttCount != 0
+	if t.Kind != KindSCSI || t.Out.count == 0 {
+		return nil, known
+	}
+	for k := range t.Out.count {
+		if t.Out.bursts[(t.Out.first+k)%MaxBursts].ttt == ttt {
+			return t, true
+		}
+	}
+	return nil, known
+}
+
+// EmitR2T asks for bytes from Out.Asked on (RFC 3720 §10.8). The caller has
+// reserved the memory and asked MayAsk.
+func (c *Conn) EmitR2T(t *Task, h *pdu.Header, bytes uint32) {
+	ttt := t.newTTT()
+	c.begin(h, pdu.OpR2T, t.ITT)
+	p := pdu.AsR2T(h)
+	h.SetLUN(t.LUN)
+	p.SetTTT(ttt)
+	sn := serial.Data(t.In.sn + t.Out.r2tSN)
+	offset, _ := t.Out.ask(ttt, bytes)
+	p.SetR2TSN(sn)
+	p.SetBufferOffset(offset)
+	p.SetDesiredBytes(bytes)
+	// §10.8.3 [R-10.8.3-1]: R2T shows the next StatSN and does not consume it.
+	c.numbers(p.Response)
+}
+
+// EmitDataIn writes the next Data-In of a task from the bytes up to ready. The
+// last one carries GOOD status when that is the outcome; then the task is over
+// and released. It is false when no PDU can be cut yet.
+func (c *Conn) EmitDataIn(t *Task, h *pdu.Header, ready uint32) (s Segment, done, ok bool) {
+	p := &c.S.Params
+	s, ok = t.In.next(ready, p.MaxSend&^3, p.MaxBurstLength)
+	if !ok {
+		return s, false, false
+	}
+	c.begin(h, pdu.OpDataIn, t.ITT)
+	d := pdu.AsDataIn(h)
+	d.SetTTT(pdu.NoTag)
+	d.SetDataSN(serial.Data(t.In.sn + t.Out.r2tSN))
+	t.In.sn++
+	d.SetBufferOffset(s.Offset)
+	h.SetDataBytes(int(s.Bytes))
+	if !s.Final {
+		h.SetFlags(0)
+	}
+	// §10.7.3 [R-10.7.3-2], [R-10.7.3-5]: status rides on the last Data-In only when
+	// there is no sense, and never in a bidirectional command.
+	if !s.Last || t.Phase != Responding || t.Status != 0 || t.Write {
+		d.SetWindow(c.S.window.exp, c.S.window.last)
+		return s, false, true
+	}
+	flags, residual := t.residual()
+	h.SetFlags(pdu.FlagFinal | pdu.DataStatus | flags)
+	d.SetResidual(residual)
+	c.S.Release(t)
+	c.status(d.Response)
+	return s, true, true
+}

@@ -1,0 +1,61 @@
+package session
+
+import "lunar/iscsi/pdu"
+
+// logout takes the header of a Logout Request (RFC 3720 §10.14).
+func (c *Conn) logout(h *pdu.Header, ahs []byte) Disposition {
+	p := pdu.AsLogoutRequest(h)
+	// §10.14.2 [R-10.14.2-1]: no data; §10.14.1: reasons beyond 2 are reserved.
+	if h.DataBytes() != 0 || len(ahs) != 0 || p.Reason() > pdu.RemoveForRecovery {
+		return c.refuse(pdu.RejectInvalidField, h, ahs)
+	}
+	if c.S.Identity.Discovery && p.Reason() != pdu.CloseSession {
+		// §3.3 [R-3.3-1]: a discovery session knows only reason 0.
+		return c.refuse(pdu.RejectProtocolError, h, ahs)
+	}
+	t, d := c.request(KindLogout, h, ahs)
+	if t == nil {
+		return d
+	}
+	t.Reason, t.CID = p.Reason(), p.CID()
+	return Disposition{Verdict: Skip}
+}
+
+// RunLogout decides on a delivered Logout Request. It is true when this
+// connection closes: every other task ends, then the response goes, then FIN.
+func (c *Conn) RunLogout(t *Task) (closing bool) {
+	switch {
+	case t.Reason == pdu.RemoveForRecovery:
+		// §10.15.1 [R-10.15.1-1]: no connection recovery below level 2.
+		t.Logout = pdu.LogoutRecoveryNotSupported
+	case t.Reason == pdu.CloseConnection && t.CID != c.CID:
+		// A session of one connection has no other.
+		t.Logout = pdu.LogoutCIDNotFound
+	default:
+		t.Logout = pdu.LogoutDone
+		by := T9
+		if c.State == LogoutRequested {
+			by = T10
+		}
+		c.State, _ = c.State.Next(by)
+		return true
+	}
+	t.Phase = Responding
+	return false
+}
+
+// logoutResponse writes the Logout Response. Time2Wait and Time2Retain stay 0:
+// at level 0 nothing is retained (§10.15.3).
+func (c *Conn) logoutResponse(t *Task, h *pdu.Header) {
+	c.begin(h, pdu.OpLogoutResp, t.ITT)
+	pdu.AsLogoutResponse(h).SetResult(t.Logout)
+	if t.Logout == pdu.LogoutDone {
+		c.State, _ = c.State.Next(T13)
+	}
+}
+
+// LoggedOut says that the last response of the connection was written.
+func (c *Conn) LoggedOut() bool { return c.State == Free }
+
+// LoggingOut says that a logout is under way and no new task starts.
+func (c *Conn) LoggingOut() bool { return c.State == InLogout || c.State == Free }

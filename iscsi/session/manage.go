@@ -1,0 +1,94 @@
+package session
+
+import (
+	"lunar/iscsi/pdu"
+	"lunar/scsi/sam"
+)
+
+// manage takes the header of a Task Management Function Request (RFC 3720
+// §10.5).
+func (c *Conn) manage(h *pdu.Header, ahs []byte) Disposition {
+	// §10.5.2 [R-10.5.2-1]: no data and no additional header.
+	if h.DataBytes() != 0 || len(ahs) != 0 {
+		return c.refuse(pdu.RejectInvalidField, h, ahs)
+	}
+	p := pdu.AsTaskRequest(h)
+	t, d := c.request(KindManage, h, ahs)
+	if t == nil {
+		return d
+	}
+	t.LUN, t.Function = h.LUN(), p.Function()
+	t.RefTag, t.RefCmdSN = p.ReferencedTag(), p.RefCmdSN()
+	return Disposition{Verdict: Skip}
+}
+
+// ManageStep is what a task management function needs next.
+type ManageStep uint8
+
+// Steps of a task management function.
+const (
+	// ManageDone: Result stands.
+	ManageDone ManageStep = iota + 1
+	// ManageTask: one task of this session ends, then Result stands.
+	ManageTask
+	// ManageUnit: the function goes to the logical unit, which ends every affected
+	// task of every nexus.
+	ManageUnit
+	// ManageTarget: the same for each logical unit of the target.
+	ManageTarget
+)
+
+// RunManage decides on a delivered function. For ManageTask it returns the task
+// that ends. Every function gets a response (§10.5.1 [R-10.5.1-1]).
+func (c *Conn) RunManage(t *Task) (ManageStep, *Task) {
+	switch t.Function {
+	case sam.AbortTask:
+		return c.abortTask(t)
+	case sam.AbortTaskSet, sam.ClearTaskSet, sam.LogicalUnitReset:
+		return ManageUnit, nil
+	case sam.TargetWarmReset, sam.TargetColdReset:
+		return ManageTarget, nil
+	case sam.TaskReassign:
+		// §6.2.2 [R-6.2.2-4]: no reassignment below level 2.
+		t.Result = pdu.ReassignmentNotSupported
+	case sam.ClearACA:
+		// ACA is not offered (NormACA 0 in INQUIRY), so there is none to clear.
+		t.Result = pdu.FunctionNotSupported
+	default:
+		t.Result = pdu.FunctionNotSupported
+	}
+	return ManageDone, nil
+}
+
+// abortTask looks for the task meant (§10.6.1 [R-10.6.1-2]).
+func (c *Conn) abortTask(t *Task) (ManageStep, *Task) {
+	ref, ok := c.S.Find(t.RefTag)
+	switch {
+	case ok && ref.Kind != KindSCSI:
+		// §10.5.1 [R-10.5.1-9]: a function cannot be aborted, nor other iSCSI tasks.
+		t.Result = pdu.FunctionRejected
+		return ManageDone, nil
+	case ok && ref.LUN == t.LUN:
+		t.Result = pdu.FunctionComplete
+		return ManageTask, ref
+	case !ok && t.RefCmdSN.Less(t.CmdSN) && c.S.window.plug(t.RefCmdSN):
+		// §6.9 [R-6.9-1]: it never came. Its number counts as received, so a late copy
+		// is ignored and what waits behind it goes on.
+		t.Result = pdu.FunctionComplete
+		c.S.drain()
+	default:
+		// §6.9 [R-6.9-2]: it was answered already, or never was.
+		t.Result = pdu.TaskDoesNotExist
+	}
+	return ManageDone, nil
+}
+
+// StopWaiting takes a task out of the queue of commands that wait for an earlier
+// CmdSN. Its number is given up, so the queue moves on without it.
+func (s *Session) StopWaiting(t *Task) {
+	c := s.window.cell(t.CmdSN)
+	if t.Phase == Waiting && *c == t.index+1 {
+		*c = plugged
+		t.counted = false
+	}
+}

@@ -1,0 +1,60 @@
+package session
+
+import "lunar/iscsi/pdu"
+
+// ping takes the header of a NOP-Out (RFC 3720 §10.18).
+func (c *Conn) ping(h *pdu.Header, ahs []byte) Disposition {
+	if h.ITT() == pdu.NoTag {
+		// §10.18.1 [R-10.18.1-2]: an answer to our ping, or only an ExpStatSN; nothing
+		// answers it (RFC 7143 [N-15]).
+		return Disposition{Verdict: Skip}
+	}
+	t, d := c.request(KindPing, h, ahs)
+	if t == nil {
+		return d
+	}
+	t.LUN = h.LUN()
+	if h.DataBytes() == 0 {
+		return Disposition{Verdict: Skip}
+	}
+	return Disposition{Verdict: Collect, Task: t, Bytes: uint32(h.DataBytes())}
+}
+
+// pingResponse echoes the ping data up to what the initiator can receive
+// (§10.19 [R-10.19-1]).
+func (c *Conn) pingResponse(t *Task, h *pdu.Header) []byte {
+	c.begin(h, pdu.OpNOPIn, t.ITT)
+	p := pdu.AsNOPIn(h)
+	p.SetTTT(pdu.NoTag)
+	h.SetLUN(t.LUN)
+	data := t.Text[:min(len(t.Text), int(c.S.Params.MaxSend))]
+	h.SetDataBytes(len(data))
+	c.S.Release(t)
+	c.status(p.Response)
+	return data
+}
+
+// EmitPing writes a NOP-In of our own: a question with a tag, or only numbers
+// (RFC 3720 §10.19 [R-10.19-2], [R-10.19.1-1]). It consumes no StatSN
+// ([R-10.19.2-1]). The tag lies outside those of R2Ts.
+func (c *Conn) EmitPing(h *pdu.Header, ask bool) {
+	c.begin(h, pdu.OpNOPIn, pdu.NoTag)
+	p := pdu.AsNOPIn(h)
+	p.SetTTT(pdu.NoTag)
+	if ask {
+		p.SetTTT(pingTTT)
+	}
+	c.numbers(p.Response)
+}
+
+const pingTTT = pdu.TTT(MaxTasks << tttIndexShift)
+
+// EmitAsync writes an Async Message (RFC 3720 §10.9).
+func (c *Conn) EmitAsync(h *pdu.Header, e pdu.AsyncEvent, p1, p2, p3 uint16) {
+	c.begin(h, pdu.OpAsync, pdu.NoTag)
+	p := pdu.AsAsync(h)
+	p.SetEvent(e, 0)
+	p.SetParameters(p1, p2, p3)
+	// §10.9 [R-10.9-1]: it consumes a StatSN.
+	c.status(p.Response)
+}

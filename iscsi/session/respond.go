@@ -1,0 +1,110 @@
+package session
+
+import (
+	"encoding/binary"
+
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/serial"
+	"lunar/scsi/sam"
+)
+
+// Responded says that the outcome of a task stands, so its response may be sent
+// as soon as no data is owed.
+func (c *Conn) Responded(t *Task) { t.Phase = Responding }
+
+// MayRespond says whether the response may go now: the outcome stands, all data
+// of a read is out, and the initiator has ended every burst it owes (RFC 3720
+// §10.4.2 [R-10.4.2-1]).
+func (t *Task) MayRespond() bool {
+	return t.Phase == Responding && !t.Out.Owed() && (t.In.Sent == t.In.Total || t.Status != sam.Good)
+}
+
+// EmitResponse writes the response that ends a task and releases it. The data
+// segment, if any, is built in scratch, which holds at least MaxInlineBytes, or is
+// the task's text.
+func (c *Conn) EmitResponse(t *Task, h *pdu.Header, scratch []byte) (data []byte) {
+	switch t.Kind {
+	case KindSCSI:
+		return c.scsiResponse(t, h, scratch)
+	case KindManage:
+		c.begin(h, pdu.OpTaskResponse, t.ITT)
+		pdu.AsTaskResponse(h).SetResult(t.Result)
+	case KindPing:
+		return c.pingResponse(t, h)
+	case KindText:
+		return c.textResponse(t, h)
+	case KindLogout:
+		c.logoutResponse(t, h)
+	case KindFree:
+		panic("session: response of a free task")
+	}
+	c.S.Release(t)
+	c.status(pdu.Response{Header: h})
+	return nil
+}
+
+// MaxInlineBytes is the most a response builds itself: SenseLength and sense.
+const MaxInlineBytes = 2 + sam.MaxSenseBytes
+
+func (c *Conn) scsiResponse(t *Task, h *pdu.Header, scratch []byte) (data []byte) {
+	c.begin(h, pdu.OpSCSIResponse, t.ITT)
+	p := pdu.AsSCSIResponse(h)
+	flags, residual := t.residual()
+	h.SetFlags(pdu.FlagFinal | flags)
+	p.SetStatus(t.Status)
+	p.SetResidual(residual)
+	if t.In.sn > 0 {
+		// §10.4.8 [R-10.4.8-1]: Data-In and R2T PDUs sent; 0 without Data-In.
+		p.SetExpDataSN(serial.Data(t.In.sn + t.Out.r2tSN))
+	}
+	if t.Read && t.Write {
+		// §10.4.6 [R-10.4.6-1]: no command here returns data and takes some, so all
+		// of the expected data-in is missing.
+		h.SetFlags(h.Flags() | pdu.ResidualBidiUnderflow)
+		p.SetBidiResidual(t.BidiRead - t.In.Sent)
+	}
+	if t.Status == sam.CheckCondition {
+		// §10.4.7 [R-10.4.7-1]: SenseLength, then the sense.
+		data = t.Sense.Append(scratch[:2])
+		binary.BigEndian.PutUint16(data, uint16(len(data)-2))
+		h.SetDataBytes(len(data))
+	}
+	c.S.Release(t)
+	c.status(p.Response)
+	return data
+}
+
+// residual is what the transfer differs from the expected one: more than the
+// initiator expected (O) or less (U) (RFC 3720 §10.4.5 [R-10.4.5-1], RFC 7143
+// §11.4.5 [N-12]). For a bidirectional command it speaks of the data-out.
+func (t *Task) residual() (flags byte, count uint32) {
+	var wanted, expected int64
+	switch {
+	case t.Write:
+		wanted, expected = t.DataOutBytes, t.ExpectOut()
+		if t.Status != sam.Good {
+			wanted = t.moved
+		}
+	default:
+		wanted, expected = t.DataInBytes, t.ExpectIn()
+		if t.Status != sam.Good {
+			wanted = int64(t.In.Sent)
+		}
+		if !t.Read {
+			// Without R and W nothing was expected, whatever EDTL says; what the command
+			// would have moved either way is overflow.
+			wanted = max(t.DataInBytes, t.DataOutBytes)
+		}
+	}
+	switch {
+	case wanted > expected:
+		return pdu.ResidualOverflow, uint32(wanted - expected)
+	case wanted < expected:
+		return pdu.ResidualUnderflow, uint32(expected - wanted)
+	}
+	return 0, 0
+}
+
+// Moved counts bytes of a write that reached the medium, for the residual of a
+// command that fails behind them.
+func (t *Task) Moved(bytes int64) { t.moved += bytes }

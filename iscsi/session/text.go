@@ -1,0 +1,182 @@
+package session
+
+import (
+	"lunar/iscsi/login"
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/text"
+)
+
+// Targets answers SendTargets (RFC 3720 appendix D).
+type Targets interface {
+	// SendTargets appends the records of the targets that initiator may see: all of
+	// them, or the one named. An unknown or forbidden name appends nothing.
+	SendTargets(dst []byte, initiator, name string) []byte
+}
+
+// MaxTextBytes bounds the text of one exchange in full feature phase.
+const MaxTextBytes = login.MaxSegmentBytes
+
+// textExchange is the one text exchange of a connection that may be under way
+// (RFC 3720 §10.10 [R-10.10-1]).
+type textExchange struct {
+	itt pdu.ITT
+	ttt pdu.TTT
+	in  *text.Collector
+	// reply is what is left to send of a long answer.
+	reply []byte
+	count uint16
+}
+
+// textRequest takes the header of a Text Request (RFC 3720 §10.10).
+func (c *Conn) textRequest(h *pdu.Header, ahs []byte) Disposition {
+	p := pdu.AsTextRequest(h)
+	// §10.10.2 [R-10.10.2-1]: C=1 excludes F=1.
+	if p.Continue() && h.Final() {
+		return c.refuse(pdu.RejectProtocolError, h, ahs)
+	}
+	// §10.10.4: a tag goes on with the exchange that has it, else it is stale.
+	if p.TTT() != pdu.NoTag && (p.TTT() != c.text.ttt || h.ITT() != c.text.itt || c.text.ttt == 0) {
+		return c.refuse(pdu.RejectInvalidField, h, ahs)
+	}
+	t, d := c.request(KindText, h, ahs)
+	if t == nil {
+		return d
+	}
+	t.textTTT, t.textFinal, t.textMore = p.TTT(), h.Final(), p.Continue()
+	if h.DataBytes() == 0 {
+		return Disposition{Verdict: Skip, Task: t}
+	}
+	return Disposition{Verdict: Collect, Task: t, Bytes: uint32(h.DataBytes())}
+}
+
+// RunText carries out a delivered Text Request. It is false when the request was
+// refused by a Reject instead, which has released it: the initiator then starts
+// anew (RFC 3720 §5.4 [R-5.4-4], [R-5.4-6]).
+func (c *Conn) RunText(t *Task) bool {
+	x := &c.text
+	if t.textTTT == pdu.NoTag {
+		// §10.10.4 [R-10.10.4-1]: a new request; what was under way is forgotten.
+		*x = textExchange{itt: t.ITT, in: text.NewCollector(MaxTextBytes), count: x.count}
+	}
+	if x.reply == nil {
+		if !x.in.Add(t.Text) {
+			return c.rejectText(t, pdu.RejectLongOperation)
+		}
+		if !t.textMore {
+			if !c.answerText() {
+				return c.rejectText(t, pdu.RejectProtocolError)
+			}
+		}
+	}
+	t.Phase = Responding
+	return true
+}
+
+// answerText parses a complete text and builds the whole answer. New values act
+// now, which is after the last request of the exchange (§5.4 [R-5.4-5]).
+func (c *Conn) answerText() bool {
+	segment := c.text.in.Bytes()
+	if p, rest, ok := text.NextPair(segment); ok && string(p.Key) == login.SendTargets {
+		// Appendix D [R-D-1]: SendTargets stands alone.
+		return len(rest) == 0 && c.sendTargets(string(p.Value))
+	}
+	if c.S.Identity.Discovery {
+		// §3.3 [R-3.3-1], [R-3.3-2].
+		return len(segment) == 0
+	}
+	offer := login.Offer{}
+	n := login.NewNegotiation(&offer, c.S.Params, false)
+	out := text.NewWriter(MaxTextBytes)
+	if n.Text(segment, out) != pdu.LoginSuccess {
+		return false
+	}
+	c.S.Params = n.Params
+	c.text.reply = append([]byte{}, out.Bytes()...)
+	return true
+}
+
+// sendTargets answers All in discovery only (appendix D [R-D-5]), a name for that
+// target, and nothing for the target of this session ([R-D-6], [R-D-7]). In a
+// normal session only the connected target is told about ([R-D-4]).
+func (c *Conn) sendTargets(which string) bool {
+	id := &c.S.Identity
+	name := which
+	switch which {
+	case "All":
+		if !id.Discovery {
+			return false
+		}
+		name = ""
+	case "":
+		if id.Discovery {
+			return false
+		}
+		name = id.Target
+	default:
+		n, ok := text.Name([]byte(which))
+		if !ok || !id.Discovery && n != id.Target {
+			return ok
+		}
+		name = n
+	}
+	c.text.reply = c.targets.SendTargets(c.text.reply, id.Initiator, name)
+	return true
+}
+
+// rejectText answers a Text Request with a Reject and ends the exchange.
+func (c *Conn) rejectText(t *Task, r pdu.RejectReason) bool {
+	var h pdu.Header
+	h.SetOpcode(pdu.OpTextReq)
+	if t.Immediate {
+		h.SetImmediate()
+	}
+	h.SetITT(t.ITT)
+	p := pdu.AsTextRequest(&h)
+	p.SetTTT(t.textTTT)
+	p.SetCmdSN(t.CmdSN)
+	h.SetDataBytes(len(t.Text))
+	c.text = textExchange{count: c.text.count}
+	c.S.Release(t)
+	c.refuse(r, &h, nil)
+	return false
+}
+
+// textResponse writes the next part of the answer (RFC 3720 §10.11). A long
+// answer is cut between pairs, so no part ends inside one and C stays 0.
+func (c *Conn) textResponse(t *Task, h *pdu.Header) []byte {
+	x := &c.text
+	c.begin(h, pdu.OpTextResp, t.ITT)
+	p := pdu.AsTextResponse(h)
+	part := x.reply
+	if limit := int(c.S.Params.MaxSend); len(part) > limit {
+		part = part[:limit]
+		for part[len(part)-1] != 0 {
+			part = part[:len(part)-1]
+		}
+	}
+	x.reply = x.reply[len(part):]
+	// §10.11.1 [R-10.11.1-1], [R-10.11.1-3]: F=1 only in reply to F=1, with the
+	// reserved tag; otherwise the exchange goes on under a tag.
+	if t.textFinal && len(x.reply) == 0 {
+		p.SetTTT(pdu.NoTag)
+		*x = textExchange{count: x.count}
+	} else {
+		h.SetFlags(0)
+		if len(x.reply) == 0 {
+			x.reply = nil
+			if !t.textMore {
+				x.in.Clear()
+			}
+		}
+		x.count++
+		x.ttt = textTTT + pdu.TTT(x.count)
+		p.SetTTT(x.ttt)
+	}
+	h.SetDataBytes(len(part))
+	c.S.Release(t)
+	c.status(p.Response)
+	return part
+}
+
+// textTTT is where tags of text exchanges begin, outside those of R2Ts.
+const textTTT = pdu.TTT((MaxTasks + 1) << tttIndexShift)
