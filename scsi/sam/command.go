@@ -73,6 +73,9 @@ type Command struct {
 	Attribute Attribute
 	CDBBytes  uint8
 	CDB       [MaxCDBBytes]byte
+	// ExpectedOutBytes is what the initiator announced to send (the Expected Data
+	// Transfer Length of a write); zero when it announced nothing.
+	ExpectedOutBytes int64
 
 	// Action is set by Begin. DataOutBytes is what the command takes from the
 	// initiator and DataInBytes the most it returns, both as the CDB has it and

@@ -1,0 +1,117 @@
+package scsi
+
+import (
+	"math/bits"
+
+	"lunar/scsi/sam"
+)
+
+// Attention is a unit attention condition. A smaller number has the precedence
+// (SAM-5 §5.14.2).
+type Attention uint8
+
+// Unit attention conditions.
+const (
+	// PowerOn: the unit was started, or this nexus is new (29/00).
+	PowerOn Attention = iota
+	// HardReset: the target was reset (29/02).
+	HardReset
+	// UnitReset: LOGICAL UNIT RESET (29/03).
+	UnitReset
+	// NexusLost: the I_T nexus was lost (29/07).
+	NexusLost
+	// ModeChanged: another nexus changed mode parameters (2A/01).
+	ModeChanged
+	// CapacityChanged: READ CAPACITY answers something else now (2A/09).
+	CapacityChanged
+	// CommandsCleared: another nexus cleared commands of this one (2F/00).
+	CommandsCleared
+	// InquiryChanged: INQUIRY answers something else now (3F/03).
+	InquiryChanged
+	// LUNsChanged: REPORT LUNS answers something else now (3F/0E).
+	LUNsChanged
+
+	attentions
+)
+
+// resetAttentions are those of the reset group: a stronger one covers the rest.
+const resetAttentions = 1<<PowerOn | 1<<HardReset | 1<<UnitReset | 1<<NexusLost
+
+var attentionCodes = [attentions]uint16{
+	PowerOn: 0x2900, HardReset: 0x2902, UnitReset: 0x2903, NexusLost: 0x2907,
+	ModeChanged: 0x2a01, CapacityChanged: 0x2a09, CommandsCleared: 0x2f00,
+	InquiryChanged: 0x3f03, LUNsChanged: 0x3f0e,
+}
+
+// nexusState is what the device server keeps for one I_T nexus.
+type nexusState struct {
+	known bool
+	// attention has one bit per pending Attention. Being a set, it is bounded:
+	// SAM-5 §5.14.1 lets a condition that is already pending be dropped.
+	attention uint16
+}
+
+// OpenNexus makes n known to the unit. The first time, a PowerOn attention is
+// pending; a nexus that is known keeps what it has.
+func (d *Device) OpenNexus(n sam.Nexus) {
+	for int(n) >= len(d.nexuses) {
+		d.nexuses = append(d.nexuses, nexusState{})
+	}
+	if d.nexuses[n].known {
+		return
+	}
+	d.nexuses[n] = nexusState{known: true, attention: 1 << PowerOn}
+}
+
+// NexusLoss is the I_T NEXUS LOSS event of n (SAM-5 §6.3.4).
+func (d *Device) NexusLoss(n sam.Nexus) { d.Attend(n, NexusLost) }
+
+// Cleared tells n that another nexus cleared its commands (SAM-5 §7.4).
+func (d *Device) Cleared(n sam.Nexus) { d.Attend(n, CommandsCleared) }
+
+// Reset is a reset of the unit: a is PowerOn, HardReset or UnitReset. Every
+// nexus is told, and the unit is as it was at its start: a stopped one runs
+// again (SAM-5 §6.3.3, SBC-3 §4.20).
+func (d *Device) Reset(a Attention) {
+	d.stopped = false
+	d.AttendAll(a)
+}
+
+// Attend makes a pending for n. A nexus that was never opened is not told.
+func (d *Device) Attend(n sam.Nexus, a Attention) {
+	if int(n) >= len(d.nexuses) || !d.nexuses[n].known || a >= attentions {
+		return
+	}
+	set := d.nexuses[n].attention | 1<<a
+	if resets := set & resetAttentions; resets != 0 {
+		// SAM-5 §5.14.2: of the reset group only the strongest is reported.
+		set = set&^resetAttentions | resets&-resets
+	}
+	d.nexuses[n].attention = set
+}
+
+// AttendAll makes a pending for every nexus.
+func (d *Device) AttendAll(a Attention) {
+	for n := range d.nexuses {
+		d.Attend(sam.Nexus(n), a)
+	}
+}
+
+// pending says whether n has a unit attention to report.
+func (d *Device) pending(n sam.Nexus) bool {
+	return int(n) < len(d.nexuses) && d.nexuses[n].attention != 0
+}
+
+// takeAttention returns the strongest pending attention of n as sense and clears
+// it (SAM-5 §5.14.1: reported once).
+func (d *Device) takeAttention(n sam.Nexus) sam.Sense {
+	a := bits.TrailingZeros16(d.nexuses[n].attention)
+	d.clearAttention(n, Attention(a))
+	return sam.NewSense(sam.UnitAttention, attentionCodes[a])
+}
+
+func (d *Device) clearAttention(n sam.Nexus, a Attention) {
+	if d.pending(n) {
+		d.nexuses[n].attention &^= 1 << a
+	}
+}

@@ -1,0 +1,72 @@
+package scsi
+
+import (
+	"lunar/lun/blk"
+	"lunar/scsi/sam"
+)
+
+// Additional sense codes and qualifiers (SPC-4 annex F.2), ASC in the high byte.
+const (
+	codeNone             = 0x0000
+	codeNotReady         = 0x0400 // LOGICAL UNIT NOT READY, CAUSE NOT REPORTABLE
+	codeNeedsStart       = 0x0402 // LOGICAL UNIT NOT READY, INITIALIZING COMMAND REQUIRED
+	codeWriteError       = 0x0c00 // WRITE ERROR
+	codeInformationUnit  = 0x0e03 // INVALID FIELD IN COMMAND INFORMATION UNIT
+	codeReadError        = 0x1100 // UNRECOVERED READ ERROR
+	codeParameterLength  = 0x1a00 // PARAMETER LIST LENGTH ERROR
+	codeMiscompare       = 0x1d00 // MISCOMPARE DURING VERIFY OPERATION
+	codeInvalidOpcode    = 0x2000 // INVALID COMMAND OPERATION CODE
+	codeRange            = 0x2100 // LOGICAL BLOCK ADDRESS OUT OF RANGE
+	codeInvalidField     = 0x2400 // INVALID FIELD IN CDB
+	codeNoUnit           = 0x2500 // LOGICAL UNIT NOT SUPPORTED
+	codeInvalidParameter = 0x2600 // INVALID FIELD IN PARAMETER LIST
+	codeWriteProtected   = 0x2700 // WRITE PROTECTED
+	codeNoSpace          = 0x2707 // SPACE ALLOCATION FAILED WRITE PROTECT
+	codeSavingParameters = 0x3900 // SAVING PARAMETERS NOT SUPPORTED
+	codeInternalFailure  = 0x4400 // INTERNAL TARGET FAILURE
+)
+
+// illegal returns an ILLEGAL REQUEST sense.
+func illegal(code uint16) sam.Sense { return sam.NewSense(sam.IllegalRequest, code) }
+
+// failField ends c with INVALID FIELD IN CDB at byte b; bit is -1 for the whole
+// field.
+func failField(c *sam.Command, b, bit int) { c.Fail(illegal(codeInvalidField).At(b, bit)) }
+
+// FailMedium ends c with what the medium said. Write tells the two directions
+// apart and lba, the first block that was not served, becomes INFORMATION
+// (SBC-3 §4.18.1). OK and Running are no failures and leave c alone.
+func FailMedium(c *sam.Command, r blk.Result, write bool, lba uint64) {
+	switch r {
+	case blk.Running, blk.OK:
+	case blk.MediumError:
+		code := uint16(codeReadError)
+		if write {
+			code = codeWriteError
+		}
+		c.Fail(sam.NewSense(sam.MediumError, code).WithInfo(lba))
+	case blk.NoSpace:
+		// SBC-3 §4.7.3.6: a thin unit that ran out refuses writes as protected.
+		c.Fail(sam.NewSense(sam.DataProtect, codeNoSpace).WithInfo(lba))
+	case blk.NotReady:
+		c.Fail(sam.NewSense(sam.NotReady, codeNotReady))
+	case blk.Unsupported:
+		// The Device asks only for what Info promises, so this is our own failure.
+		c.Fail(sam.NewSense(sam.HardwareError, codeInternalFailure))
+	}
+}
+
+// FailCompare ends c with MISCOMPARE; INFORMATION is the offset of the first
+// byte that differs from the data of the initiator (SBC-3 §5.28).
+func FailCompare(c *sam.Command, offset uint64) {
+	c.Fail(sam.NewSense(sam.Miscompare, codeMiscompare).WithInfo(offset))
+}
+
+// FailExpected ends c because the initiator announced another amount of data
+// than the CDB needs. Unlike other failures it keeps DataOutBytes, so that the
+// transport still reports the residual (RFC 7143 §11.4.5).
+func FailExpected(c *sam.Command) {
+	out := c.DataOutBytes
+	c.Fail(illegal(codeInformationUnit))
+	c.DataOutBytes = out
+}

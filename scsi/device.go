@@ -1,0 +1,218 @@
+package scsi
+
+import (
+	"math/bits"
+
+	"lunar/lun/blk"
+	"lunar/scsi/sam"
+)
+
+// DefaultMaxTransferBytes is the longest transfer of one command when Config
+// names none.
+const DefaultMaxTransferBytes = 16 << 20
+
+// minTransferBlocks is what a 6-byte CDB can always ask for, so that no limit
+// refuses a command that has no way to ask for less (SBC-3 §5.7).
+const minTransferBlocks = 256
+
+// Inventory lists the units of a target, sorted by number. It is asked on the
+// control path only, by REPORT LUNS.
+type Inventory interface{ LUNs() []sam.LUN }
+
+// Config is what a Device is made from. All of it stays as it is for the life of
+// the Device.
+type Config struct {
+	Info      blk.Info
+	Identity  Identity
+	Inventory Inventory
+	// MaxTransferBytes limits one READ, WRITE, VERIFY or WRITE SAME and is
+	// reported in VPD page B0h. Zero means DefaultMaxTransferBytes; it is rounded
+	// down to blocks and up to 256 of them.
+	MaxTransferBytes int64
+	// OptimalTransferBytes is reported in VPD page B0h; zero reports none.
+	OptimalTransferBytes int64
+}
+
+// Device is the device server of one logical unit.
+type Device struct {
+	info      blk.Info
+	identity  Identity
+	inventory Inventory
+	absent    bool
+
+	rows  []Opcode
+	index *opcodeIndex
+	// reserved[i] are the CDB bits that row i refuses on this unit.
+	reserved []cdbMask
+
+	blocks      uint64
+	blockShift  uint8
+	maxBlocks   uint32
+	optimBlocks uint32
+
+	// stopped is set by START STOP UNIT (SBC-3 §5.25).
+	stopped bool
+	// nexuses is indexed by sam.Nexus.
+	nexuses []nexusState
+	// scratch is where an answer is built before it is cut to its allocation
+	// length, so that a short buffer needs no thought anywhere else.
+	scratch []byte
+}
+
+// New returns the device server for cfg. Info must describe a medium of whole
+// blocks of 512 or 4096 bytes, which every backend checks when it opens.
+func New(cfg Config) *Device {
+	d := newDevice(cfg.Inventory)
+	d.info, d.identity = cfg.Info, cfg.Identity
+	d.blocks = cfg.Info.Blocks()
+	d.blockShift = uint8(bits.TrailingZeros32(cfg.Info.BlockBytes))
+	limit := cfg.MaxTransferBytes
+	if limit <= 0 {
+		limit = DefaultMaxTransferBytes
+	}
+	d.maxBlocks = uint32(min(max(limit>>d.blockShift, minTransferBlocks), 1<<32-1))
+	d.optimBlocks = uint32(min(cfg.OptimalTransferBytes>>d.blockShift, int64(d.maxBlocks)))
+	for i := range d.rows {
+		d.reserved[i] = reservedBits(d.rows[i].usage(&d.info), d.rows[i].HasAction())
+	}
+	return d
+}
+
+// NewAbsent returns the device server for LUNs without a unit. INQUIRY, REPORT
+// LUNS and REQUEST SENSE answer; everything else is 05/2500 (SAM-5 §5.11).
+func NewAbsent(inv Inventory) *Device {
+	d := newDevice(inv)
+	d.absent = true
+	for i := range d.rows {
+		d.reserved[i] = reservedBits(d.rows[i].Usage, d.rows[i].HasAction())
+	}
+	return d
+}
+
+func newDevice(inv Inventory) *Device {
+	return &Device{
+		inventory: inv, rows: opcodes, index: byOpcode,
+		reserved: make([]cdbMask, len(opcodes)),
+	}
+}
+
+// Begin decodes c, makes every check that needs no data, and sets c.Action as
+// package sam documents it. It allocates nothing for READ and WRITE.
+func (d *Device) Begin(c *sam.Command) {
+	n, known := d.index.find(d.rows, c.CDB[0], uint16(c.CDB[1]&actionMask))
+	var row *Opcode
+	if n >= 0 {
+		row = &d.rows[n]
+	}
+	if d.refuseUnit(c, row) {
+		return
+	}
+	if row == nil || !row.served(&d.info) {
+		failOpcode(c, known && row == nil)
+		return
+	}
+	if d.refuseCDB(c, row, n) || d.refuseState(c, row) {
+		return
+	}
+	row.begin(d, c)
+}
+
+// refuseUnit ends a command that the unit does not take from this nexus now,
+// whatever its fields say: no unit, or a unit attention to report first.
+func (d *Device) refuseUnit(c *sam.Command, row *Opcode) bool {
+	if d.absent && (row == nil || row.flags&passAbsent == 0) {
+		// SAM-5 §5.11: any other command for an incorrect LUN.
+		c.Fail(illegal(codeNoUnit))
+		return true
+	}
+	// SAM-5 §5.14.1: reported once, by whatever command comes first, even one
+	// that would be refused for another reason.
+	if d.pending(c.Nexus) && (row == nil || row.flags&passAttention == 0) {
+		c.Fail(d.takeAttention(c.Nexus))
+		return true
+	}
+	return false
+}
+
+// failOpcode ends a command that has no row.
+func failOpcode(c *sam.Command, unknownAction bool) {
+	if unknownAction {
+		// SPC-4 §4.3.4: an unsupported service action is an invalid field.
+		c.Fail(illegal(codeInvalidField).At(1, 4))
+		return
+	}
+	c.Fail(illegal(codeInvalidOpcode).At(0, -1))
+}
+
+// refuseCDB ends a command whose CDB is too short or has a bit that the row does
+// not evaluate (SPC-4 §4.3.1: reserved fields; §4.5.2.4.2: field pointer).
+func (d *Device) refuseCDB(c *sam.Command, row *Opcode, n int) bool {
+	if int(c.CDBBytes) < len(row.Usage) {
+		c.Fail(illegal(codeInvalidField).At(int(c.CDBBytes), -1))
+		return true
+	}
+	if wrong := d.reserved[n].and(&c.CDB); wrong != (cdbMask{}) {
+		c.Fail(illegal(codeInvalidField).At(wrong.first()))
+		return true
+	}
+	return false
+}
+
+// refuseState ends a command that the state of the unit does not allow.
+func (d *Device) refuseState(c *sam.Command, row *Opcode) bool {
+	switch {
+	case d.stopped && row.flags&passStopped == 0:
+		// SBC-3 §4.20: a stopped unit waits for START STOP UNIT.
+		c.Fail(sam.NewSense(sam.NotReady, codeNeedsStart))
+	case row.flags&modifies != 0 && d.info.ReadOnly:
+		// SBC-3 §4.12: the medium itself is protected, not the unit by software.
+		c.Fail(sam.NewSense(sam.DataProtect, codeWriteProtected))
+	default:
+		return false
+	}
+	return true
+}
+
+// Execute serves a command whose Begin asked for it. The data from the initiator
+// stands in c.Buffer[:c.Received]. With a zero Program the command is finished:
+// Status is set and DataInBytes of answer stand at the start of c.Buffer. Any
+// other Program has Status GOOD set already, for the unit to replace when a step
+// fails (FailMedium).
+func (d *Device) Execute(c *sam.Command) Program {
+	n, _ := d.index.find(d.rows, c.CDB[0], uint16(c.CDB[1]&actionMask))
+	if n < 0 || d.rows[n].execute == nil {
+		// Begin never asks for it; a command that lost its CDB ends all the same.
+		failOpcode(c, false)
+		return Program{}
+	}
+	c.Status = sam.Good
+	p := d.rows[n].execute(d, c)
+	c.Action = sam.Complete
+	return p
+}
+
+// ClassOf returns what the command does, or Neutral when it is unknown and will
+// be refused without touching anything.
+func ClassOf(c *sam.Command) Class {
+	n, _ := byOpcode.find(opcodes, c.CDB[0], uint16(c.CDB[1]&actionMask))
+	if n < 0 {
+		return Neutral
+	}
+	return opcodes[n].Class
+}
+
+// ask sets Execute with data in both directions, limited to what the command can
+// ever need.
+func ask(c *sam.Command, outBytes, inBytes int64) {
+	c.Action, c.Status = sam.Execute, sam.Good
+	c.DataOutBytes, c.DataInBytes = outBytes, inBytes
+}
+
+// answer copies b into the buffer, cut to the allocation length.
+//
+// SPC-4 §4.3.5.6: truncation is no error, and no length field inside the answer
+// is changed by it.
+func answer(c *sam.Command, b []byte) {
+	c.DataInBytes = int64(copy(c.Buffer[:min(int64(len(c.Buffer)), c.DataInBytes)], b))
+	c.DataOutBytes = 0
+}

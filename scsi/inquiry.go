@@ -1,0 +1,88 @@
+package scsi
+
+import (
+	"encoding/binary"
+
+	"lunar/scsi/sam"
+)
+
+const (
+	// evpdMask is EVPD in CDB byte 1.
+	evpdMask = 0x01
+
+	inquiryBytes = 96
+	// maxInquiry is the longest answer of INQUIRY, a VPD page 83h with the longest
+	// names.
+	maxInquiry = 1024
+
+	// absentUnit is PERIPHERAL QUALIFIER 011b with device type 1Fh: no unit here,
+	// and there cannot be one (SPC-4 §6.6.2).
+	absentUnit = 0x7f
+
+	versionSPC4 = 0x06
+)
+
+// versionDescriptors are the standards claimed, in the order SPC-4 §6.6.2 asks
+// for: architecture, transport, then commands.
+var versionDescriptors = [...]uint16{
+	0x00a0, // SAM-5
+	0x0960, // iSCSI
+	0x0460, // SPC-4
+	0x04c0, // SBC-3
+}
+
+// beginInquiry serves INQUIRY (SPC-4 §6.6).
+func (d *Device) beginInquiry(c *sam.Command) {
+	page := c.CDB[2]
+	switch {
+	case c.CDB[1]&evpdMask == 0 && page != 0:
+		// SPC-4 §6.6.1: a page code without EVPD is an invalid field.
+		failField(c, 2, -1)
+	case c.CDB[1]&evpdMask != 0 && d.findPage(page) == nil:
+		failField(c, 2, -1)
+	default:
+		ask(c, 0, min(int64(binary.BigEndian.Uint16(c.CDB[3:])), maxInquiry))
+	}
+}
+
+func (d *Device) inquiry(c *sam.Command) Program {
+	if c.CDB[1]&evpdMask != 0 {
+		d.scratch = d.vpdPage(d.scratch[:0], d.findPage(c.CDB[2]))
+	} else {
+		d.scratch = d.standardInquiry(d.scratch[:0])
+	}
+	answer(c, d.scratch)
+	return Program{}
+}
+
+// peripheral is the first byte of every INQUIRY answer: qualifier 0, type 00h.
+func (d *Device) peripheral() byte {
+	if d.absent {
+		return absentUnit
+	}
+	return 0x00
+}
+
+// standardInquiry appends the standard INQUIRY data (SPC-4 §6.6.2).
+func (d *Device) standardInquiry(b []byte) []byte {
+	start := len(b)
+	b = append(b,
+		d.peripheral(),
+		0x00, // RMB 0: the medium is fixed
+		versionSPC4,
+		0x12,           // HISUP, response data format 2
+		inquiryBytes-5, // ADDITIONAL LENGTH
+		0x00,           // SCCS, TPGS, 3PC and PROTECT: none of them
+		0x10,           // MULTIP: a target port per portal group
+		0x02,           // CMDQUE
+	)
+	b = appendText(b, d.identity.Vendor, vendorBytes)
+	b = appendText(b, d.identity.Product, productBytes)
+	b = appendText(b, d.identity.Revision, revisionBytes)
+	// Bytes 36 to 57 are vendor specific and reserved; descriptors start at 58.
+	b = append(b, make([]byte, inquiryBytes-36)...)
+	for i, v := range versionDescriptors {
+		binary.BigEndian.PutUint16(b[start+58+2*i:], v)
+	}
+	return b
+}

@@ -1,0 +1,198 @@
+package scsi
+
+import (
+	"encoding/binary"
+
+	"lunar/scsi/sam"
+)
+
+const opModeSense10 = 0x5a
+
+// MODE SENSE, CDB fields (SPC-4 §6.14).
+const (
+	dbdMask   = 0x08 // byte 1: no block descriptors
+	llbaaMask = 0x10 // byte 1 of the 10-byte form: long descriptors allowed
+
+	controlChangeable = 1
+	controlSaved      = 3
+
+	allPages    = 0x3f
+	allSubpages = 0xff
+)
+
+const (
+	// Device-specific parameter of a direct access block device (SBC-3 §6.5.1).
+	writeProtectMask = 0x80
+	dpofuaMask       = 0x10
+
+	// spfMask tells the header of a subpage from that of a page.
+	spfMask = 0x40
+
+	// longMask is LONGLBA in the header of MODE SENSE(10).
+	longMask = 0x01
+
+	shortDescriptorBytes, longDescriptorBytes = 8, 16
+
+	// maxModeSense is the longest answer: header, long descriptor, all pages.
+	maxModeSense = 512
+)
+
+// modeRow is one mode page.
+type modeRow struct {
+	page, subpage byte
+	name          string
+	// body appends the parameters that follow the page header. There is no MODE
+	// SELECT, so current and default values are one, and nothing is changeable.
+	body func(d *Device, b []byte) []byte
+}
+
+// modeRows are the pages in ascending order. To add a page, add a row here.
+var modeRows = []modeRow{
+	{0x08, 0x00, "Caching", (*Device).modeCaching},
+	{0x0a, 0x00, "Control", (*Device).modeControl},
+	{0x0a, 0x01, "Control Extension", (*Device).modeControlExtension},
+}
+
+// matches says whether a request for page and subpage includes the row (SPC-4
+// §6.13.1): 3Fh is all pages, FFh all subpages of those.
+func (r *modeRow) matches(page, subpage byte) bool {
+	return (page == allPages || page == r.page) &&
+		(subpage == allSubpages || subpage == r.subpage)
+}
+
+func modePageKnown(page, subpage byte) bool {
+	if page == allPages && subpage != 0 && subpage != allSubpages {
+		return false // reserved
+	}
+	for i := range modeRows {
+		if modeRows[i].matches(page, subpage) {
+			return true
+		}
+	}
+	return false
+}
+
+// beginModeSense serves MODE SENSE(6) and (10) (SPC-4 §6.13, §6.14).
+func (d *Device) beginModeSense(c *sam.Command) {
+	page, subpage := c.CDB[2]&0x3f, c.CDB[3]
+	switch {
+	case !modePageKnown(page, subpage):
+		failField(c, 2, 5)
+	case c.CDB[2]>>6 == controlSaved:
+		// SPC-4 §6.13.1.4: nothing is saved, so there are no saved values.
+		c.Fail(illegal(codeSavingParameters))
+	case c.CDB[0] == opModeSense10:
+		ask(c, 0, min(int64(binary.BigEndian.Uint16(c.CDB[7:])), maxModeSense))
+	default:
+		ask(c, 0, int64(c.CDB[4]))
+	}
+}
+
+func (d *Device) modeSense(c *sam.Command) Program {
+	b := d.scratch[:0]
+	if c.CDB[0] == opModeSense10 {
+		long := c.CDB[1]&llbaaMask != 0
+		b = append(b, 0, 0, 0, d.deviceSpecific(), 0, 0, 0, 0)
+		b = d.appendDescriptor(b, c, long)
+		binary.BigEndian.PutUint16(b[6:], uint16(len(b)-8))
+		if long && len(b) > 8 {
+			b[4] = longMask
+		}
+		b = d.appendPages(b, c)
+		// SPC-4 §7.5.5: MODE DATA LENGTH does not count itself.
+		binary.BigEndian.PutUint16(b, uint16(len(b)-2))
+	} else {
+		b = append(b, 0, 0, d.deviceSpecific(), 0)
+		b = d.appendDescriptor(b, c, false)
+		b[3] = byte(len(b) - 4)
+		b = d.appendPages(b, c)
+		b[0] = byte(len(b) - 1)
+	}
+	d.scratch = b
+	answer(c, b)
+	return Program{}
+}
+
+// deviceSpecific is WP, and DPOFUA, which promises that DPO and FUA are accepted.
+func (d *Device) deviceSpecific() byte {
+	if d.info.ReadOnly {
+		return writeProtectMask | dpofuaMask
+	}
+	return dpofuaMask
+}
+
+// appendDescriptor appends the block descriptor unless DBD refuses it (SBC-3
+// §6.5.2). The short form holds 32 bits of blocks, all ones when there are more.
+func (d *Device) appendDescriptor(b []byte, c *sam.Command, long bool) []byte {
+	switch {
+	case c.CDB[1]&dbdMask != 0:
+		return b
+	case long:
+		b = binary.BigEndian.AppendUint64(b, d.blocks)
+		b = append(b, 0, 0, 0, 0)
+	default:
+		b = binary.BigEndian.AppendUint32(b, uint32(min(d.blocks, 1<<32-1)))
+	}
+	// The short form has 24 bits of block length behind a reserved byte.
+	return binary.BigEndian.AppendUint32(b, d.info.BlockBytes)
+}
+
+// appendPages appends the pages that the CDB names.
+func (d *Device) appendPages(b []byte, c *sam.Command) []byte {
+	page, subpage := c.CDB[2]&0x3f, c.CDB[3]
+	for i := range modeRows {
+		r := &modeRows[i]
+		if !r.matches(page, subpage) {
+			continue
+		}
+		start := len(b)
+		if r.subpage == 0 {
+			b = append(b, r.page, 0)
+		} else {
+			b = append(b, spfMask|r.page, r.subpage, 0, 0)
+		}
+		body := len(b)
+		b = r.body(d, b)
+		if r.subpage == 0 {
+			b[start+1] = byte(len(b) - body)
+		} else {
+			binary.BigEndian.PutUint16(b[start+2:], uint16(len(b)-body))
+		}
+		if c.CDB[2]>>6 == controlChangeable {
+			clear(b[body:])
+		}
+	}
+	return b
+}
+
+// modeCaching is page 08h (SBC-3 §6.5.6). WCE is the truth about the medium: a
+// finished write may be volatile until SYNCHRONIZE CACHE.
+func (d *Device) modeCaching(b []byte) []byte {
+	const wceMask, draMask, bytes = 0x04, 0x20, 18
+	var p [bytes]byte
+	if d.info.VolatileCache {
+		p[0] = wceMask
+	}
+	p[12-2] = draMask // no read-ahead of ours
+	return append(b, p[:]...)
+}
+
+// modeControl is page 0Ah (SPC-4 §7.5.8).
+func (d *Device) modeControl(b []byte) []byte {
+	const bytes, unrestricted = 10, 1 << 4
+	var p [bytes]byte
+	// TST 0: one task set for all nexuses. D_SENSE 0: fixed format sense.
+	// QUEUE ALGORITHM MODIFIER 1: simple commands may pass each other, QErr 0.
+	p[3-2] = unrestricted
+	// BUSY TIMEOUT PERIOD, FFFFh: no limit.
+	p[8-2], p[9-2] = 0xff, 0xff
+	return append(b, p[:]...)
+}
+
+// modeControlExtension is page 0Ah subpage 01h (SPC-4 §7.5.9).
+func (d *Device) modeControlExtension(b []byte) []byte {
+	const bytes = 28
+	var p [bytes]byte
+	p[6-4] = sam.MaxSenseBytes // MAXIMUM SENSE DATA LENGTH
+	return append(b, p[:]...)
+}

@@ -1,0 +1,136 @@
+package scsi
+
+import (
+	"encoding/binary"
+
+	"lunar/scsi/sam"
+)
+
+// Class says what a command does to the medium and to others, for whoever must
+// keep commands apart (reservations: SPC-4 §5.12; ordering: SAM-5 §8).
+type Class uint8
+
+// Classes. The zero value is none of them, so a row without one fails its test.
+const (
+	// Neutral commands read state of the device server and conflict with nothing.
+	Neutral Class = iota + 1
+	// MediumRead and MediumWrite commands read or change blocks.
+	MediumRead
+	MediumWrite
+	// UnitChange commands change the state of the unit for everybody.
+	UnitChange
+)
+
+// flags are the conditions under which a row is served.
+type flags uint8
+
+const (
+	// passAttention: served while a unit attention is pending (SAM-5 §5.14.1).
+	passAttention flags = 1 << iota
+	// passStopped: served while the unit is stopped (SBC-3 §4.20).
+	passStopped
+	// passAbsent: served for a LUN without a unit (SPC-4 §6.6, §6.33, §6.39).
+	passAbsent
+	// modifies: needs a writable medium.
+	modifies
+	// needsThin: exists only on a thinly provisioned unit (SBC-3 §4.7.3).
+	needsThin
+	// unmapBit: bit 3 of CDB byte 1 is usable only on a thin unit.
+	unmapBit
+	// hasAction: byte 1 bits 0..4 select the command (SPC-4 §4.3.4).
+	hasAction
+)
+
+// Opcode is one command of the device server.
+type Opcode struct {
+	// Code and, with hasAction, Action select the row.
+	Code   byte
+	Action uint16
+	// Name is the standard's, in capitals.
+	Name  string
+	Class Class
+	flags flags
+	// Usage has a one for every CDB bit that is evaluated; its length is the
+	// length of the CDB, its first byte the opcode (SPC-4 §6.35.3).
+	Usage []byte
+	// Nominal and Recommended are timeouts in seconds (SPC-4 §6.35.4).
+	Nominal, Recommended uint32
+
+	// begin decides the Action; execute serves Execute and is nil for a command
+	// that begin always finishes or hands to the medium.
+	begin   func(d *Device, c *sam.Command)
+	execute func(d *Device, c *sam.Command) Program
+}
+
+// HasAction says whether the row is selected by a service action as well.
+func (o *Opcode) HasAction() bool { return o.flags&hasAction != 0 }
+
+// actionMask covers the service action in CDB byte 1.
+const actionMask = 0x1f
+
+// opcodeIndex maps an opcode to the rows that share it, which are neighbours.
+type opcodeIndex [256]struct{ first, count uint8 }
+
+func indexOpcodes(rows []Opcode) *opcodeIndex {
+	x := new(opcodeIndex)
+	for i := range rows {
+		e := &x[rows[i].Code]
+		if e.count == 0 {
+			e.first = uint8(i)
+		}
+		e.count++
+	}
+	return x
+}
+
+// find returns the number of the row for a command, or -1; known tells an
+// unknown service action of a known opcode from an unknown opcode.
+func (x *opcodeIndex) find(rows []Opcode, code byte, action uint16) (row int, known bool) {
+	e := x[code]
+	for i := int(e.first); i < int(e.first)+int(e.count); i++ {
+		if !rows[i].HasAction() || rows[i].Action == action {
+			return i, true
+		}
+	}
+	return -1, e.count != 0
+}
+
+// cdbMask is a CDB of up to 16 bytes as two numbers, to check all its reserved
+// bits with two instructions.
+type cdbMask struct{ high, low uint64 }
+
+// reservedBits returns the bits that must be zero under usage. Bytes behind the
+// CDB are padding of the transport and mean nothing (RFC 3720 §10.3.5).
+func reservedBits(usage []byte, action bool) cdbMask {
+	var b [16]byte
+	for i, m := range usage {
+		b[i] = ^m
+	}
+	b[0] = 0
+	if action {
+		b[1] &^= actionMask
+	}
+	return cdbMask{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
+}
+
+// and returns the bits of the CDB under the mask.
+func (m cdbMask) and(cdb *[sam.MaxCDBBytes]byte) cdbMask {
+	return cdbMask{
+		binary.BigEndian.Uint64(cdb[:8]) & m.high,
+		binary.BigEndian.Uint64(cdb[8:16]) & m.low,
+	}
+}
+
+// first returns the byte and bit number of the most significant bit set in the
+// first non-zero byte.
+func (m cdbMask) first() (index, bit int) {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], m.high)
+	binary.BigEndian.PutUint64(b[8:], m.low)
+	for b[index] == 0 {
+		index++
+	}
+	for bit = 7; b[index]>>bit == 0; bit-- {
+	}
+	return index, bit
+}

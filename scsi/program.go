@@ -1,0 +1,144 @@
+package scsi
+
+import (
+	"encoding/binary"
+
+	"lunar/lun/blk"
+	"lunar/scsi/sam"
+)
+
+// ProgramKind says what a Program does to the medium.
+type ProgramKind uint8
+
+// Kinds. The zero value is no program: the command is finished.
+const (
+	// Sync makes finished writes durable: one step.
+	Sync ProgramKind = iota + 1
+	// DiscardList deallocates the block descriptors of an UNMAP parameter list.
+	DiscardList
+	// Discard deallocates one range.
+	Discard
+	// Zero writes zeros over one range.
+	Zero
+	// Fill writes one block of the initiator over one range; Supply lays it out.
+	Fill
+	// Verify reads one range and drops it.
+	Verify
+	// VerifySame reads one range and compares each block with the one the
+	// initiator sent; Check does it.
+	VerifySame
+)
+
+// maxRangeBytes is the longest Discard or Zero step, so that one request cannot
+// occupy a medium for long while others wait.
+const maxRangeBytes = 64 << 20
+
+// Program is the medium work of one command, as plain data. It has no pointers
+// and may be copied; whoever runs it calls Next until that is false.
+type Program struct {
+	Kind ProgramKind
+	// Offset and Bytes are the rest of the range, in bytes.
+	Offset, Bytes int64
+	// index counts the descriptors of a DiscardList already taken.
+	index int
+}
+
+// Step is one operation for the medium.
+type Step struct {
+	Op blk.Op
+	// FUA is for a Write.
+	FUA bool
+	// Offset and Length are in bytes. A Read or Write is no longer than
+	// blk.MaxRequestBytes.
+	Offset, Length int64
+}
+
+// Next takes the next step from p. The steps of a program do not depend on each
+// other and may run at the same time; c.Buffer must stay as Execute found it
+// until the last one is done.
+func (d *Device) Next(c *sam.Command, p *Program) (Step, bool) {
+	switch p.Kind {
+	case Sync:
+		p.Kind = 0
+		return Step{Op: blk.Sync}, true
+	case DiscardList:
+		return d.nextDescriptor(c, p)
+	case Discard:
+		return p.cut(blk.Discard, maxRangeBytes)
+	case Zero:
+		return p.cut(blk.Zero, maxRangeBytes)
+	case Fill:
+		return p.cut(blk.Write, blk.MaxRequestBytes)
+	case Verify, VerifySame:
+		return p.cut(blk.Read, blk.MaxRequestBytes)
+	}
+	return Step{}, false
+}
+
+// cut takes at most limit bytes from the front of the range.
+func (p *Program) cut(op blk.Op, limit int64) (Step, bool) {
+	if p.Bytes == 0 {
+		return Step{}, false
+	}
+	n := min(p.Bytes, limit)
+	s := Step{Op: op, Offset: p.Offset, Length: n}
+	p.Offset += n
+	p.Bytes -= n
+	return s, true
+}
+
+// nextDescriptor cuts the current descriptor, taking the next one from the list
+// when it is used up.
+func (d *Device) nextDescriptor(c *sam.Command, p *Program) (Step, bool) {
+	list := descriptorsOf(c)
+	for p.Bytes == 0 {
+		at := p.index * unmapDescriptorBytes
+		if at+unmapDescriptorBytes > len(list) {
+			return Step{}, false
+		}
+		p.index++
+		p.Offset = int64(binary.BigEndian.Uint64(list[at:]) << d.blockShift)
+		p.Bytes = int64(binary.BigEndian.Uint32(list[at+8:])) << d.blockShift
+	}
+	return p.cut(blk.Discard, maxRangeBytes)
+}
+
+// Supply lays out the data of a Write step of a Fill program in data: the one
+// block of the initiator, again and again.
+func (d *Device) Supply(c *sam.Command, data []byte) {
+	// Doubling copies what is already laid out, so the cost is that of the copy.
+	n := copy(data, c.Buffer[:d.info.BlockBytes])
+	for n < len(data) {
+		n += copy(data[n:], data[:n])
+	}
+}
+
+// Check compares data, read by one step, with the block of the initiator when
+// kind, the kind of the program, asks for it. On a difference it ends c and is
+// false.
+func (d *Device) Check(c *sam.Command, kind ProgramKind, data []byte) bool {
+	if kind != VerifySame {
+		return true
+	}
+	block := c.Buffer[:d.info.BlockBytes]
+	for len(data) >= len(block) {
+		if i := firstDifference(block, data[:len(block)]); i >= 0 {
+			// SBC-3 §5.28: the offset is into the data of the initiator, which is
+			// one block.
+			FailCompare(c, uint64(i))
+			return false
+		}
+		data = data[len(block):]
+	}
+	return true
+}
+
+// firstDifference returns the first index where a and b differ, or -1.
+func firstDifference(a, b []byte) int {
+	for i := range a {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,52 @@
+package scsi
+
+import "lunar/scsi/sam"
+
+// BYTCHK values (SBC-3 §5.28).
+const (
+	bytchkNone  = 0
+	bytchkAll   = 1
+	bytchkBlock = 3
+)
+
+func bytchk(c *sam.Command) byte { return c.CDB[1] >> 1 & 3 }
+
+// beginVerify serves VERIFY(10), (12) and (16) (SBC-3 §5.28 to §5.30).
+func (d *Device) beginVerify(c *sam.Command) {
+	mode := bytchk(c)
+	if mode != bytchkNone && mode != bytchkAll && mode != bytchkBlock {
+		failField(c, 1, 2) // 10b is reserved
+		return
+	}
+	e, ok := d.extent(c)
+	switch {
+	case !ok:
+	case e.Bytes == 0:
+		c.Succeed()
+	case mode == bytchkAll:
+		c.Action, c.Status, c.Extent = sam.CompareMedium, sam.Good, e
+		c.DataInBytes, c.DataOutBytes = 0, e.Bytes
+	case mode == bytchkBlock:
+		ask(c, int64(d.info.BlockBytes), 0)
+	default:
+		ask(c, 0, 0)
+	}
+}
+
+// verify reads the range: without data from the initiator this proves that it
+// can be read, with one block that each block equals it.
+func (d *Device) verify(c *sam.Command) Program {
+	e, ok := d.extent(c)
+	if !ok {
+		return Program{}
+	}
+	p := Program{Kind: Verify, Offset: e.Offset, Bytes: e.Bytes}
+	if bytchk(c) == bytchkBlock {
+		if c.Received < int(d.info.BlockBytes) {
+			FailExpected(c)
+			return Program{}
+		}
+		p.Kind = VerifySame
+	}
+	return p
+}

@@ -1,0 +1,66 @@
+package scsi
+
+import "encoding/binary"
+
+// blockPageBytes is what follows the header of pages B0h and B1h.
+const blockPageBytes = 0x3c
+
+const (
+	// rotationNone is MEDIUM ROTATION RATE of a medium that does not rotate; zero
+	// does not report the rate.
+	rotationNone = 0x0001
+
+	// Bits of page B2h byte 5.
+	lbpuMask    = 0x80 // UNMAP
+	lbpwsMask   = 0x40 // WRITE SAME(16) with UNMAP
+	lbpws10Mask = 0x20 // WRITE SAME(10) with UNMAP
+	lbprzZeros  = 0x04 // deallocated blocks read as zeros
+
+	provisioningFull = 0
+	provisioningThin = 2
+
+	// ugavalidMask says that UNMAP GRANULARITY ALIGNMENT, here zero, is valid.
+	ugavalidMask = 0x80
+)
+
+// vpdBlockLimits is page B0h (SBC-3 §6.6.4). Each limit is the number that the
+// command itself checks, so the page cannot promise what is refused. Not served
+// and so zero: COMPARE AND WRITE, PRE-FETCH and WRITE ATOMIC.
+func (d *Device) vpdBlockLimits(b []byte) []byte {
+	var p [blockPageBytes]byte
+	at := func(pageByte int) []byte { return p[pageByte-4:] }
+
+	// Byte 4, WSNZ, is zero: WRITE SAME of no blocks goes to the end.
+	physical := uint32(1) << d.physicalExponent()
+	binary.BigEndian.PutUint16(at(6), uint16(min(physical, 1<<16-1)))
+	binary.BigEndian.PutUint32(at(8), d.maxBlocks)
+	binary.BigEndian.PutUint32(at(12), d.optimBlocks)
+	binary.BigEndian.PutUint64(at(36), uint64(d.maxBlocks))
+	if d.info.Thin {
+		binary.BigEndian.PutUint32(at(20), maxUnmapBlocks)
+		binary.BigEndian.PutUint32(at(24), maxUnmapDescriptors)
+		binary.BigEndian.PutUint32(at(28), max(d.info.DiscardBytes>>d.blockShift, 1))
+		at(32)[0] = ugavalidMask
+	}
+	return append(b, p[:]...)
+}
+
+// vpdCharacteristics is page B1h (SBC-3 §6.6.2).
+func (d *Device) vpdCharacteristics(b []byte) []byte {
+	var p [blockPageBytes]byte
+	if !d.info.Rotational {
+		binary.BigEndian.PutUint16(p[0:], rotationNone)
+	}
+	// VBULS: VERIFY with BYTCHK may name deallocated blocks, they are zeros.
+	p[8-4] = 0x01
+	return append(b, p[:]...)
+}
+
+// vpdProvisioning is page B2h (SBC-3 §6.6.5). There are no thresholds, no anchor
+// and no descriptor of a provisioning group.
+func (d *Device) vpdProvisioning(b []byte) []byte {
+	if !d.info.Thin {
+		return append(b, 0, 0, provisioningFull, 0)
+	}
+	return append(b, 0, lbpuMask|lbpwsMask|lbpws10Mask|lbprzZeros, provisioningThin, 0)
+}
