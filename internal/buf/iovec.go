@@ -9,7 +9,8 @@ type Iovec struct {
 	Base, Len uint64
 }
 
-// IovecOf describes b.
+// IovecOf describes b. Memory on a goroutine's stack moves, so b must be
+// off-heap or a heap object that stays referenced.
 func IovecOf(b []byte) Iovec {
 	return Iovec{Base: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b)))), Len: uint64(len(b))}
 }
@@ -18,4 +19,15 @@ func IovecOf(b []byte) Iovec {
 func (v *Iovec) Advance(n int) {
 	v.Base += uint64(n)
 	v.Len -= uint64(n)
+}
+
+// Bytes is the memory that v describes; nil when v is empty. It is for those
+// who stand in for the kernel; the memory must still be alive.
+func (v *Iovec) Bytes() []byte {
+	if v.Len == 0 {
+		return nil
+	}
+	// The number is read back as the pointer it was made from. It is no
+	// arithmetic on a Go pointer, so there is no object for it to leave.
+	return unsafe.Slice(*(**byte)(unsafe.Pointer(&v.Base)), v.Len)
 }
