@@ -1,0 +1,146 @@
+package host
+
+import (
+	"net"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func listenOn(t *testing.T, addr string, reusePort bool) (int32, string) {
+	t.Helper()
+	fd, bound, err := Listen(addr, reusePort)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := CloseFD(fd); err != nil {
+			t.Error(err)
+		}
+	})
+	return fd, bound
+}
+
+func TestListen_BothFamilies(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
+		fd, bound := listenOn(t, addr, false)
+		c, err := net.Dial("tcp", bound)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		s := acceptFrom(t, fd)
+		if got := PeerAddr(s); got != c.LocalAddr().String() {
+			t.Errorf("peer is %q, want %q", got, c.LocalAddr())
+		}
+		if got, err := LocalAddr(s); got != bound || err != nil {
+			t.Errorf("local is %q, %v; want %q", got, err, bound)
+		}
+		if err := ConfigureStream(s); err != nil {
+			t.Error(err)
+		}
+		if v, err := unix.GetsockoptInt(int(s), unix.IPPROTO_TCP, unix.TCP_NODELAY); v == 0 || err != nil {
+			t.Errorf("TCP_NODELAY is %d, %v", v, err)
+		}
+	}
+}
+
+func TestPeerAddr_IPv4OverIPv6_IsIPv4(t *testing.T) {
+	fd, bound := listenOn(t, ":0", false)
+	_, port, _ := net.SplitHostPort(bound)
+	c, err := net.Dial("tcp4", "127.0.0.1:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got := PeerAddr(acceptFrom(t, fd)); got != c.LocalAddr().String() {
+		t.Errorf("peer is %q, want %q", got, c.LocalAddr())
+	}
+	if got := PeerAddr(fd); got != "" {
+		t.Errorf("a listener has peer %q", got)
+	}
+}
+
+// acceptFrom waits for a connection on the non-blocking fd.
+func acceptFrom(t *testing.T, fd int32) int32 {
+	t.Helper()
+	for range 1000 {
+		s, _, err := unix.Accept4(int(fd), unix.SOCK_CLOEXEC)
+		if err == nil {
+			t.Cleanup(func() { CloseFD(int32(s)) })
+			return int32(s)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatal("no connection arrived")
+	return -1
+}
+
+func TestListen_Twice(t *testing.T) {
+	_, bound := listenOn(t, "127.0.0.1:0", false)
+	_, _, err := Listen(bound, false)
+	if !IsAddrInUse(err) || !strings.Contains(err.Error(), bound) {
+		t.Errorf("second listener: %v", err)
+	}
+	_, shared := listenOn(t, "127.0.0.1:0", true)
+	if _, again := listenOn(t, shared, true); again != shared {
+		t.Errorf("bound to %s and %s", shared, again)
+	}
+}
+
+func TestListen_BadAddress_NamesIt(t *testing.T) {
+	for _, addr := range []string{"", "nowhere", "127.0.0.1:99999", "host.invalid:3260", "127.0.0.1", "[fe80::1%nolink]:0"} {
+		if _, _, err := Listen(addr, false); err == nil || !strings.Contains(err.Error(), addr) {
+			t.Errorf("%q: %v", addr, err)
+		}
+	}
+}
+
+func TestCloseFD_NamesTheDescriptor(t *testing.T) {
+	if err := CloseFD(-1); err == nil || !strings.Contains(err.Error(), "-1") {
+		t.Errorf("got %v", err)
+	}
+	if err := ConfigureStream(-1); err == nil {
+		t.Error("configured no socket")
+	}
+	if _, err := LocalAddr(-1); err == nil {
+		t.Error("no socket has an address")
+	}
+}
+
+func TestPinThread(t *testing.T) {
+	cpus := CPUs()
+	if len(cpus) == 0 || !slices.IsSorted(cpus) {
+		t.Fatalf("processors %v", cpus)
+	}
+	pinned := make(chan []int)
+	go func() {
+		// Never unlocked: the thread ends with this goroutine.
+		runtime.LockOSThread()
+		if err := PinThread(cpus[len(cpus)-1]); err != nil {
+			t.Error(err)
+		}
+		pinned <- CPUs()
+	}()
+	if got := <-pinned; !slices.Equal(got, cpus[len(cpus)-1:]) {
+		t.Errorf("pinned to %v", got)
+	}
+	if err := PinThread(1023); err == nil {
+		t.Error("pinned to a processor that does not exist")
+	}
+}
+
+func TestRaiseFDLimit(t *testing.T) {
+	limit, err := RaiseFDLimit()
+	if err != nil || limit == 0 {
+		t.Fatalf("%d, %v", limit, err)
+	}
+	var now unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil || now.Cur != limit || now.Cur != now.Max {
+		t.Errorf("limit is %+v, %v; want %d", now, err, limit)
+	}
+}

@@ -1,0 +1,51 @@
+package host
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// CPUs are the processors the calling thread may run on, ascending; nil when the
+// kernel does not say. Asked before any thread is pinned, they are the process's.
+func CPUs() []int {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return nil
+	}
+	cpus := make([]int, 0, set.Count())
+	for cpu := 0; len(cpus) < set.Count(); cpu++ {
+		if set.IsSet(cpu) {
+			cpus = append(cpus, cpu)
+		}
+	}
+	return cpus
+}
+
+// PinThread binds the calling thread to cpu. The caller has locked its goroutine
+// to the thread and never unlocks it, so that the thread ends with the
+// goroutine and no other goroutine inherits the binding.
+func PinThread(cpu int) error {
+	var set unix.CPUSet
+	set.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return fmt.Errorf("host: pin thread to processor %d: %w", cpu, err)
+	}
+	return nil
+}
+
+// RaiseFDLimit raises the number of descriptors this process may open to what
+// it is allowed, and returns that.
+func RaiseFDLimit() (uint64, error) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("host: read the descriptor limit: %w", err)
+	}
+	if limit.Cur < limit.Max {
+		limit.Cur = limit.Max
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+			return 0, fmt.Errorf("host: raise the descriptor limit to %d: %w", limit.Max, err)
+		}
+	}
+	return limit.Cur, nil
+}
