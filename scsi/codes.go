@@ -57,7 +57,7 @@ func FailMedium(c *sam.Command, r blk.Result, write bool, lba uint64) {
 }
 
 // FailCompare ends c with MISCOMPARE; INFORMATION is the offset of the first
-// byte that differs from the data of the initiator (SBC-3 §5.28).
+// byte that differs from the data of the initiator (SBC-3 §5.29).
 func FailCompare(c *sam.Command, offset uint64) {
 	c.Fail(sam.NewSense(sam.Miscompare, codeMiscompare).WithInfo(offset))
 }

@@ -12,7 +12,7 @@ import (
 const DefaultMaxTransferBytes = 16 << 20
 
 // minTransferBlocks is what a 6-byte CDB can always ask for, so that no limit
-// refuses a command that has no way to ask for less (SBC-3 §5.7).
+// refuses a command that has no way to ask for less (SBC-2, READ(6)).
 const minTransferBlocks = 256
 
 // Inventory lists the units of a target, sorted by number. It is asked on the

@@ -37,7 +37,7 @@ var naaPrefix = [4]byte{0x60, 0x24, 0xc5, 0x50}
 // to the caller.
 //
 // Two units never share a designator: a multipath host would take them for one
-// disk. The designator holds the last 100 bits of the UUID, 98 of them random.
+// disk. The designator holds the last 100 bits of the UUID, 94 of them random.
 func IdentityOf(uuid [16]byte) Identity {
 	id := Identity{
 		Vendor: "LUNAR", Product: "LUNAR DISK", Revision: "0001",

@@ -165,7 +165,7 @@ func (d *Device) appendPages(b []byte, c *sam.Command) []byte {
 	return b
 }
 
-// modeCaching is page 08h (SBC-3 §6.5.6). WCE is the truth about the medium: a
+// modeCaching is page 08h (SBC-3 §6.5.5). WCE is the truth about the medium: a
 // finished write may be volatile until SYNCHRONIZE CACHE.
 func (d *Device) modeCaching(b []byte) []byte {
 	const wceMask, draMask, bytes = 0x04, 0x20, 18

@@ -123,7 +123,7 @@ func (d *Device) Check(c *sam.Command, kind ProgramKind, data []byte) bool {
 	block := c.Buffer[:d.info.BlockBytes]
 	for len(data) >= len(block) {
 		if i := firstDifference(block, data[:len(block)]); i >= 0 {
-			// SBC-3 §5.28: the offset is into the data of the initiator, which is
+			// SBC-3 §5.29: the offset is into the data of the initiator, which is
 			// one block.
 			FailCompare(c, uint64(i))
 			return false

@@ -36,7 +36,7 @@ func fieldsOf(opcode byte) fields {
 func decode(c *sam.Command) (lba uint64, blocks uint32) {
 	switch c.CDB[0] >> 5 {
 	case 0:
-		// SBC-3 §5.7: 21 bits of address, and a length of zero means 256.
+		// SBC-2, READ(6): 21 bits of address, and a length of zero means 256.
 		lba = uint64(binary.BigEndian.Uint32(c.CDB[0:4]) & 0x1fffff)
 		if blocks = uint32(c.CDB[4]); blocks == 0 {
 			blocks = zeroMeans256
@@ -67,7 +67,7 @@ func (d *Device) extent(c *sam.Command) (e sam.Extent, ok bool) {
 		return e, false
 	}
 	if blocks > d.maxBlocks {
-		// SBC-3 §6.6.4: over MAXIMUM TRANSFER LENGTH is an invalid field.
+		// SBC-3 §6.6.3: over MAXIMUM TRANSFER LENGTH is an invalid field.
 		failField(c, fieldsOf(c.CDB[0]).lengthAt, -1)
 		return e, false
 	}
@@ -77,8 +77,8 @@ func (d *Device) extent(c *sam.Command) (e sam.Extent, ok bool) {
 // fua reads FUA; the 6-byte CDBs have none, their byte 1 is address.
 func fua(c *sam.Command) bool { return c.CDB[0] >= 0x20 && c.CDB[1]&fuaMask != 0 }
 
-// beginRead serves READ(6), (10), (12) and (16) (SBC-3 §5.7 to §5.10). DPO is a
-// hint about a cache and changes nothing here. Extent.FUA asks that the blocks
+// beginRead serves READ(6), (10), (12) and (16) (SBC-3 §5.11 to §5.13, and
+// SBC-2 for the 6-byte form). DPO is a hint about a cache and changes nothing here. Extent.FUA asks that the blocks
 // be on the medium, not only in a volatile cache, before they are read.
 func (d *Device) beginRead(c *sam.Command) {
 	e, ok := d.extent(c)
@@ -86,7 +86,7 @@ func (d *Device) beginRead(c *sam.Command) {
 		return
 	}
 	if e.Bytes == 0 {
-		// SBC-3 §5.8: no blocks to transfer is no error.
+		// SBC-3 §5.11: no blocks to transfer is no error.
 		c.Succeed()
 		return
 	}
@@ -95,7 +95,8 @@ func (d *Device) beginRead(c *sam.Command) {
 	c.DataInBytes, c.DataOutBytes = e.Bytes, 0
 }
 
-// beginWrite serves WRITE(6), (10), (12) and (16) (SBC-3 §5.30 to §5.33).
+// beginWrite serves WRITE(6), (10), (12) and (16) (SBC-3 §5.33 to §5.35,
+// and SBC-2 for the 6-byte form).
 func (d *Device) beginWrite(c *sam.Command) {
 	e, ok := d.extent(c)
 	if !ok {

@@ -24,7 +24,7 @@ const (
 // not ready was refused before.
 func (d *Device) beginTestUnitReady(c *sam.Command) { c.Succeed() }
 
-// beginPreventAllow serves PREVENT ALLOW MEDIUM REMOVAL (SPC-4 §6.18). The
+// beginPreventAllow serves PREVENT ALLOW MEDIUM REMOVAL (SBC-3 §5.10). The
 // medium is fixed, so both answers are true already.
 func (d *Device) beginPreventAllow(c *sam.Command) { c.Succeed() }
 

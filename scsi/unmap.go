@@ -6,7 +6,7 @@ import (
 	"lunar/scsi/sam"
 )
 
-// UNMAP parameter list (SBC-3 §5.27) and limits.
+// UNMAP parameter list (SBC-3 §5.28) and limits.
 const (
 	unmapHeaderBytes     = 8
 	unmapDescriptorBytes = 16
@@ -17,7 +17,7 @@ const (
 	maxUnmapBlocks = 1 << 20
 )
 
-// beginUnmap serves UNMAP (SBC-3 §5.27).
+// beginUnmap serves UNMAP (SBC-3 §5.28).
 func (d *Device) beginUnmap(c *sam.Command) {
 	length := int64(binary.BigEndian.Uint16(c.CDB[7:]))
 	switch {
@@ -55,7 +55,7 @@ func (d *Device) unmap(c *sam.Command) Program {
 			return Program{}
 		}
 		if total += blocks; total > maxUnmapBlocks {
-			// SBC-3 §6.6.4: MAXIMUM UNMAP LBA COUNT is for the whole command.
+			// SBC-3 §6.6.3: MAXIMUM UNMAP LBA COUNT is for the whole command.
 			c.Fail(illegal(codeInvalidParameter).AtParameter(unmapHeaderBytes + at + 8))
 			return Program{}
 		}
@@ -65,7 +65,7 @@ func (d *Device) unmap(c *sam.Command) Program {
 
 // descriptorsOf returns the whole block descriptors of a checked list.
 //
-// SBC-3 §5.27: a length that is no multiple of 16 leaves an incomplete
+// SBC-3 §5.28: a length that is no multiple of 16 leaves an incomplete
 // descriptor, which is ignored.
 func descriptorsOf(c *sam.Command) []byte {
 	n := int(binary.BigEndian.Uint16(c.Buffer[2:]))

@@ -2,7 +2,7 @@ package scsi
 
 import "lunar/scsi/sam"
 
-// BYTCHK values (SBC-3 §5.28).
+// BYTCHK values (SBC-3 §5.29).
 const (
 	bytchkNone  = 0
 	bytchkAll   = 1
@@ -11,7 +11,7 @@ const (
 
 func bytchk(c *sam.Command) byte { return c.CDB[1] >> 1 & 3 }
 
-// beginVerify serves VERIFY(10), (12) and (16) (SBC-3 §5.28 to §5.30).
+// beginVerify serves VERIFY(10), (12) and (16) (SBC-3 §5.29 to §5.31).
 func (d *Device) beginVerify(c *sam.Command) {
 	mode := bytchk(c)
 	if mode != bytchkNone && mode != bytchkAll && mode != bytchkBlock {

@@ -23,7 +23,7 @@ const (
 	ugavalidMask = 0x80
 )
 
-// vpdBlockLimits is page B0h (SBC-3 §6.6.4). Each limit is the number that the
+// vpdBlockLimits is page B0h (SBC-3 §6.6.3). Each limit is the number that the
 // command itself checks, so the page cannot promise what is refused. Not served
 // and so zero: COMPARE AND WRITE, PRE-FETCH and WRITE ATOMIC.
 func (d *Device) vpdBlockLimits(b []byte) []byte {
@@ -56,7 +56,7 @@ func (d *Device) vpdCharacteristics(b []byte) []byte {
 	return append(b, p[:]...)
 }
 
-// vpdProvisioning is page B2h (SBC-3 §6.6.5). There are no thresholds, no anchor
+// vpdProvisioning is page B2h (SBC-3 §6.6.4). There are no thresholds, no anchor
 // and no descriptor of a provisioning group.
 func (d *Device) vpdProvisioning(b []byte) []byte {
 	if !d.info.Thin {

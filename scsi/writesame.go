@@ -30,7 +30,7 @@ func (d *Device) sameExtent(c *sam.Command) (e sam.Extent, ok bool) {
 		blocks = d.blocks - lba
 	}
 	if blocks > uint64(d.maxBlocks) {
-		// SBC-3 §6.6.4: over MAXIMUM WRITE SAME LENGTH, also when it is implied.
+		// SBC-3 §6.6.3: over MAXIMUM WRITE SAME LENGTH, also when it is implied.
 		failField(c, at.lengthAt, -1)
 		return e, false
 	}

@@ -1,0 +1,120 @@
+package scsi
+
+import (
+	"bytes"
+	"testing"
+
+	"lunar/lun/blk"
+	"lunar/scsi/sam"
+)
+
+// FuzzCDB feeds any CDB and parameter list to units of every shape. Nothing
+// panics, the action is one that package sam knows, ranges lie on the medium,
+// answers fit, and no byte that nobody wrote reaches the initiator.
+func FuzzCDB(f *testing.F) {
+	for i := range opcodes {
+		f.Add(opcodes[i].Usage, []byte{}, uint8(16), uint8(i))
+	}
+	f.Add([]byte{0x42, 0, 0, 0, 0, 0, 0, 0, 24, 0}, descriptors(f, 1, 2), uint8(10), uint8(0))
+	f.Add([]byte{0x42, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0}, descriptors(f, 1<<63, 1<<31), uint8(10), uint8(0))
+	f.Add([]byte{0x93, 0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0}, make([]byte, 512), uint8(16), uint8(1))
+	f.Fuzz(func(t *testing.T, cdb, out []byte, length, shape uint8) {
+		d := fuzzDevice(shape)
+		c := &sam.Command{CDBBytes: length, ExpectedOutBytes: int64(len(out))}
+		copy(c.CDB[:], cdb)
+		d.Begin(c)
+		checkAction(t, d, c)
+		if c.Action != sam.Execute {
+			return
+		}
+		room := max(c.DataOutBytes, c.DataInBytes)
+		if room > 1<<18 {
+			t.Fatalf("asks for a buffer of %d bytes", room)
+		}
+		c.Buffer = bytes.Repeat([]byte{taint}, int(room))
+		c.Received = copy(c.Buffer[:c.DataOutBytes], out)
+		given := bytes.Clone(c.Buffer)
+		p := d.Execute(c)
+		if c.Action != sam.Complete || c.DataInBytes < 0 || c.DataInBytes > room {
+			t.Fatalf("action %d, %d bytes in a buffer of %d", c.Action, c.DataInBytes, room)
+		}
+		if c.DataInBytes > 0 && bytes.Contains(c.Buffer[:c.DataInBytes], []byte{taint, taint, taint, taint}) {
+			t.Fatalf("answer holds what nobody wrote: %x", c.Buffer[:c.DataInBytes])
+		}
+		if p.Kind != 0 && (c.Status != sam.Good || !bytes.Equal(given, c.Buffer)) {
+			t.Fatalf("program %+v with status %v", p, c.Status)
+		}
+		runChecked(t, d, c, p)
+	})
+}
+
+// fuzzDevice makes a unit whose shape is drawn from the bits of its argument.
+func fuzzDevice(shape uint8) *Device {
+	if shape&0x0f == 0x0f {
+		return NewAbsent(inventory{0})
+	}
+	d := testDevice(func(c *Config) {
+		c.Info.Thin, c.Info.ReadOnly, c.Info.VolatileCache = shape&1 == 0, shape&2 != 0, shape&4 != 0
+		c.Info.Bytes = []int64{4 << 20, 512, 1 << 41, 1<<63 - 512}[shape>>4&3]
+		if shape&0x40 != 0 {
+			c.Info.BlockBytes, c.Info.Bytes = 4096, c.Info.Bytes&^4095+4096
+			if c.Info.Bytes < 0 {
+				c.Info.Bytes = 1<<63 - 4096
+			}
+		}
+	})
+	if shape&0x80 != 0 {
+		d.OpenNexus(0)
+	}
+	return d
+}
+
+func checkAction(t *testing.T, d *Device, c *sam.Command) {
+	e := c.Extent
+	switch c.Action {
+	case sam.Complete:
+		if c.Status == sam.CheckCondition && c.Sense.Key == sam.NoSense {
+			t.Fatalf("CHECK CONDITION without sense: %+v", c)
+		}
+	case sam.Execute:
+		if c.DataOutBytes < 0 || c.DataInBytes < 0 {
+			t.Fatalf("lengths %d and %d", c.DataOutBytes, c.DataInBytes)
+		}
+	case sam.ReadMedium, sam.WriteMedium, sam.CompareMedium:
+		if e.Offset < 0 || e.Bytes <= 0 || e.Offset > d.info.Bytes-e.Bytes ||
+			e.Bytes > int64(d.maxBlocks)<<d.blockShift || (e.Offset|e.Bytes)%int64(d.info.BlockBytes) != 0 {
+			t.Fatalf("extent %+v on %d bytes", e, d.info.Bytes)
+		}
+		if (c.Action == sam.ReadMedium) != (c.DataInBytes == e.Bytes) || (c.Action == sam.ReadMedium) != (c.DataOutBytes == 0) {
+			t.Fatalf("extent %+v, lengths %d and %d", e, c.DataOutBytes, c.DataInBytes)
+		}
+		if c.Action == sam.WriteMedium && d.info.ReadOnly {
+			t.Fatal("write on a read-only medium")
+		}
+	default:
+		t.Fatalf("action %d", c.Action)
+	}
+}
+
+// runChecked walks the program; its work is bounded and stays on the medium.
+func runChecked(t *testing.T, d *Device, c *sam.Command, p Program) {
+	total := int64(0)
+	for {
+		s, more := d.Next(c, &p)
+		if !more {
+			return
+		}
+		if s.Op == blk.Sync {
+			continue
+		}
+		if s.Length <= 0 || s.Offset < 0 || s.Offset > d.info.Bytes-s.Length {
+			t.Fatalf("step %+v on %d bytes", s, d.info.Bytes)
+		}
+		if total += s.Length; total > max(int64(d.maxBlocks), maxUnmapBlocks)<<d.blockShift {
+			t.Fatalf("%d bytes of work in one command", total)
+		}
+		if s.Op == blk.Write && d.info.ReadOnly {
+			t.Fatal("write on a read-only medium")
+		}
+	}
+}

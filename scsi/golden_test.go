@@ -1,0 +1,180 @@
+package scsi
+
+import (
+	"bytes"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"lunar/scsi/sam"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden pages in testdata")
+
+// field is one decoded field of a page: bytes at offset, and what they say.
+type field struct {
+	at, bytes int
+	name      string
+	show      func(b []byte) string
+}
+
+func number(b []byte) string {
+	v := uint64(0)
+	for _, x := range b {
+		v = v<<8 | uint64(x)
+	}
+	return fmt.Sprint(v)
+}
+
+func hexadecimal(b []byte) string { return fmt.Sprintf("%x", b) }
+func quoted(b []byte) string      { return fmt.Sprintf("%q", b) }
+
+// page is one golden page: the command that reads it and how it decodes. Decode
+// is written from the standard, not from the code that builds the page.
+type page struct {
+	file, cdb, section string
+	fields             []field
+}
+
+var vpdHeader = []field{
+	{0, 1, "peripheral", hexadecimal}, {1, 1, "page code", hexadecimal}, {2, 2, "page length", number},
+}
+
+var goldenPages = []page{
+	{"inquiry", "12 00 00 02 00", "SPC-4 §6.6.2", []field{
+		{0, 1, "peripheral", hexadecimal}, {1, 1, "RMB", hexadecimal}, {2, 1, "version", hexadecimal},
+		{3, 1, "NORMACA HISUP format", hexadecimal}, {4, 1, "additional length", number},
+		{5, 3, "SCCS..CMDQUE", hexadecimal}, {8, 8, "vendor", quoted}, {16, 16, "product", quoted},
+		{32, 4, "revision", quoted}, {36, 22, "vendor specific", hexadecimal},
+		{58, 2, "SAM-5", hexadecimal}, {60, 2, "iSCSI", hexadecimal}, {62, 2, "SPC-4", hexadecimal},
+		{64, 2, "SBC-3", hexadecimal}, {66, 30, "no more descriptors", hexadecimal},
+	}},
+	{"vpd-00", "12 01 00 02 00", "SPC-4 §7.8.15", append(vpdHeader, field{4, -1, "pages", hexadecimal})},
+	{"vpd-80", "12 01 80 02 00", "SPC-4 §7.8.17", append(vpdHeader, field{4, -1, "serial", quoted})},
+	{"vpd-83", "12 01 83 02 00", "SPC-4 §7.8.6", append(vpdHeader,
+		field{4, 4, "unit, binary, NAA", hexadecimal}, field{8, 16, "NAA 6h", hexadecimal},
+		field{24, 4, "unit, ASCII, T10 vendor", hexadecimal}, field{28, 8, "vendor", quoted}, field{36, 32, "serial", quoted},
+		field{68, 4, "port, binary, relative port", hexadecimal}, field{72, 4, "relative port", number},
+		field{76, 4, "port, UTF-8, name", hexadecimal}, field{80, 44, "port name", quoted},
+		field{124, 4, "target, UTF-8, name", hexadecimal}, field{128, -1, "target name", quoted})},
+	{"vpd-b0", "12 01 b0 02 00", "SBC-3 §6.6.3", append(vpdHeader,
+		field{4, 1, "WSNZ", hexadecimal}, field{5, 1, "COMPARE AND WRITE", number}, field{6, 2, "optimal granularity", number},
+		field{8, 4, "maximum transfer", number}, field{12, 4, "optimal transfer", number}, field{16, 4, "maximum prefetch", number},
+		field{20, 4, "maximum unmap LBAs", number}, field{24, 4, "maximum unmap descriptors", number},
+		field{28, 4, "unmap granularity", number}, field{32, 4, "UGAVALID, alignment", hexadecimal},
+		field{36, 8, "maximum WRITE SAME", number}, field{44, 20, "atomic limits", hexadecimal})},
+	{"vpd-b1", "12 01 b1 02 00", "SBC-3 §6.6.2", append(vpdHeader,
+		field{4, 2, "rotation rate", hexadecimal}, field{6, 2, "product type, form factor", hexadecimal},
+		field{8, 1, "FUAB VBULS", hexadecimal}, field{9, -1, "reserved", hexadecimal})},
+	{"vpd-b2", "12 01 b2 02 00", "SBC-3 §6.6.4", append(vpdHeader,
+		field{4, 1, "threshold exponent", number}, field{5, 1, "LBPU LBPWS LBPWS10 LBPRZ ANC_SUP DP", hexadecimal},
+		field{6, 1, "provisioning type", hexadecimal}, field{7, 1, "threshold percentage", number})},
+	{"mode-all", "5a 10 3f ff 00 00 00 02 00", "SPC-4 §7.5", []field{
+		{0, 2, "mode data length", number}, {2, 1, "medium type", hexadecimal}, {3, 1, "WP DPOFUA", hexadecimal},
+		{4, 1, "LONGLBA", hexadecimal}, {5, 1, "reserved", hexadecimal}, {6, 2, "descriptor length", number},
+		{8, 8, "blocks", number}, {16, 4, "reserved", hexadecimal}, {20, 4, "block length", number},
+		{24, 2, "caching page, length", hexadecimal}, {26, 1, "WCE RCD", hexadecimal}, {27, 17, "retention..NV_DIS", hexadecimal},
+		{44, 2, "control page, length", hexadecimal}, {46, 1, "TST D_SENSE", hexadecimal}, {47, 1, "queue algorithm, QERR", hexadecimal},
+		{48, 4, "SWP, ATO TAS", hexadecimal}, {52, 2, "busy timeout", hexadecimal}, {54, 2, "self-test time", number},
+		{56, 4, "control extension page, length", hexadecimal}, {60, 2, "TCMOS.., priority", hexadecimal},
+		{62, 1, "maximum sense", number}, {63, -1, "reserved", hexadecimal},
+	}},
+	{"capacity-16", "9e 10 00 00 00 00 00 00 00 00 00 00 00 20", "SBC-3 §5.16.2", []field{
+		{0, 8, "last LBA", number}, {8, 4, "block length", number}, {12, 1, "P_TYPE PROT_EN", hexadecimal},
+		{13, 1, "P_I_EXPONENT LBPPBE", hexadecimal}, {14, 2, "LBPME LBPRZ, lowest aligned", hexadecimal},
+		{16, 16, "reserved", hexadecimal},
+	}},
+}
+
+// render writes a page as hex beside what it means. Every byte stands in exactly
+// one field, or the page is not understood.
+func (p *page) render(t *testing.T, b []byte) string {
+	t.Helper()
+	out := fmt.Sprintf("# %s, CDB %s\n", p.section, p.cdb)
+	next := 0
+	for _, f := range p.fields {
+		n := f.bytes
+		if n < 0 {
+			n = len(b) - f.at
+		}
+		if f.at != next || f.at+n > len(b) {
+			t.Fatalf("%s: field %q at %d of %d, %d bytes, after byte %d", p.file, f.name, f.at, len(b), n, next)
+		}
+		next = f.at + n
+		for i := f.at; i < next; i += 16 {
+			text := ""
+			if i == f.at {
+				text = "  " + f.name + " = " + f.show(b[f.at:next])
+			}
+			out += strings.TrimRight(fmt.Sprintf("%04x  %-32x%s", i, b[i:min(i+16, next)], text), " ") + "\n"
+		}
+	}
+	if next != len(b) {
+		t.Fatalf("%s: %d of %d bytes decoded", p.file, next, len(b))
+	}
+	return out
+}
+
+func TestGoldenPages(t *testing.T) {
+	for i := range goldenPages {
+		p := &goldenPages[i]
+		got := p.render(t, good(t, testDevice(), p.cdb))
+		path := filepath.Join("testdata", p.file+".txt")
+		if *update {
+			if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got != string(want) {
+			t.Errorf("%s is now:\n%s\nwant:\n%s", path, got, want)
+		}
+	}
+}
+
+// Every VPD page has a golden page, is listed in order, and reads with the page
+// code and length that its bytes have, at every allocation length.
+func TestVPD_EveryListedPageReads(t *testing.T) {
+	golden := make(map[string]bool)
+	for i := range goldenPages {
+		golden[goldenPages[i].file] = true
+	}
+	d := testDevice()
+	list := good(t, d, "12 01 00 02 00")[4:]
+	if len(list) != len(vpdRows) {
+		t.Fatalf("%d pages listed, %d rows", len(list), len(vpdRows))
+	}
+	for i, code := range list {
+		if i > 0 && list[i-1] >= code {
+			t.Errorf("page %02x after %02x", code, list[i-1])
+		}
+		if !golden[fmt.Sprintf("vpd-%02x", code)] {
+			t.Errorf("page %02x has no golden page", code)
+		}
+		full := good(t, d, fmt.Sprintf("12 01 %02x 02 00", code))
+		if full[1] != code || int(binary.BigEndian.Uint16(full[2:])) != len(full)-4 {
+			t.Errorf("page %02x: header %x, %d bytes", code, full[:4], len(full))
+		}
+		for n := range len(full) + 2 {
+			cut := good(t, d, fmt.Sprintf("12 01 %02x %04x", code, n))
+			if string(cut) != string(full[:min(n, len(full))]) {
+				t.Fatalf("page %02x cut to %d: %x", code, n, cut)
+			}
+		}
+	}
+	for code := range 256 {
+		c := parse(t, fmt.Sprintf("12 01 %02x 02 00", code))
+		serve(t, d, c, nil)
+		if want := bytes.IndexByte(list, byte(code)) >= 0; want != (c.Status == sam.Good) {
+			t.Errorf("page %02x: status %d, listed %v", code, c.Status, want)
+		}
+	}
+}
