@@ -77,9 +77,10 @@ func (d *Device) extent(c *sam.Command) (e sam.Extent, ok bool) {
 // fua reads FUA; the 6-byte CDBs have none, their byte 1 is address.
 func fua(c *sam.Command) bool { return c.CDB[0] >= 0x20 && c.CDB[1]&fuaMask != 0 }
 
-// beginRead serves READ(6), (10), (12) and (16) (SBC-3 §5.11 to §5.13, and
-// SBC-2 for the 6-byte form). DPO is a hint about a cache and changes nothing here. Extent.FUA asks that the blocks
-// be on the medium, not only in a volatile cache, before they are read.
+// beginRead serves READ(6), (10), (12) and (16) (SBC-3 §5.11 to §5.13, and SBC-2
+// for the 6-byte form). DPO is a hint about a cache and changes nothing here.
+// Extent.FUA asks that the blocks be on the medium, not only in a volatile cache,
+// before they are read.
 func (d *Device) beginRead(c *sam.Command) {
 	e, ok := d.extent(c)
 	if !ok {
@@ -95,8 +96,8 @@ func (d *Device) beginRead(c *sam.Command) {
 	c.DataInBytes, c.DataOutBytes = e.Bytes, 0
 }
 
-// beginWrite serves WRITE(6), (10), (12) and (16) (SBC-3 §5.33 to §5.35,
-// and SBC-2 for the 6-byte form).
+// beginWrite serves WRITE(6), (10), (12) and (16) (SBC-3 §5.33 to §5.35, and
+// SBC-2 for the 6-byte form).
 func (d *Device) beginWrite(c *sam.Command) {
 	e, ok := d.extent(c)
 	if !ok {

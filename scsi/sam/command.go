@@ -59,7 +59,8 @@ const (
 type Extent struct {
 	// Offset and Bytes are in bytes from the start of the medium.
 	Offset, Bytes int64
-	// FUA asks that a write be on stable storage before its status (SBC-3 §4.15).
+	// FUA asks that a write be on stable storage before its status, and that what
+	// a read returns be there: a volatile cache is flushed first (SBC-3 §4.15).
 	FUA bool
 }
 
