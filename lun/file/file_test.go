@@ -347,7 +347,7 @@ func TestOpen_Refusals(t *testing.T) {
 	} {
 		b, err := Open(k.cfg)
 		if err == nil {
-			b.Close()
+			_ = b.Close()
 			t.Errorf("%s: opened", name)
 			continue
 		}

@@ -97,7 +97,7 @@ func (b *Backend) probeRead() error {
 	if err != nil {
 		return fmt.Errorf("map a page: %w", err)
 	}
-	defer unix.Munmap(mem)
+	defer func() { _ = unix.Munmap(mem) }()
 	offset := int64(b.info.BlockBytes)
 	if offset >= b.info.Bytes {
 		offset = 0
