@@ -10,7 +10,12 @@ import (
 
 // Responded says that the outcome of a task stands, so its response may be sent
 // as soon as no data is owed.
-func (c *Conn) Responded(t *Task) { t.Phase = Responding }
+func (c *Conn) Responded(t *Task) {
+	t.Phase = Responding
+	if t.failed {
+		t.Fail(t.failure)
+	}
+}
 
 // MayRespond says whether the response may go now: the outcome stands, all data
 // of a read is out, and the initiator has ended every burst it owes (RFC 3720

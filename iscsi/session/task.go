@@ -57,9 +57,11 @@ type Task struct {
 	Out DataOut
 	In  DataIn
 
-	// failed is sense to report once the data still owed has come (RFC 3720
-	// §10.4.2 [R-10.4.2-1]).
+	// failure is what to report, once the data still owed has come, of a task whose
+	// data did not come as agreed (RFC 3720 §10.4.2 [R-10.4.2-1]). It is kept apart
+	// from Sense, which is lent to the device server meanwhile.
 	failed    bool
+	failure   sam.Sense
 	moved     int64 // bytes of the data-out that were used
 	tttCount  uint16
 	Function  sam.Function
@@ -105,8 +107,7 @@ func (t *Task) Failed() bool { return t.failed }
 // more data. The first failure is the one reported.
 func (t *Task) FailData(s sam.Sense) {
 	if !t.failed {
-		t.failed = true
-		t.Fail(s)
+		t.failed, t.failure = true, s
 	}
 }
 

@@ -39,6 +39,9 @@ const (
 	NotReady
 	// Unsupported: the medium cannot do this operation.
 	Unsupported
+	// Differs: the medium holds other data than a comparison expected; Progress is
+	// the offset of the first byte that differs. Backends never report it.
+	Differs
 )
 
 // MaxRequestBytes is the longest Read or Write: the largest pooled buffer.

@@ -1,0 +1,106 @@
+package transport
+
+import (
+	"lunar/iscsi/session"
+	"lunar/scsi/sam"
+)
+
+// abort ends a task without a response. It is over when nothing touches its
+// memory or the medium for it any more.
+func (c *Conn) abort(t *task) {
+	if t.s.Kind != session.KindSCSI || t.s.Phase == session.Aborting {
+		return
+	}
+	if t.s.Phase == session.Waiting {
+		c.sess.S.StopWaiting(t.s)
+	}
+	t.s.Phase = session.Aborting
+	if c.current.Task == t.s {
+		c.place = nil
+	}
+	if t.asking && t.s.Action == sam.Execute {
+		c.stack.local.Stop(t.unit, &t.s.Command)
+	}
+	if t.s.Out.Owed() && c.phase == fullFeature && !c.sess.LoggingOut() {
+		c.await(t)
+	}
+	c.quiet(t)
+}
+
+// await gives the initiator a bounded time to end the bursts it owes
+// (RFC 3720 §10.5.1 [R-10.5.1-5]).
+func (c *Conn) await(t *task) {
+	l := c.stack.limits
+	now := c.stack.loop.Now()
+	t.deadline, t.waits = now+l.AbortNanos, true
+	c.aborts++
+	c.stack.loop.Arm(c.token(KindTimer), t.deadline)
+}
+
+// quiet ends an aborted task if it is quiet now.
+func (c *Conn) quiet(t *task) {
+	if t.s.Phase != session.Aborting || t.moving > 0 || t.asking {
+		return
+	}
+	mine := c.current.Task == t.s
+	if mine && (c.receiving && c.direct || c.phase == fullFeature) {
+		// The PDU being received belongs to it; its end comes first.
+		return
+	}
+	if t.waits && t.s.Out.Owed() && c.phase == fullFeature && !c.sess.LoggingOut() {
+		return
+	}
+	c.sess.S.Release(t.s)
+	c.over(t)
+	if c.phase == closing {
+		c.gone()
+	}
+}
+
+// abandonOwed ends aborted tasks, and starts functions, that waited for their
+// initiator long enough.
+func (c *Conn) abandonOwed(now int64) {
+	for i := range c.tasks {
+		t := &c.tasks[i]
+		if t.waits && now >= t.deadline {
+			t.waits = false
+			c.aborts--
+			if t.s.Phase == session.Aborting {
+				c.quiet(t)
+			}
+		}
+	}
+	c.retryDelayed()
+}
+
+// abortAll ends every task but one: the connection closes or logs out. Only SCSI
+// tasks have anything to wait for.
+func (c *Conn) abortAll(except *task) {
+	if c.sess == nil {
+		return
+	}
+	for i := range c.tasks {
+		t := &c.tasks[i]
+		switch {
+		case t == except || t.s.Kind == session.KindFree:
+		case t.s.Phase == session.Aborting:
+			c.quiet(t)
+		case t.s.Kind == session.KindSCSI:
+			c.abort(t)
+		default:
+			c.sess.S.Release(t.s)
+			c.over(t)
+		}
+		if c.sess == nil {
+			return
+		}
+	}
+}
+
+// logoutReady lets the Logout Response go when every other task is gone.
+func (c *Conn) logoutReady() {
+	if t := c.logout; t != nil && c.phase == fullFeature && c.sess.S.Live() == 1 {
+		c.logout = nil
+		c.respond(t)
+	}
+}

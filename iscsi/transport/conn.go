@@ -1,0 +1,234 @@
+package transport
+
+import (
+	"lunar/internal/buf"
+	"lunar/iscsi/login"
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/session"
+	"lunar/lun"
+	"lunar/reactor"
+	"lunar/scsi/sam"
+)
+
+type phase uint8
+
+const (
+	gone phase = iota
+	loggingIn
+	// admitting: the login waits for the keeper; nothing is read meanwhile.
+	admitting
+	fullFeature
+	// leaving: the last PDU is on its way, then the connection closes.
+	leaving
+	// closing: nothing is sent any more; operations under way are awaited.
+	closing
+)
+
+// Conn is one connection on its reactor. Its place in the stack is used again
+// under another generation.
+type Conn struct {
+	stack      *Stack
+	index      int
+	generation uint32
+	fd         int32
+	phase      phase
+	portal     *Portal
+	address    string
+
+	framer  pdu.Framer
+	machine *login.Machine
+	// greeted says that a Login Request came, so that a refusal has an addressee.
+	greeted    bool
+	isAdmitted bool
+
+	sess  *session.Conn
+	tasks []task
+	nexus sam.Nexus
+	units *lun.Map
+	// reserved is this session's share of the stack's unasked memory.
+	reserved int
+
+	// The PDU being received.
+	current   session.Disposition
+	head      pdu.Header
+	place     []byte // where the rest of its data goes
+	segment   bool   // it has a data segment, and so a data digest
+	crc       uint32
+	text      []byte
+	direct    bool // a receive straight into place is under way
+	receiving bool
+	// held is what was received and may not be looked at yet, in buffer heldBuffer.
+	held       []byte
+	heldBuffer int32
+
+	queue     []*task // tasks with something to say, in order
+	readBytes int     // data-in held in memory
+	build     *batch  // being filled
+	flying    *batch  // being sent
+	dirty     bool
+	hungry    bool
+
+	deadline  int64 // of the login
+	heard     int64 // when something last came
+	pinged    bool
+	wantsPing bool
+	aborts    int     // tasks that wait for their initiator within a bound
+	delayed   []*task // functions among them
+	logout    *task   // waits for every other task to end
+	coldReset bool
+	goodbye   bool // an Async Message is to be sent, then the connection closes
+}
+
+func (c *Conn) token(k reactor.Kind) reactor.Token {
+	return reactor.NewToken(k, c.generation, uint32(c.index))
+}
+
+func (c *Conn) name() Handle {
+	return Handle{Reactor: c.stack.reactor, Index: c.index, Generation: c.generation & 0xffffff}
+}
+
+// open starts a connection in a free place.
+func (c *Conn) open(fd int32, address string, p *Portal) {
+	*c = Conn{
+		stack: c.stack, index: c.index, generation: c.generation + 1, tasks: c.tasks, queue: c.queue[:0],
+		fd: fd, phase: loggingIn, portal: p, address: address, heldBuffer: reactor.NoBuffer,
+		machine: login.NewMachine(&p.Login),
+	}
+	now := c.stack.loop.Now()
+	c.heard, c.deadline = now, now+c.stack.limits.LoginNanos
+	c.stack.loop.Arm(c.token(KindTimer), c.deadline)
+	c.arm()
+}
+
+// full starts full feature phase after the final Login Response was built.
+func (c *Conn) full(a Admission) {
+	c.phase = fullFeature
+	c.stack.stats.LoggedIn++
+	id := c.machine.Identity()
+	s := session.New(id, c.machine, c.stack.limits.Session)
+	var targets session.Targets
+	if c.portal.Targets != nil {
+		targets = c.portal.Targets(c.address)
+	}
+	c.sess = session.NewConn(s, id.CID, c.machine.StatSN(), targets)
+	c.nexus, c.units = a.Nexus, a.Units
+	// RFC 3720 §12.1 [R-12.1-2]: the first PDU after login carries the digests.
+	c.framer.HeaderDigest, c.framer.DataDigest = s.Params.HeaderDigest, s.Params.DataDigest
+	for i := range s.Tasks() {
+		if i == len(c.tasks) {
+			c.tasks = append(c.tasks, task{})
+		}
+		// Generations go on over the life of the place, so handles stay unique.
+		c.tasks[i] = task{s: s.Task(uint32(i)), generation: c.tasks[i].generation}
+	}
+	if c.units != nil {
+		for _, u := range c.units.Units() {
+			if u != nil {
+				c.stack.local.Open(u, c.nexus)
+			}
+		}
+	}
+	c.machine = nil
+	c.stack.loop.Arm(c.token(KindTimer), c.stack.loop.Now()+c.stack.limits.PingNanos)
+}
+
+// close begins the end: the socket is shut, every task ends, and once nothing can
+// touch their memory the place is free.
+func (c *Conn) close() {
+	if c.phase == gone || c.phase == closing {
+		return
+	}
+	c.phase = closing
+	c.stack.stats.Dropped++
+	c.stack.loop.Submit(reactor.Op{Code: reactor.Shutdown, Token: c.token(KindEnd), FD: c.fd})
+	if c.receiving {
+		// Shutdown ends a receive that waits; one into a place may wait for more.
+		c.stack.loop.Submit(reactor.Op{Code: reactor.Cancel, Token: c.token(KindEnd), Target: c.token(KindRecv)})
+	}
+	c.dropHeld()
+	c.place, c.delayed, c.logout = nil, nil, nil
+	if c.build != nil {
+		c.build.drop(c)
+		c.stack.putBatch(c.build)
+		c.build = nil
+	}
+	c.abortAll(nil)
+	c.gone()
+}
+
+// gone frees the place when nothing is under way any more.
+func (c *Conn) gone() {
+	if c.phase != closing || c.receiving || c.flying != nil {
+		return
+	}
+	if c.sess != nil {
+		// A receive into a task's memory may just have ended.
+		c.abortAll(nil)
+		if c.phase != closing || c.sess.S.Live() > 0 {
+			return
+		}
+	}
+	c.phase = gone
+	s := c.stack
+	s.loop.Submit(reactor.Op{Code: reactor.Close, Token: c.token(KindEnd), FD: c.fd})
+	s.reserved -= c.reserved
+	var id login.Identity
+	if c.sess != nil {
+		id = c.sess.S.Identity
+	}
+	h := c.name()
+	c.generation++
+	c.sess, c.machine, c.portal = nil, nil, nil
+	s.free = append(s.free, c.index)
+	s.keeper.Ended(h, id, c.isAdmitted)
+}
+
+// tick looks at the times of a connection.
+func (c *Conn) tick() {
+	now := c.stack.loop.Now()
+	l := &c.stack.limits
+	switch c.phase {
+	case loggingIn, admitting:
+		if now >= c.deadline {
+			c.close()
+		}
+		return
+	case fullFeature, leaving:
+	case gone, closing:
+		return
+	}
+	if c.aborts > 0 {
+		c.abandonOwed(now)
+	}
+	silent := now - c.heard
+	if silent >= l.PingNanos {
+		// RFC 3720 §6.12 [R-6.12-1]: a ping finds a dead peer that TCP keeps.
+		if c.pinged || c.phase == leaving {
+			c.close()
+			return
+		}
+		c.pinged, c.wantsPing = true, true
+		c.heard = now
+		c.stack.touch(c)
+	}
+	next := c.heard + l.PingNanos
+	if c.aborts > 0 {
+		next = min(next, now+l.AbortNanos/4)
+	}
+	c.stack.loop.Arm(c.token(KindTimer), next)
+}
+
+// farewell announces the end of the session, then closes once it was sent.
+func (c *Conn) farewell() {
+	c.goodbye = true
+	c.stack.touch(c)
+}
+
+// unit finds the unit of a LUN for this connection.
+func (c *Conn) unit(l sam.LUN) (*lun.Unit, bool) { return c.units.Find(l, c.stack.reactor) }
+
+func release(b *buf.Buf) {
+	if b != nil {
+		b.Release()
+	}
+}

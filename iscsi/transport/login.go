@@ -1,0 +1,82 @@
+package transport
+
+import (
+	"lunar/iscsi/login"
+	"lunar/iscsi/pdu"
+)
+
+// loginRequest takes a complete Login Request.
+func (c *Conn) loginRequest() {
+	var resp pdu.Header
+	c.answerLogin(&resp, func() (login.Outcome, []byte) {
+		return c.machine.Step(pdu.AsLoginRequest(&c.head), c.text, &resp)
+	})
+}
+
+// answerLogin carries out what a step of the login machine decided.
+func (c *Conn) answerLogin(resp *pdu.Header, step func() (login.Outcome, []byte)) {
+	outcome, text := step()
+	switch outcome {
+	case login.Reply:
+		c.say(resp, text)
+	case login.Refuse:
+		c.say(resp, text)
+		c.phase = leaving
+	case login.Admit:
+		c.phase = admitting
+		id := c.machine.Identity()
+		if !c.reserve() {
+			c.admitted(Admission{Status: pdu.LoginOutOfResources})
+			return
+		}
+		c.stack.keeper.Admit(c.name(), id)
+	case login.Done:
+	}
+}
+
+// reserve sets aside memory for everything the initiator may send unasked: its
+// first burst for each command of the window and each immediate one.
+func (c *Conn) reserve() bool {
+	s := c.stack
+	l := s.limits.Session
+	first := max(int(c.machine.Params().FirstBurstLength), minUnasked)
+	c.reserved = first * int(l.Window+l.Immediate)
+	if c.machine.Identity().Discovery {
+		c.reserved = 0
+	}
+	if s.reserved+c.reserved > s.unasked.Bytes() {
+		c.reserved = 0
+		return false
+	}
+	s.reserved += c.reserved
+	return true
+}
+
+// minUnasked is the smallest buffer a command can be given.
+const minUnasked = 4096
+
+// admitted takes the keeper's answer.
+func (c *Conn) admitted(a Admission) {
+	var resp pdu.Header
+	c.isAdmitted = a.Status == pdu.LoginSuccess
+	outcome, text := c.machine.Admitted(a.Status, a.TSIH, c.stack.limits.Session.Window, &resp)
+	c.say(&resp, text)
+	if outcome != login.Done {
+		c.phase = leaving
+		return
+	}
+	c.full(a)
+	// What was sent behind the last request may be looked at now.
+	c.resumeParse()
+	c.arm()
+}
+
+// say puts one PDU of the login phase into the batch; digests are not in use yet
+// (RFC 3720 §10.13). A login is one request and one answer at a time, so there is
+// always room.
+func (c *Conn) say(h *pdu.Header, text []byte) {
+	if b := c.batch(); b != nil {
+		b.add(h, nil, append([]byte(nil), text...), false, false)
+		c.stack.touch(c)
+	}
+}

@@ -1,0 +1,81 @@
+package transport
+
+import (
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/session"
+	"lunar/lun"
+	"lunar/scsi/sam"
+)
+
+// runManage starts a task management function.
+func (c *Conn) runManage(t *task) {
+	if c.sess.S.EarlierMissing(t.s) && !t.late {
+		// RFC 3720 §10.6.2 [R-10.6.2-1]: an immediate function waits for the commands
+		// numbered before it, within a bound.
+		c.await(t)
+		c.delayed = append(c.delayed, t)
+		return
+	}
+	step, ref := c.sess.RunManage(t.s)
+	switch step {
+	case session.ManageDone:
+		c.respond(t)
+		c.start()
+	case session.ManageTask:
+		r := &c.tasks[ref.Index()]
+		t.next, r.waiter = r.waiter, t
+		c.abort(r)
+	case session.ManageUnit:
+		u, present := c.unit(t.s.LUN)
+		if !present {
+			// §10.6.1 [R-10.6.1-3].
+			t.s.Result = pdu.LUNDoesNotExist
+			c.respond(t)
+			return
+		}
+		c.manageUnit(t, u)
+	case session.ManageTarget:
+		units := c.units.Units()
+		t.functions++ // holds the function open until every unit was asked
+		for _, u := range units {
+			if u != nil {
+				c.manageUnit(t, u)
+			}
+		}
+		c.managed(t)
+	}
+}
+
+func (c *Conn) manageUnit(t *task, u *lun.Unit) {
+	t.functions++
+	c.stack.local.Manage(u, &lun.Management{Function: t.s.Function, Nexus: c.nexus, Owner: c.handle(t)})
+}
+
+// managed takes the end of a function on one unit.
+func (c *Conn) managed(t *task) {
+	t.functions--
+	if t.functions > 0 || t.s.Kind != session.KindManage {
+		return
+	}
+	t.s.Result = pdu.FunctionComplete
+	c.coldReset = c.coldReset || t.s.Function == sam.TargetColdReset
+	c.respond(t)
+}
+
+// retryDelayed starts functions that need not wait any more.
+func (c *Conn) retryDelayed() {
+	waiting := c.delayed
+	c.delayed = nil
+	for _, t := range waiting {
+		if t.waits && c.sess.S.EarlierMissing(t.s) {
+			c.delayed = append(c.delayed, t)
+			continue
+		}
+		if t.waits {
+			c.aborts--
+			t.waits = false
+		}
+		t.late = true
+		c.runManage(t)
+	}
+}

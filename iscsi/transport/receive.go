@@ -1,0 +1,205 @@
+package transport
+
+import (
+	"lunar/digest"
+	"lunar/iscsi/login"
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/session"
+	"lunar/reactor"
+)
+
+// directBytes is the least rest of a data segment that is received straight into
+// its place. Below it the bytes that have come anyway are copied: a receive of
+// its own would cost more than the copy.
+const directBytes = 32 << 10
+
+// arm asks for what comes next: the rest of a large data segment straight into
+// its place, else whatever arrives.
+func (c *Conn) arm() {
+	if c.receiving || c.held != nil || c.phase == closing || c.phase == gone || c.phase == admitting {
+		return
+	}
+	op := reactor.Op{Code: reactor.Recv, Token: c.token(KindRecv), FD: c.fd}
+	if n := c.framer.DataLeft(); n >= directBytes && len(c.place) == n {
+		op.Data, c.direct = c.place, true
+	}
+	c.receiving = true
+	c.stack.loop.Submit(op)
+}
+
+// received takes the end of a receive.
+func (c *Conn) received(x reactor.Completion) {
+	c.receiving = false
+	direct := c.direct
+	c.direct = false
+	switch {
+	case c.phase == closing || x.Result <= 0:
+		c.stack.recycle(x.Buffer)
+		// The end of the stream in the middle of anything is a connection failure; at
+		// level 0 the session ends with it (RFC 3720 §6.12 [R-6.12-2]).
+		c.close()
+		c.gone()
+		return
+	case direct:
+		c.heard, c.pinged = c.stack.loop.Now(), false
+		c.placed(int(x.Result))
+		c.parse(nil)
+	default:
+		c.heard, c.pinged = c.stack.loop.Now(), false
+		c.held, c.heldBuffer = c.stack.loop.Received(x), x.Buffer
+		c.resumeParse()
+	}
+	c.arm()
+}
+
+// resumeParse goes on with bytes that were received, unless they must wait.
+func (c *Conn) resumeParse() {
+	if c.phase == admitting || c.held == nil {
+		return
+	}
+	rest := c.parse(c.held)
+	if c.phase == admitting && len(rest) > 0 {
+		c.held = rest
+		return
+	}
+	c.dropHeld()
+}
+
+func (c *Conn) dropHeld() {
+	c.stack.recycle(c.heldBuffer)
+	c.held, c.heldBuffer = nil, reactor.NoBuffer
+}
+
+func (s *Stack) recycle(b int32) {
+	if b != reactor.NoBuffer {
+		s.loop.Recycle(b)
+	}
+}
+
+// parse cuts p into PDUs and returns what it could not look at yet.
+func (c *Conn) parse(p []byte) (rest []byte) {
+	for c.phase == loggingIn || c.phase == fullFeature {
+		ev, used := c.framer.Next(p)
+		p = p[used:]
+		switch ev {
+		case pdu.EventMore:
+			return nil
+		case pdu.EventHeader:
+			c.header()
+		case pdu.EventPiece:
+			c.piece(c.framer.Piece())
+		case pdu.EventEnd:
+			c.end()
+		}
+	}
+	return p
+}
+
+// header takes a complete header.
+func (c *Conn) header() {
+	h := c.framer.Header()
+	c.crc, c.place, c.text, c.segment = 0, nil, nil, h.DataBytes() > 0
+	if c.phase == loggingIn {
+		c.loginHeader(h)
+		return
+	}
+	if c.framer.HeaderDigest && digest.Update(0, c.framer.Covered()) != c.framer.HeaderCRC() {
+		// RFC 3720 §6.7 [R-6.7-2]: with the header wrong its lengths are too, and
+		// without markers nothing tells where the next PDU starts.
+		c.close()
+		return
+	}
+	d := c.sess.Header(h, c.framer.AHS())
+	c.current = d
+	switch d.Verdict {
+	case session.Drop:
+		c.close()
+		return
+	case session.Place:
+		if !c.placeFor(d) {
+			c.close()
+			return
+		}
+	case session.Collect:
+		// Pings and texts are rare and small; their data is the collector's business.
+		c.text = make([]byte, 0, d.Bytes)
+	case session.Skip:
+	}
+	if h.DataBytes() == 0 {
+		c.end()
+	}
+}
+
+// loginHeader checks the first rules of a login before its text is read.
+func (c *Conn) loginHeader(h *pdu.Header) {
+	switch {
+	case h.Opcode() != pdu.OpLoginReq && !c.greeted:
+		// RFC 3720 §3.2.3 [R-3.2.3-4]: closed at once, without an answer.
+		c.close()
+	case h.Opcode() != pdu.OpLoginReq:
+		var resp pdu.Header
+		c.answerLogin(&resp, func() (login.Outcome, []byte) { return c.machine.Interrupted(&resp) })
+	case h.DataBytes() > login.DefaultMaxRecvDataSegmentLength || h.AHSBytes() > 0:
+		// §5.3 [R-5.3-13]: the default length holds during login, and a Login Request
+		// has no additional header. The text is not read.
+		c.close()
+	default:
+		c.greeted = true
+		c.head = *h
+		c.text = make([]byte, 0, h.DataBytes())
+		if h.DataBytes() == 0 {
+			c.end()
+		}
+	}
+}
+
+// piece takes bytes of a data segment where they lie.
+func (c *Conn) piece(p []byte) {
+	if c.text != nil {
+		c.text = append(c.text, p...)
+	}
+	n := copy(c.place, p)
+	c.place = c.place[n:]
+	if c.framer.DataDigest {
+		c.crc = digest.Update(c.crc, p)
+	}
+}
+
+// placed takes bytes that were received straight into place.
+func (c *Conn) placed(n int) {
+	if c.framer.DataDigest {
+		c.crc = digest.Update(c.crc, c.place[:n])
+	}
+	c.place = c.place[n:]
+	c.framer.Placed(n)
+}
+
+// end takes the end of a PDU.
+func (c *Conn) end() {
+	if c.phase == loggingIn {
+		c.loginRequest()
+		return
+	}
+	intact := true
+	if c.framer.DataDigest && c.segment {
+		// The digest covers the padding too (RFC 3720 §12.1 [R-12.1-3]).
+		intact = digest.Update(c.crc, c.framer.Padding()) == c.framer.DataCRC()
+	}
+	d := c.current
+	c.current = session.Disposition{}
+	c.place = nil
+	if d.Verdict == session.Collect {
+		d.Task.Text = c.text
+	}
+	if c.sess.End(intact) == session.Drop {
+		c.close()
+		return
+	}
+	if d.Task != nil {
+		c.arrived(&c.tasks[d.Task.Index()])
+	}
+	c.start()
+	if c.phase == fullFeature && c.sess.Rejecting() {
+		c.stack.touch(c)
+	}
+}

@@ -1,0 +1,201 @@
+package transport
+
+import (
+	"lunar/iscsi/session"
+	"lunar/scsi"
+	"lunar/scsi/sam"
+)
+
+// start runs every task that may start now.
+func (c *Conn) start() {
+	for c.phase == fullFeature {
+		s := c.sess.S.NextReady()
+		if s == nil {
+			break
+		}
+		c.run(&c.tasks[s.Index()])
+	}
+	if len(c.delayed) > 0 {
+		c.retryDelayed()
+	}
+}
+
+// run starts one delivered task.
+func (c *Conn) run(t *task) {
+	switch t.s.Kind {
+	case session.KindSCSI:
+		c.runCommand(t)
+	case session.KindManage:
+		c.runManage(t)
+	case session.KindPing:
+		c.respond(t)
+	case session.KindText:
+		if c.sess.RunText(t.s) {
+			c.enqueue(t)
+			return
+		}
+		c.over(t)
+		c.stack.touch(c)
+	case session.KindLogout:
+		if !c.sess.RunLogout(t.s) {
+			c.enqueue(t)
+			return
+		}
+		c.logout = t
+		c.abortAll(t)
+		c.logoutReady()
+	case session.KindFree:
+		panic("transport: a free task was delivered")
+	}
+}
+
+func (c *Conn) runCommand(t *task) {
+	c.stack.stats.Commands++
+	cmd := &t.s.Command
+	t.unit, _ = c.unit(cmd.LUN)
+	cmd.Nexus, cmd.Owner = c.nexus, c.handle(t)
+	cmd.ExpectedOutBytes = t.s.ExpectOut()
+	t.began = true
+	if !c.stack.local.Begin(t.unit, cmd) {
+		t.asking = true
+		return
+	}
+	c.begun(t)
+}
+
+// begun carries out what the device server decided.
+func (c *Conn) begun(t *task) {
+	t.asking = false
+	if t.s.Phase == session.Aborting {
+		c.quiet(t)
+		return
+	}
+	c.sess.Begun(t.s)
+	switch t.s.Action {
+	case sam.Complete:
+		c.conclude(t)
+	case sam.Execute:
+		if max(t.s.DataOutBytes, t.s.DataInBytes) > chunkBytes {
+			// No command takes or returns parameter data of this size.
+			t.s.FailData(sam.NewSense(sam.IllegalRequest, 0x2400))
+		}
+		c.progress(t)
+	case sam.ReadMedium:
+		c.read(t)
+	case sam.WriteMedium, sam.CompareMedium:
+		c.write(t)
+	}
+}
+
+// conclude ends a task whose outcome stands. Memory that still received data is
+// given back; what the initiator still sends is thrown away.
+func (c *Conn) conclude(t *task) {
+	if c.current.Task == t.s {
+		c.place = nil
+	}
+	if !(c.direct && c.current.Task == t.s) {
+		t.dropData()
+	}
+	c.respond(t)
+}
+
+// prepare gives an Execute its memory. It is false while it has none.
+func (c *Conn) prepare(t *task) bool {
+	n := max(t.s.DataOutBytes, t.s.DataInBytes)
+	if n == 0 || t.buffer != nil {
+		return true
+	}
+	if c.current.Task == t.s {
+		// A PDU of it is being received where data lies now; its end comes first.
+		return false
+	}
+	if t.buffer = c.stack.staged.Get(int(n)); t.buffer == nil {
+		c.stack.starve(c)
+		return false
+	}
+	if t.count > 0 {
+		// What came with the command lies in its own buffer; the list must be in one.
+		copy(t.buffer.Bytes(), t.chunkAt(0).buf.Bytes()[:min(t.s.Out.Received, t.s.Out.Total)])
+		release(t.pop())
+	}
+	return true
+}
+
+// progress goes on with a task after data came or a request ended.
+func (c *Conn) progress(t *task) {
+	switch {
+	case t.s.Phase == session.Aborting:
+		c.quiet(t)
+	case t.s.Phase == session.Responding:
+		c.enqueue(t)
+	case t.s.Phase != session.Running || t.asking || t.s.Action == 0:
+	case t.s.Failed():
+		// The first failure decides; what moves to the medium is awaited.
+		if t.moving == 0 {
+			c.conclude(t)
+		}
+	case t.s.Action == sam.Execute:
+		c.progressExecute(t)
+	case t.s.Action == sam.ReadMedium:
+		c.progressRead(t)
+	default:
+		c.progressWrite(t)
+	}
+}
+
+func (c *Conn) progressExecute(t *task) {
+	if !c.prepare(t) {
+		return
+	}
+	if !t.s.Out.Complete() {
+		c.enqueue(t)
+		return
+	}
+	if t.buffer != nil {
+		t.s.Buffer = t.buffer.Bytes()
+	}
+	t.s.Received = int(min(t.s.Out.Received, t.s.Out.Total))
+	if !c.stack.local.Execute(t.unit, &t.s.Command) {
+		t.asking = true
+		return
+	}
+	c.executed(t)
+}
+
+// executed takes the end of an Execute.
+func (c *Conn) executed(t *task) {
+	t.asking = false
+	t.s.Buffer = nil
+	if t.s.Phase == session.Aborting {
+		c.quiet(t)
+		return
+	}
+	c.sess.DataInReady(t.s)
+	t.ready = t.s.In.Total
+	c.respond(t)
+}
+
+// arrived goes on with the task a PDU belonged to.
+func (c *Conn) arrived(t *task) {
+	if t.s.Kind == session.KindSCSI {
+		c.progress(t)
+	}
+}
+
+// resume goes on with every task that may have waited for memory.
+func (c *Conn) resume() {
+	for i := range c.tasks {
+		t := &c.tasks[i]
+		if t.s.Kind == session.KindSCSI && t.s.Phase == session.Running && !t.asking {
+			c.progress(t)
+		}
+	}
+}
+
+// failMedium makes what the medium said the outcome of a task.
+func (c *Conn) failMedium(t *task, k *chunk) {
+	block := uint64(t.unit.Info().BlockBytes)
+	cmd := &t.s.Command
+	scsi.FailMedium(cmd, k.Result, t.s.Action != sam.ReadMedium, uint64(k.Offset+k.Progress)/block)
+	t.s.FailData(cmd.Sense)
+}

@@ -1,0 +1,328 @@
+package transport
+
+import (
+	"encoding/binary"
+
+	"lunar/digest"
+	"lunar/internal/buf"
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/session"
+	"lunar/reactor"
+)
+
+const (
+	// batchPDUs is the most PDUs of one send.
+	batchPDUs = 256
+	// batchIovecs stays below the kernel's limit of 1024 (IOV_MAX).
+	batchIovecs = 3 * batchPDUs
+	// batchBytes is how much one send may carry before the next turn, so that no
+	// connection fills a turn alone.
+	batchBytes = 4 << 20
+
+	// A PDU's own bytes in a batch: header and digest, padding and digest, and a
+	// sense that it may carry.
+	slotTail   = 56
+	slotInline = 64
+	slotBytes  = 128
+)
+
+// batch is what one send carries: PDUs laid out as iovecs, and what they keep
+// alive.
+type batch struct {
+	slots []byte
+	iov   []buf.Iovec
+	n     int // PDUs
+	v     int // iovecs in use
+	sent  int // iovecs done
+	bytes int
+	bufs  []held
+	keep  [][]byte
+}
+
+// held is a buffer of a batch, and how much data-in it counts for.
+type held struct {
+	buf  *buf.Buf
+	read int
+}
+
+// batch returns the batch being filled, or nil when memory is out.
+func (c *Conn) batch() *batch {
+	if c.build == nil {
+		c.build = c.stack.getBatch()
+	}
+	return c.build
+}
+
+func (s *Stack) getBatch() *batch {
+	if n := len(s.batches); n > 0 {
+		b := s.batches[n-1]
+		s.batches = s.batches[:n-1]
+		return b
+	}
+	slots, err := buf.Alloc(batchPDUs * slotBytes)
+	if err != nil {
+		return nil
+	}
+	iov, err := buf.AllocSlice[buf.Iovec](batchIovecs)
+	if err != nil {
+		return nil
+	}
+	return &batch{slots: slots, iov: iov}
+}
+
+func (s *Stack) putBatch(b *batch) {
+	clear(b.keep)
+	b.n, b.v, b.sent, b.bytes, b.bufs, b.keep = 0, 0, 0, 0, b.bufs[:0], b.keep[:0]
+	s.batches = append(s.batches, b)
+}
+
+func (b *batch) full() bool { return b.n == batchPDUs || b.bytes >= batchBytes }
+
+// scratch is where a response may build what it carries inline.
+func (b *batch) scratch() []byte {
+	s := b.slots[b.n*slotBytes:][slotInline:slotBytes]
+	return s[:session.MaxInlineBytes:session.MaxInlineBytes]
+}
+
+func (b *batch) vector(p []byte) {
+	b.iov[b.v] = buf.IovecOf(p)
+	b.v++
+	b.bytes += len(p)
+}
+
+// add lays out one PDU: header, digest, data, padding, digest (RFC 3720 §10.2
+// [R-10.2-1]). Data lies in memory that the batch holds or in its own slot; keep
+// is data of the Go heap, kept alive until it was sent.
+func (b *batch) add(h *pdu.Header, data, keep []byte, headerDigest, dataDigest bool) {
+	s := b.slots[b.n*slotBytes:][:slotBytes]
+	b.n++
+	n := copy(s, h[:])
+	if keep != nil {
+		data = keep
+		b.keep = append(b.keep, keep)
+		h.SetDataBytes(len(data))
+		copy(s, h[:])
+	}
+	if headerDigest {
+		binary.LittleEndian.PutUint32(s[n:], digest.Update(0, s[:n]))
+		n += pdu.DigestBytes
+	}
+	b.vector(s[:n])
+	if len(data) == 0 {
+		return
+	}
+	b.vector(data)
+	tail := s[slotTail:slotInline]
+	n = pdu.PadBytes(len(data))
+	clear(tail[:n])
+	if dataDigest {
+		crc := digest.Update(digest.Update(0, data), tail[:n])
+		binary.LittleEndian.PutUint32(tail[n:], crc)
+		n += pdu.DigestBytes
+	}
+	if n > 0 {
+		b.vector(tail[:n])
+	}
+}
+
+// hold keeps a buffer until the batch was sent.
+func (b *batch) hold(x *buf.Buf, read int) { b.bufs = append(b.bufs, held{x, read}) }
+
+// drop gives back what a batch held.
+func (b *batch) drop(c *Conn) {
+	for _, h := range b.bufs {
+		h.buf.Release()
+		c.readBytes -= h.read
+	}
+	b.bufs = b.bufs[:0]
+}
+
+// flush sends what a connection has to say, unless a send is under way.
+func (c *Conn) flush() bool {
+	if c.phase == closing || c.phase == gone || c.flying != nil {
+		return false
+	}
+	if c.phase == fullFeature {
+		c.pump()
+	}
+	if c.build == nil || c.build.n == 0 {
+		return false
+	}
+	c.flying, c.build = c.build, nil
+	c.send()
+	return true
+}
+
+func (c *Conn) send() {
+	b := c.flying
+	c.stack.loop.Submit(reactor.Op{
+		Code: reactor.Send, Token: c.token(KindSend), FD: c.fd, Iov: b.iov[b.sent:b.v],
+	})
+}
+
+// sent takes the end of a send: what is left of it goes on, else the next batch.
+func (c *Conn) sent(result int32) {
+	b := c.flying
+	if result > 0 && c.phase != closing {
+		n := uint64(result)
+		for b.sent < b.v && n >= b.iov[b.sent].Len {
+			n -= b.iov[b.sent].Len
+			b.sent++
+		}
+		if b.sent < b.v {
+			b.iov[b.sent].Advance(int(n))
+			c.send()
+			return
+		}
+	}
+	c.flying = nil
+	hadRead := len(b.bufs) > 0
+	b.drop(c)
+	c.stack.putBatch(b)
+	switch {
+	case result <= 0 || c.phase == closing:
+		c.close()
+		c.gone()
+	case c.phase == leaving && (c.build == nil || c.build.n == 0):
+		c.close()
+	default:
+		c.stack.touch(c)
+		if hadRead && c.hungry {
+			c.resume()
+		}
+	}
+}
+
+// pump lays out everything that may be said now.
+func (c *Conn) pump() {
+	b := c.batch()
+	if b == nil {
+		return
+	}
+	var h pdu.Header
+	hd, dd := c.framer.HeaderDigest, c.framer.DataDigest
+	for !b.full() && c.sess.Rejecting() {
+		data, _ := c.sess.EmitReject(&h)
+		b.add(&h, nil, data, hd, dd)
+	}
+	if c.wantsPing && !b.full() {
+		c.wantsPing = false
+		c.sess.EmitPing(&h, true)
+		b.add(&h, nil, nil, hd, dd)
+	}
+	n := 0
+	for n < len(c.queue) && !b.full() {
+		t := c.queue[n]
+		if !c.emit(t, b) {
+			// The batch is full; the task goes on in the next one.
+			break
+		}
+		t.queued = false
+		n++
+		if t.ended {
+			t.ended = false
+			c.over(t)
+		}
+	}
+	c.queue = append(c.queue[:0], c.queue[n:]...)
+	c.farewells(b)
+}
+
+// farewells puts the last words of a connection into the batch.
+func (c *Conn) farewells(b *batch) {
+	if c.goodbye && !b.full() {
+		var h pdu.Header
+		p := &c.sess.S.Params
+		c.sess.EmitAsync(&h, pdu.EventDroppingAll, 0, uint16(p.DefaultTime2Wait), 0)
+		b.add(&h, nil, nil, c.framer.HeaderDigest, c.framer.DataDigest)
+		c.goodbye, c.phase = false, leaving
+	}
+	if c.sess.LoggedOut() {
+		// RFC 3720 §10.14 [R-10.14-3]: the Logout Response, then FIN.
+		c.phase = leaving
+	}
+	if c.coldReset && len(c.queue) == 0 {
+		c.coldReset = false
+		c.stack.keeper.ColdReset(c.sess.S.Identity.Target)
+	}
+}
+
+// emit writes what a task has to say: R2Ts, data, its response. It is false when
+// the batch is full before the task has said it all; ended is set when the task
+// has said its last.
+func (c *Conn) emit(t *task, b *batch) bool {
+	var h pdu.Header
+	hd, dd := c.framer.HeaderDigest, c.framer.DataDigest
+	if t.s.Phase == session.Aborting {
+		return true
+	}
+	for t.s.Phase == session.Running && t.s.Action != 0 && !t.s.Failed() && t.s.Out.MayAsk(c.sess.S.Params.MaxOutstandingR2T) {
+		if b.full() {
+			return false
+		}
+		n := c.burst(t)
+		if n == 0 {
+			break
+		}
+		c.sess.EmitR2T(t.s, &h, n)
+		b.add(&h, nil, nil, hd, dd)
+	}
+	if !c.emitData(t, b) {
+		return false
+	}
+	if t.ended || !t.s.MayRespond() {
+		return true
+	}
+	if b.full() {
+		return false
+	}
+	kind := t.s.Kind
+	data := c.sess.EmitResponse(t.s, &h, b.scratch())
+	if kind == session.KindSCSI {
+		b.add(&h, data, nil, hd, dd)
+	} else {
+		b.add(&h, nil, data, hd, dd)
+	}
+	t.ended = true
+	return true
+}
+
+// emitData writes the Data-In PDUs that are ready.
+func (c *Conn) emitData(t *task, b *batch) bool {
+	if t.s.Phase == session.Responding && t.s.Status != 0 {
+		return true
+	}
+	hd, dd := c.framer.HeaderDigest, c.framer.DataDigest
+	var h pdu.Header
+	for t.s.In.Sent < t.ready {
+		if b.full() {
+			return false
+		}
+		data, end := t.source(t.s.In.Sent)
+		s, done, _ := c.sess.EmitDataIn(t.s, &h, min(end, t.ready))
+		b.add(&h, data[:s.Bytes], nil, hd, dd)
+		if t.s.In.Sent == end {
+			c.handOver(t, b)
+		}
+		if done {
+			t.ended = true
+			return true
+		}
+	}
+	return true
+}
+
+// handOver gives the memory of data that was laid out to the batch, and lets a
+// long read ask for its next piece.
+func (c *Conn) handOver(t *task, b *batch) {
+	if t.buffer != nil {
+		b.hold(t.buffer, 0)
+		t.buffer = nil
+		return
+	}
+	n := int(t.chunkAt(0).bytes)
+	b.hold(t.pop(), n)
+	if t.s.Phase == session.Running {
+		c.progressRead(t)
+	}
+}

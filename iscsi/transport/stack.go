@@ -1,0 +1,292 @@
+package transport
+
+import (
+	"lunar/internal/buf"
+	"lunar/iscsi/login"
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/session"
+	"lunar/lun"
+	"lunar/reactor"
+	"lunar/scsi/sam"
+)
+
+// Kinds of tokens this package submits; others belong to others.
+const (
+	KindRecv reactor.Kind = iota + 1
+	KindSend
+	KindTimer
+	KindEnd // shutdown, close and cancel, whose results mean nothing
+)
+
+// Limits of a stack.
+type Limits struct {
+	// Connections is how many there may be at once on this reactor.
+	Connections int
+	Session     session.Limits
+	// LoginNanos bounds a login from accept to full feature (RFC 3720 §7.1.2
+	// [R-7.1.2-1]); PingNanos is how long a connection may be silent before it is
+	// asked for a sign of life, and again before it is dropped.
+	LoginNanos, PingNanos int64
+	// AbortNanos is how long an aborted task waits for data its initiator still
+	// owes before it ends without (RFC 3720 §10.5.1 [R-10.5.1-5]; without a bound an
+	// initiator that stopped sending would block task management for ever).
+	AbortNanos int64
+	// ReadBytes bounds the data-in that one connection holds in memory, so that a
+	// peer that does not read cannot take all of it.
+	ReadBytes int
+}
+
+// DefaultLimits are the limits without configuration.
+func DefaultLimits() Limits {
+	return Limits{
+		Connections: 4096,
+		Session:     session.Limits{Window: 128, Immediate: 16},
+		LoginNanos:  10e9, PingNanos: 15e9, AbortNanos: 2e9,
+		ReadBytes: 8 << 20,
+	}
+}
+
+// Portal is where a connection arrived.
+type Portal struct {
+	Login login.Config
+	// Targets answers SendTargets; address is our side of the connection.
+	Targets func(address string) session.Targets
+}
+
+// Admission is the answer to a login that asks to become a session.
+type Admission struct {
+	Status pdu.LoginStatus
+	TSIH   pdu.TSIH
+	Nexus  sam.Nexus
+	// Units are the target's; nil in a discovery session.
+	Units *lun.Map
+}
+
+// Keeper decides on sessions and is told of their end. Its methods return at
+// once; an answer comes by Stack.Admitted.
+type Keeper interface {
+	// Admit asks for a session for the login of a connection.
+	Admit(h Handle, id login.Identity)
+	// Ended says that a connection is gone, with everything of its session.
+	Ended(h Handle, id login.Identity, admitted bool)
+	// ColdReset asks to close every session of a target (RFC 3720 §10.5.1
+	// [R-10.5.1-12]).
+	ColdReset(target string)
+}
+
+// Handle names a connection of a stack, and no later one in its place.
+type Handle struct {
+	Reactor, Index int
+	Generation     uint32
+}
+
+// Stack is all connections of one reactor.
+type Stack struct {
+	loop    *reactor.Loop
+	local   *lun.Local
+	keeper  Keeper
+	reactor int
+	limits  Limits
+
+	// unasked holds data that comes with commands. Each session reserves its share
+	// at login, so a command that may come always finds memory and a connection is
+	// never stopped from reading: what unblocks it may lie behind.
+	unasked  *buf.Pool
+	reserved int
+	// staged holds everything asked for: reads, bursts, parameter lists. Whoever
+	// finds none waits in hungry.
+	staged *buf.Pool
+	hungry []*Conn
+
+	conns   []*Conn
+	free    []int
+	dirty   []*Conn
+	batches []*batch
+	stats   Stats
+}
+
+// Stats are counts since the start.
+type Stats struct {
+	Accepted, LoggedIn, Dropped uint64
+	Commands                    uint64
+}
+
+// New returns the stack of one reactor. Unasked and staged belong to it; staged
+// has buffers of blk.MaxRequestBytes.
+func New(r int, loop *reactor.Loop, local *lun.Local, unasked, staged *buf.Pool, k Keeper, l Limits) *Stack {
+	return &Stack{loop: loop, local: local, keeper: k, reactor: r, limits: l, unasked: unasked, staged: staged}
+}
+
+// Stats are the counts so far.
+func (s *Stack) Stats() Stats { return s.stats }
+
+// Live is the number of connections.
+func (s *Stack) Live() int { return len(s.conns) - len(s.free) }
+
+// Accept takes a connected socket. It is false when there is no room; the caller
+// keeps the descriptor.
+func (s *Stack) Accept(fd int32, address string, p *Portal) bool {
+	if len(s.free) == 0 {
+		if len(s.conns) == s.limits.Connections {
+			return false
+		}
+		s.free = append(s.free, len(s.conns))
+		s.conns = append(s.conns, &Conn{stack: s, index: len(s.conns)})
+	}
+	c := s.conns[s.free[len(s.free)-1]]
+	s.free = s.free[:len(s.free)-1]
+	s.stats.Accepted++
+	c.open(fd, address, p)
+	return true
+}
+
+func (s *Stack) find(generation uint32, index int) *Conn {
+	if index >= len(s.conns) || s.conns[index].generation&0xffffff != generation {
+		return nil
+	}
+	return s.conns[index]
+}
+
+// Complete takes a completion whose kind is of this package.
+func (s *Stack) Complete(x reactor.Completion) {
+	c := s.find(x.Token.Generation(), int(x.Token.Index()))
+	if c == nil {
+		// A timer of a connection that is gone. Operations are awaited before a
+		// connection's place is used again.
+		return
+	}
+	switch x.Token.Kind() {
+	case KindRecv:
+		c.received(x)
+	case KindSend:
+		c.sent(x.Result)
+	case KindTimer:
+		c.tick()
+	}
+}
+
+// Event takes an event of a unit for a task of this stack.
+func (s *Stack) Event(e lun.Event) {
+	switch e.Kind {
+	case lun.Begun:
+		if c, t := s.owner(e.Command.Owner); c != nil {
+			c.begun(t)
+		}
+	case lun.Executed:
+		if c, t := s.owner(e.Command.Owner); c != nil {
+			c.executed(t)
+		}
+	case lun.Moved:
+		if c, t := s.owner(e.Request.Tag); c != nil {
+			c.moved(t, int(e.Request.Tag>>chunkShift)&chunkMask)
+		}
+	case lun.Abort:
+		if c, t := s.owner(e.Owner); c != nil {
+			c.abort(t)
+		}
+	case lun.Managed:
+		if c, t := s.owner(e.Management.Owner); c != nil {
+			c.managed(t)
+		}
+	}
+}
+
+// A task's owner handle is its connection, slab index, chunk and generation.
+const (
+	genBits    = 20
+	genMask    = 1<<genBits - 1
+	chunkShift = genBits
+	chunkMask  = 7
+	taskShift  = chunkShift + 3
+	taskMask   = session.MaxTasks - 1
+	connShift  = taskShift + 15
+	connMask   = 1<<16 - 1
+)
+
+func (c *Conn) handle(t *task) uint64 {
+	return lun.Owner(c.stack.reactor, uint64(c.index)<<connShift|uint64(t.s.Index())<<taskShift|uint64(t.generation&genMask))
+}
+
+// owner finds the task of a handle, nil when it is gone.
+func (s *Stack) owner(h uint64) (*Conn, *task) {
+	i := int(h >> connShift & connMask)
+	if i >= len(s.conns) {
+		return nil, nil
+	}
+	c := s.conns[i]
+	n := int(h >> taskShift & taskMask)
+	if n >= len(c.tasks) || c.tasks[n].generation&genMask != uint32(h&genMask) {
+		return nil, nil
+	}
+	return c, &c.tasks[n]
+}
+
+// Admitted brings the answer to Keeper.Admit.
+func (s *Stack) Admitted(h Handle, a Admission) {
+	if c := s.find(h.Generation, h.Index); c != nil && c.phase == admitting {
+		c.admitted(a)
+	}
+}
+
+// Close ends a connection from outside: reinstatement, reset, or the daemon's
+// stop. Its end is told by Keeper.Ended.
+func (s *Stack) Close(h Handle) {
+	if c := s.find(h.Generation, h.Index); c != nil {
+		c.close()
+	}
+}
+
+// Drain announces the end to every initiator and closes every connection
+// (RFC 3720 §3.2.5 [R-3.2.5-2]).
+func (s *Stack) Drain() {
+	for _, c := range s.conns {
+		switch c.phase {
+		case gone, closing:
+		case fullFeature:
+			c.farewell()
+		default:
+			c.close()
+		}
+	}
+}
+
+// Flush ends the turn: everything that can be said goes out, one send for each
+// connection. It is true when anything was submitted.
+func (s *Stack) Flush() (worked bool) {
+	s.feed()
+	for i := 0; i < len(s.dirty); i++ {
+		c := s.dirty[i]
+		c.dirty = false
+		worked = c.flush() || worked
+	}
+	s.dirty = s.dirty[:0]
+	return worked
+}
+
+func (s *Stack) touch(c *Conn) {
+	if !c.dirty {
+		c.dirty = true
+		s.dirty = append(s.dirty, c)
+	}
+}
+
+// starve queues a connection that found no buffer.
+func (s *Stack) starve(c *Conn) {
+	if !c.hungry {
+		c.hungry = true
+		s.hungry = append(s.hungry, c)
+	}
+}
+
+// feed lets the connections that waited for buffers try again, in order, as long
+// as there are any.
+func (s *Stack) feed() {
+	for n := len(s.hungry); n > 0 && s.staged.Free() > 0; n-- {
+		c := s.hungry[0]
+		s.hungry = append(s.hungry[:0], s.hungry[1:]...)
+		c.hungry = false
+		if c.phase == fullFeature {
+			c.resume()
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package transport
+
+import (
+	"lunar/internal/buf"
+	"lunar/iscsi/session"
+	"lunar/lun"
+	"lunar/lun/blk"
+)
+
+// maxChunks is how many pieces of one transfer are in memory at once; more only
+// queue behind each other.
+const maxChunks = 4
+
+// chunkBytes is the largest piece.
+const chunkBytes = blk.MaxRequestBytes
+
+// chunk is one piece of a transfer in memory, and its request to the medium.
+type chunk struct {
+	blk.Request
+	buf *buf.Buf
+	// offset and bytes are the range of the transfer.
+	offset, bytes uint32
+	moving        bool
+	done          bool
+}
+
+func (k *chunk) end() uint32 { return k.offset + k.bytes }
+
+// task is what a connection keeps for each slab element of its session.
+type task struct {
+	s          *session.Task
+	generation uint32
+	unit       *lun.Unit
+
+	// chunks is a ring in transfer order.
+	chunks [maxChunks]chunk
+	first  uint8
+	count  uint8
+	moving uint8
+	// began: the unit's task set holds the command; asking: the unit has it now;
+	// syncing: what is cached goes to the medium before a read asks it.
+	began, asking, syncing bool
+	queued                 bool
+	ended                  bool // said its last; over when it leaves the queue
+	late                   bool // a function that no longer waits
+	sync                   blk.Request
+
+	// buffer is the memory of an Execute.
+	buffer *buf.Buf
+	// issued is how far a read was asked of the medium, ready how far it came.
+	issued, ready uint32
+
+	// functions counts the units a task management function waits for. waiter is
+	// the first function that waits for this task to end, next the one behind.
+	functions    int
+	waiter, next *task
+	deadline     int64
+	waits        bool // counted in Conn.aborts
+}
+
+// chunkAt is the i-th piece in transfer order.
+func (t *task) chunkAt(i uint8) *chunk { return &t.chunks[(t.first+i)%maxChunks] }
+
+// tail is the offset behind the last piece.
+func (t *task) tail() uint32 {
+	if t.count == 0 {
+		return 0
+	}
+	return t.chunkAt(t.count - 1).end()
+}
+
+// push adds a piece behind the last one.
+func (t *task) push(b *buf.Buf, offset, bytes uint32) *chunk {
+	k := t.chunkAt(t.count)
+	t.count++
+	*k = chunk{buf: b, offset: offset, bytes: bytes}
+	return k
+}
+
+// pop takes the first piece off and returns its buffer.
+func (t *task) pop() *buf.Buf {
+	k := t.chunkAt(0)
+	b := k.buf
+	k.buf = nil
+	t.first = (t.first + 1) % maxChunks
+	t.count--
+	return b
+}
+
+// dropData gives the memory back that nothing touches any more.
+func (t *task) dropData() {
+	for t.count > 0 {
+		release(t.pop())
+	}
+	release(t.buffer)
+	t.buffer = nil
+}
+
+// move asks the medium for the request of a piece.
+func (c *Conn) move(t *task, k *chunk, op blk.Op, compare bool) {
+	block := int64(t.unit.Info().BlockBytes)
+	n := int64(k.bytes)
+	if op == blk.Read {
+		n = (n + block - 1) / block * block
+	} else {
+		n = n / block * block
+	}
+	if n == 0 {
+		k.done = true
+		return
+	}
+	e := &t.s.Extent
+	i := uint64(0)
+	for &t.chunks[i] != k {
+		i++
+	}
+	k.Request = blk.Request{
+		Op: op, FUA: e.FUA && op == blk.Write, Offset: e.Offset + int64(k.offset), Length: n,
+		Data: k.buf.Bytes()[:n], Tag: c.handle(t) | i<<chunkShift,
+	}
+	k.moving = true
+	t.moving++
+	if compare {
+		c.stack.local.Compare(t.unit, &k.Request)
+	} else {
+		c.stack.local.Move(t.unit, &k.Request)
+	}
+}
+
+// enqueue lets a task say something when the turn ends.
+func (c *Conn) enqueue(t *task) {
+	if !t.queued {
+		t.queued = true
+		c.queue = append(c.queue, t)
+	}
+	c.stack.touch(c)
+}
+
+// over ends a task: its response is in a batch, or it was aborted and is quiet.
+// The unit forgets it, its memory is free, and functions that waited go on.
+func (c *Conn) over(t *task) {
+	if t.queued {
+		for i, q := range c.queue {
+			if q == t {
+				c.queue = append(c.queue[:i], c.queue[i+1:]...)
+				break
+			}
+		}
+	}
+	t.dropData()
+	if t.began {
+		c.stack.local.Finish(t.unit, &t.s.Command)
+	}
+	if t.waits {
+		c.aborts--
+	}
+	waiter := t.waiter
+	*t = task{s: t.s, generation: t.generation + 1}
+	for waiter != nil {
+		w := waiter
+		waiter, w.next = w.next, nil
+		if w.s.Kind == session.KindManage && c.phase == fullFeature {
+			c.respond(w)
+		}
+	}
+	c.logoutReady()
+}
+
+// respond lets the response of a task go as soon as it may.
+func (c *Conn) respond(t *task) {
+	c.sess.Responded(t.s)
+	c.enqueue(t)
+}

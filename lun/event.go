@@ -1,0 +1,76 @@
+package lun
+
+import (
+	"lunar/lun/blk"
+	"lunar/scsi/sam"
+)
+
+// EventKind says what happened to something a Local was given.
+type EventKind uint8
+
+// Events, each with the field that carries it.
+const (
+	// Begun: the device server has decided on Command.
+	Begun EventKind = iota + 1
+	// Executed: Command has its status and data.
+	Executed
+	// Moved: Request has its result.
+	Moved
+	// Abort: a function ends the command of Owner. Its owner stops it and calls
+	// Finish when nothing touches the medium for it any more.
+	Abort
+	// Managed: Management is carried out.
+	Managed
+)
+
+// Event is one end, or one demand, for the owner of a command on this reactor.
+type Event struct {
+	Kind       EventKind
+	Command    *sam.Command
+	Request    *blk.Request
+	Management *Management
+	Owner      uint64
+}
+
+// messageKind says what a message asks of the reactor that gets it.
+type messageKind uint8
+
+const (
+	askBegin messageKind = iota + 1
+	askExecute
+	askMove
+	askCompare
+	askStop
+	askFinish
+	askManage
+	askOpen
+	askLoss
+	tell // an Event for a command of the receiver
+)
+
+// Message travels between the Locals of two reactors.
+type Message struct {
+	kind  messageKind
+	unit  *Unit
+	nexus sam.Nexus
+	// ticket is of the command that is finished.
+	ticket uint32
+	Event
+}
+
+// Post sends messages to other reactors. A mailbox is as large as the number of
+// tasks that can exist, so it cannot fail (architecture §8).
+type Post interface {
+	Post(reactor int, m Message)
+}
+
+// Owners carry the reactor that owns a command or request in their top byte.
+const ownerShift = 56
+
+// Owner makes an owner handle of a reactor and the 56 bits it keeps for itself.
+func Owner(reactor int, own uint64) uint64 { return uint64(reactor)<<ownerShift | own }
+
+// OwnerBits takes the owner's own bits out of a handle.
+func OwnerBits(owner uint64) uint64 { return owner & (1<<ownerShift - 1) }
+
+func ownerReactor(owner uint64) int { return int(owner >> ownerShift) }
