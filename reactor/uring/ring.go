@@ -1,10 +1,10 @@
 package uring
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
-	"unsafe"
 
 	abi "github.com/iceber/iouring-go/syscall"
 	"golang.org/x/sys/unix"
@@ -203,6 +203,10 @@ func (r *Ring) report(t *reactor.Turn, e *cqe) {
 	}
 }
 
+// one is what a wake-up adds to the event descriptor. It is made once, because
+// an argument of a system call would otherwise be allocated each time.
+var one = binary.NativeEndian.AppendUint64(nil, 1)
+
 // Wake ends a sleep in Turn. It may be called from any goroutine.
 func (r *Ring) Wake() error {
 	r.event.mu.Lock()
@@ -210,8 +214,7 @@ func (r *Ring) Wake() error {
 	if r.event.fd < 0 {
 		return fmt.Errorf("uring: wake: %w", errClosed)
 	}
-	one := uint64(1)
-	if _, err := unix.Write(r.event.fd, unsafe.Slice((*byte)(unsafe.Pointer(&one)), 8)); err != nil {
+	if _, err := unix.Write(r.event.fd, one); err != nil {
 		return fmt.Errorf("uring: wake: %w", err)
 	}
 	return nil

@@ -93,3 +93,10 @@ func TestNew_RefusesHalfABuffer(t *testing.T) {
 		t.Error("made a ring with too many buffers")
 	}
 }
+
+func BenchmarkEcho(b *testing.B) {
+	needRing(b)
+	ringtest.BenchmarkEcho(b, func(recv []byte, recvBytes int) (reactor.Ring, error) {
+		return New(Config{RecvBuffers: recv, RecvBytes: recvBytes})
+	})
+}
