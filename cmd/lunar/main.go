@@ -1,0 +1,26 @@
+// Command lunar is an iSCSI target.
+//
+// Each file here is a thin group of verbs: it parses flags, calls one function,
+// and sets the exit code.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	root := &cobra.Command{
+		Use:           "lunar",
+		Short:         "An iSCSI target for Linux",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.AddCommand(serveCommand())
+	if err := root.Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, "lunar:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"lunar/engine"
+	"lunar/reactor"
+	"lunar/reactor/host"
+
+	"github.com/spf13/cobra"
+)
+
+// defaultPortal and defaultSize are what `lunar serve` without flags offers.
+const (
+	defaultPortal = "127.0.0.1:3260"
+	defaultSize   = "1GiB"
+)
+
+type serveFlags struct {
+	portals, luns                            []string
+	target, reactors, state, poll, ring, log string
+}
+
+func serveCommand() *cobra.Command {
+	var f serveFlags
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Export disks until SIGTERM",
+		Long: `Export disks until SIGTERM.
+
+Without flags: target ` + engine.DefaultTarget + ` on ` + defaultPortal + `, LUN 0 a sparse
+file of ` + defaultSize + ` in the state directory that survives restarts.
+
+LUN specifications:
+  ram:size=1GiB                             memory, lost at the end
+  file:path=P,size=1GiB[,direct=on|off][,sync=on]
+                                            a sparse file, made if there is none
+  null:size=1TiB                            reads zeros, drops writes
+each with bs=512 (default) or bs=4096.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return serve(f) },
+	}
+	p := c.Flags()
+	p.StringArrayVar(&f.portals, "portal", []string{defaultPortal}, "`ADDR:PORT` to listen on, IPv6 in brackets (repeatable)")
+	p.StringVar(&f.target, "target", engine.DefaultTarget, "iSCSI name of the target")
+	p.StringArrayVar(&f.luns, "lun", nil, "`SPEC` of a logical unit (repeatable; numbers count up from 0)")
+	p.StringVar(&f.reactors, "reactors", "1", "how many reactors, or the processors they are pinned to: `N|CORELIST` such as 0,2-3 (a list of one: 0,)")
+	p.StringVar(&f.state, "state", defaultState(), "`DIR` for what survives a restart")
+	p.StringVar(&f.poll, "poll", "auto", "how reactors wait: auto, spin or sleep")
+	p.StringVar(&f.ring, "ring", "auto", "what carries I/O: auto, uring or epoll")
+	p.StringVar(&f.log, "log-level", "info", "debug, info, warn or error")
+	return c
+}
+
+// defaultState is where a daemon without --state keeps what must survive.
+func defaultState() string {
+	if os.Geteuid() == 0 {
+		return "/var/lib/lunar"
+	}
+	if d := os.Getenv("XDG_STATE_HOME"); d != "" {
+		return filepath.Join(d, "lunar")
+	}
+	if d, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(d, ".local", "state", "lunar")
+	}
+	return ".lunar"
+}
+
+func serve(f serveFlags) error {
+	cfg, err := f.config()
+	if err != nil {
+		return err
+	}
+	// Before the portals open: a signal that comes from now on ends the daemon in
+	// order.
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	tune(len(cfg.CPUs))
+	e, err := engine.Start(cfg)
+	if err != nil {
+		return err
+	}
+	announce(e, len(cfg.LUNs))
+	select {
+	case s := <-signals:
+		slog.Info("stopping", "signal", s.String())
+	case <-e.Done():
+		slog.Error("a reactor ended; stopping")
+	}
+	return e.Stop()
+}
+
+func (f *serveFlags) config() (engine.Config, error) {
+	cfg := engine.Config{Portals: f.portals, Target: f.target, Ring: f.ring, State: f.state}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.log)); err != nil {
+		return cfg, fmt.Errorf("--log-level %q: use debug, info, warn or error", f.log)
+	}
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
+	if f.ring != "auto" && f.ring != "uring" && f.ring != "epoll" {
+		return cfg, fmt.Errorf("--ring %q: use auto, uring or epoll", f.ring)
+	}
+	var err error
+	if cfg.Poll, err = reactor.ParsePollMode(f.poll); err != nil {
+		return cfg, fmt.Errorf("--poll: %w", err)
+	}
+	if cfg.CPUs, err = parseReactors(f.reactors, host.CPUs()); err != nil {
+		return cfg, fmt.Errorf("--reactors: %w", err)
+	}
+	if len(f.luns) == 0 {
+		f.luns = []string{"file:path=" + filepath.Join(f.state, "lun0.img") + ",size=" + defaultSize}
+	}
+	for _, spec := range f.luns {
+		l, err := engine.ParseLUN(spec)
+		if err != nil {
+			return cfg, fmt.Errorf("--lun: %w", err)
+		}
+		cfg.LUNs = append(cfg.LUNs, l)
+	}
+	return cfg, nil
+}
+
+// parseReactors reads a count, which leaves the reactors unpinned, or a list of
+// processors with a comma or range in it, which pins one to each.
+func parseReactors(s string, allowed []int) ([]int, error) {
+	if n, err := strconv.Atoi(s); err == nil {
+		if n < 1 || n > max(len(allowed), 1) {
+			return nil, fmt.Errorf("%d reactors on %d usable processors; use 1 to %d", n, len(allowed), len(allowed))
+		}
+		return slices.Repeat([]int{-1}, n), nil
+	}
+	var cpus []int
+	for _, part := range strings.Split(strings.TrimSuffix(s, ","), ",") {
+		from, to, ranged := strings.Cut(part, "-")
+		a, err := strconv.Atoi(from)
+		b := a
+		if err == nil && ranged {
+			b, err = strconv.Atoi(to)
+		}
+		if err != nil || b < a {
+			return nil, fmt.Errorf("%q is no count and no list of processors such as 0,2-3", s)
+		}
+		for n := a; n <= b; n++ {
+			if !slices.Contains(allowed, n) || slices.Contains(cpus, n) {
+				return nil, fmt.Errorf("processor %d is not usable or named twice; usable are %v", n, allowed)
+			}
+			cpus = append(cpus, n)
+		}
+	}
+	return cpus, nil
+}
+
+// tune sets the Go runtime for spinning reactors: a free processor for a GC
+// worker, so that none takes a reactor's, and rare collections (datapath §5).
+func tune(reactors int) {
+	runtime.GOMAXPROCS(reactors + 3)
+	debug.SetGCPercent(800)
+}
+
+func announce(e *engine.Engine, luns int) {
+	portals := strings.Join(e.Portals(), ",")
+	fmt.Printf("lunar: ready portal=%s target=%s luns=%d pid=%d\n", portals, e.Target(), luns, os.Getpid())
+	slog.Info("serving", "ring", e.Ring(), "media", e.Describe())
+	at, _, _ := strings.Cut(portals, ",")
+	fmt.Printf("attach on Linux:    iscsiadm -m discovery -t sendtargets -p %s && iscsiadm -m node -T %s -p %s --login\n", at, e.Target(), at)
+	fmt.Printf("attach in QEMU:     -drive file=iscsi://%s/%s/0,format=raw,if=virtio\n", at, e.Target())
+	fmt.Printf("look with libiscsi: iscsi-ls -s iscsi://%s\n", at)
+}

@@ -1,0 +1,64 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"lunar/internal/buf"
+	"lunar/lun/blk"
+	"lunar/lun/file"
+	"lunar/lun/null"
+	"lunar/lun/ram"
+	"lunar/reactor"
+)
+
+// lockWait is how long a file may still be held by a predecessor that was killed:
+// its last disk operation has to end first.
+const lockWait = 3 * time.Second
+
+// medium is a backend and how a reactor gets its queue.
+type medium struct {
+	blk.Backend
+	queue func(loop *reactor.Loop, index uint32) blk.Queue
+}
+
+// openMedium opens the backend of a logical unit: one line for each kind.
+func openMedium(l LUN) (medium, error) {
+	switch l.Medium {
+	case RAM:
+		return openRAM(l)
+	case Null:
+		b, err := null.New(l.Bytes, l.BlockBytes)
+		if err != nil {
+			return medium{}, err
+		}
+		return medium{b, func(*reactor.Loop, uint32) blk.Queue { return b.NewQueue() }}, nil
+	case File:
+		return openFile(l)
+	}
+	return medium{}, fmt.Errorf("unknown medium %q", l.Medium)
+}
+
+func openRAM(l LUN) (medium, error) {
+	m, err := buf.Alloc(int(l.Bytes))
+	if err != nil {
+		return medium{}, fmt.Errorf("ram of %d bytes: %w; give a smaller size", l.Bytes, err)
+	}
+	b, err := ram.New(ram.Config{Memory: m, BlockBytes: l.BlockBytes, Trim: buf.Trim, Free: buf.Free})
+	if err != nil {
+		return medium{}, err
+	}
+	return medium{b, func(*reactor.Loop, uint32) blk.Queue { return b.NewQueue() }}, nil
+}
+
+func openFile(l LUN) (medium, error) {
+	mode := map[string]file.Mode{"auto": file.Auto, "on": file.On, "off": file.Off}[l.Direct]
+	b, err := file.Open(file.Config{
+		Path: l.Path, Bytes: l.Bytes, BlockBytes: l.BlockBytes, Direct: mode, SyncWrites: l.Sync,
+		Create: l.Bytes > 0, LockWait: lockWait,
+	})
+	if err != nil {
+		return medium{}, err
+	}
+	return medium{b, func(loop *reactor.Loop, index uint32) blk.Queue { return b.NewQueue(loop, kindDisk, index) }}, nil
+}

@@ -1,0 +1,321 @@
+package engine
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"lunar/internal/buf"
+	"lunar/internal/queue"
+	"lunar/iscsi/login"
+	"lunar/iscsi/transport"
+	"lunar/lun"
+	"lunar/lun/blk"
+	"lunar/reactor"
+	"lunar/reactor/host"
+)
+
+// Kinds of tokens of a core; those below are the transport's.
+const (
+	kindDisk reactor.Kind = 16 + iota
+	kindAccept
+	kindStop
+)
+
+// message is what one core tells another.
+type message struct {
+	unit lun.Message
+	// ctl is a rare message of the control path.
+	ctl *control
+}
+
+type control struct {
+	request *request                   // to core 0: a login asks
+	ended   func(d *directory) []order // to core 0: something about sessions
+	order   *order                     // from core 0
+	listen  []listener                 // from the engine: accept here
+	stop    bool                       // from the engine: drain
+	exit    bool                       // from the engine: end
+}
+
+type listener struct {
+	fd     int32
+	portal *transport.Portal
+}
+
+// core is one reactor: its loop, its connections, the units at home on it.
+type core struct {
+	id     int
+	engine *Engine
+	mail   *queue.MPSC[message]
+	// outbox keeps, in order, what another core's mailbox had no room for.
+	outbox [][]message
+
+	loop      *reactor.Loop
+	local     *lun.Local
+	stack     *transport.Stack
+	unasked   *buf.Pool
+	staged    *buf.Pool
+	listeners []listener
+	// directory exists on core 0.
+	directory *directory
+
+	stopping bool
+	deadline int64
+	drained  bool
+	exit     bool
+}
+
+// run is the core's goroutine. It reports on started once its turn works, and on
+// done when it ended.
+func (k *core) run(cpu int, started chan<- error) {
+	runtime.LockOSThread()
+	err := k.build(cpu)
+	started <- err
+	if err != nil {
+		return
+	}
+	for !k.exit && err == nil {
+		err = k.turn()
+	}
+	if cerr := k.loop.Close(); err == nil {
+		err = cerr
+	}
+	k.engine.ended(k.id, err)
+}
+
+func (k *core) build(cpu int) error {
+	if cpu >= 0 {
+		if err := host.PinThread(cpu); err != nil {
+			return fmt.Errorf("reactor %d: %w", k.id, err)
+		}
+	}
+	limits := transport.DefaultLimits()
+	m, err := plan(limits)
+	if err != nil {
+		return err
+	}
+	if k.unasked, err = buf.NewPool(m.unasked...); err != nil {
+		return err
+	}
+	if k.staged, err = buf.NewPool(m.staged...); err != nil {
+		return err
+	}
+	recv, err := buf.Alloc(m.recvBytes * m.recvCount)
+	if err != nil {
+		return err
+	}
+	ring, err := k.engine.newRing(recv, m.recvBytes)
+	if err != nil {
+		return err
+	}
+	k.loop, err = reactor.NewLoop(reactor.Config{
+		Ring: ring, Poll: k.engine.cfg.Poll, RecvBytes: m.recvBytes, RecvBuffers: recv, Mailbox: k.mail,
+	})
+	if err != nil {
+		return err
+	}
+	k.local = lun.NewLocal(k.id, k.staged, k)
+	k.stack = transport.New(k.id, k.loop, k.local, k.unasked, k.staged, k, limits)
+	for i, u := range k.engine.units {
+		if u.Home() == k.id {
+			open := k.engine.media[i].queue
+			k.local.Attach(u, func(index uint32) blk.Queue { return open(k.loop, index) })
+		}
+	}
+	return nil
+}
+
+// turn is one turn of architecture §5.
+func (k *core) turn() error {
+	done, err := k.loop.Turn()
+	if err != nil {
+		return fmt.Errorf("reactor %d: %w", k.id, err)
+	}
+	for i := range done {
+		k.complete(&done[i])
+	}
+	for range mailboxMessages {
+		m, ok := k.mail.Pop()
+		if !ok {
+			break
+		}
+		k.receive(m)
+	}
+	// Media that answer at once may let more be sent, and what was sent may let more
+	// be read; this ends because a connection has one send in flight.
+	for {
+		worked := k.local.Flush()
+		for _, e := range k.local.Events() {
+			worked = true
+			k.stack.Event(e)
+		}
+		worked = k.stack.Flush() || worked
+		if !worked && !k.local.Pending() {
+			break
+		}
+		k.loop.Busy()
+	}
+	k.deliver()
+	if k.stopping {
+		k.drain()
+	}
+	return nil
+}
+
+func (k *core) complete(x *reactor.Completion) {
+	switch x.Token.Kind() {
+	case kindDisk:
+		k.local.Complete(x.Token.Index(), x.Result)
+	case kindAccept:
+		k.accept(x)
+	case kindStop:
+	default:
+		k.stack.Complete(*x)
+	}
+}
+
+func (k *core) receive(m message) {
+	c := m.ctl
+	switch {
+	case c == nil:
+		k.local.Receive(m.unit)
+	case c.request != nil:
+		k.carry(k.directory.admit(*c.request))
+	case c.ended != nil:
+		k.carry(c.ended(k.directory))
+	case c.order != nil:
+		k.obey(*c.order)
+	case c.listen != nil:
+		k.listen(c.listen)
+	case c.stop:
+		k.stop()
+	case c.exit:
+		k.exit = true
+	}
+}
+
+func (k *core) listen(l []listener) {
+	k.listeners = l
+	for i := range l {
+		k.loop.Submit(reactor.Op{Code: reactor.Accept, Token: reactor.NewToken(kindAccept, 0, uint32(i)), FD: l[i].fd})
+	}
+}
+
+func (k *core) accept(x *reactor.Completion) {
+	l := &k.listeners[x.Token.Index()]
+	if x.Result < 0 {
+		if !k.stopping && !x.More {
+			// Out of descriptors or the like: the connection stays in the backlog.
+			k.loop.Submit(reactor.Op{Code: reactor.Accept, Token: x.Token, FD: l.fd})
+		}
+		return
+	}
+	address, err := host.LocalAddr(x.Result)
+	if err == nil {
+		err = host.ConfigureStream(x.Result)
+	}
+	if err == nil && !k.stopping && k.stack.Accept(x.Result, address, l.portal) {
+		return
+	}
+	k.loop.Submit(reactor.Op{Code: reactor.Close, Token: reactor.NewToken(transport.KindEnd, 0, 0), FD: x.Result})
+}
+
+// stop closes the door and says goodbye to everyone.
+func (k *core) stop() {
+	k.stopping = true
+	k.deadline = k.loop.Now() + drainTime.Nanoseconds()
+	for i := range k.listeners {
+		k.loop.Submit(reactor.Op{Code: reactor.Cancel, Token: reactor.NewToken(transport.KindEnd, 0, 0), Target: reactor.NewToken(kindAccept, 0, uint32(i))})
+		k.loop.Submit(reactor.Op{Code: reactor.Close, Token: reactor.NewToken(transport.KindEnd, 0, 0), FD: k.listeners[i].fd})
+	}
+	k.stack.Drain()
+	k.stack.Flush()
+}
+
+// drainTime is how long connections have to end at a stop; with it a SIGTERM
+// takes less than five seconds.
+const drainTime = 3 * time.Second
+
+// drain reports when nothing is under way any more, or time is up.
+func (k *core) drain() {
+	if k.drained {
+		return
+	}
+	if k.stack.Live() == 0 && k.local.Running() == 0 || k.loop.Now() >= k.deadline {
+		k.drained = true
+		k.engine.drained(k.id, k.stack.Live())
+		return
+	}
+	k.loop.Arm(reactor.NewToken(kindStop, 0, 0), k.loop.Now()+(10*time.Millisecond).Nanoseconds())
+}
+
+// send gives another core a message, keeping the order when its mailbox is full.
+func (k *core) send(to int, m message) {
+	if len(k.outbox[to]) > 0 || !k.engine.cores[to].mail.Push(m) {
+		k.outbox[to] = append(k.outbox[to], m)
+		return
+	}
+	k.engine.cores[to].loop.Wake()
+}
+
+// deliver tries again with what mailboxes had no room for.
+func (k *core) deliver() {
+	for to, kept := range k.outbox {
+		n := 0
+		for n < len(kept) && k.engine.cores[to].mail.Push(kept[n]) {
+			n++
+		}
+		if n > 0 {
+			k.outbox[to] = append(kept[:0], kept[n:]...)
+			k.engine.cores[to].loop.Wake()
+		}
+		if len(k.outbox[to]) > 0 {
+			k.loop.Arm(reactor.NewToken(kindStop, 0, 0), k.loop.Now()+time.Microsecond.Nanoseconds()*50)
+		}
+	}
+}
+
+// Post implements lun.Post.
+func (k *core) Post(to int, m lun.Message) { k.send(to, message{unit: m}) }
+
+// Admit, Ended and ColdReset implement transport.Keeper: the directory lives on
+// core 0, so they are messages, also from core 0 to itself.
+func (k *core) Admit(h transport.Handle, id login.Identity) {
+	k.send(0, message{ctl: &control{request: &request{h, id}}})
+}
+
+// Ended implements transport.Keeper.
+func (k *core) Ended(h transport.Handle, id login.Identity, admitted bool) {
+	k.send(0, message{ctl: &control{ended: func(d *directory) []order { return d.ended(h, id, admitted) }}})
+}
+
+// ColdReset implements transport.Keeper.
+func (k *core) ColdReset(target string) {
+	slog.Warn("target cold reset", "target", target)
+	k.send(0, message{ctl: &control{ended: func(d *directory) []order { return d.of(target) }}})
+}
+
+// carry sends orders of the directory to the cores they concern.
+func (k *core) carry(orders []order) {
+	for i := range orders {
+		o := orders[i]
+		if o.kind == orderLoss {
+			k.local.NexusLossAll(k.engine.unitMap, o.nexus)
+			continue
+		}
+		k.send(o.conn.Reactor, message{ctl: &control{order: &o}})
+	}
+}
+
+func (k *core) obey(o order) {
+	switch o.kind {
+	case orderAdmit:
+		o.admit.Units = k.engine.unitMap
+		k.stack.Admitted(o.conn, o.admit)
+	case orderClose:
+		k.stack.Close(o.conn)
+	case orderLoss:
+	}
+}

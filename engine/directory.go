@@ -1,0 +1,247 @@
+package engine
+
+import (
+	"lunar/iscsi/login"
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/transport"
+	"lunar/scsi/sam"
+)
+
+// directory knows which sessions exist. It decides on new ones by table 1.11 of
+// RFC 3720 §5.3.1: new session, reinstatement, or refusal. It is a plain state
+// machine: requests and ends go in, orders come out; core 0 owns it.
+type directory struct {
+	limit    int
+	sessions map[sessionKey]*sessionEntry
+	count    int
+	lastTSIH pdu.TSIH
+	handles  map[pdu.TSIH]*sessionEntry
+	nexuses  nexuses
+}
+
+// sessionKey is what a session is unique by: an initiator port and a target port
+// (RFC 3720 §3.4.3 [R-3.4.3-1]).
+type sessionKey struct {
+	initiator string
+	isid      pdu.ISID
+	target    string
+	tag       uint16
+}
+
+// sessionEntry is one session: alive, or ending with others waiting for its
+// place.
+type sessionEntry struct {
+	key    sessionKey
+	conn   transport.Handle
+	cid    pdu.CID
+	tsih   pdu.TSIH
+	nexus  sam.Nexus
+	ending bool
+	// waiting are logins for the same key, in order of arrival.
+	waiting []request
+}
+
+// request is a login that asks for a session.
+type request struct {
+	conn transport.Handle
+	id   login.Identity
+}
+
+// order is what the directory wants done.
+type order struct {
+	kind  orderKind
+	conn  transport.Handle
+	admit transport.Admission
+	nexus sam.Nexus
+}
+
+type orderKind uint8
+
+const (
+	// orderAdmit answers a login.
+	orderAdmit orderKind = iota + 1
+	// orderClose ends a connection.
+	orderClose
+	// orderLoss tells every unit that a nexus was lost.
+	orderLoss
+)
+
+func newDirectory(limit int) *directory {
+	return &directory{
+		limit: limit, sessions: map[sessionKey]*sessionEntry{}, handles: map[pdu.TSIH]*sessionEntry{},
+		nexuses: newNexuses(maxNexuses),
+	}
+}
+
+func keyOf(id login.Identity) sessionKey {
+	return sessionKey{id.Initiator, id.ISID, id.Target, id.PortalGroupTag}
+}
+
+// admit decides on a login.
+func (d *directory) admit(r request) []order {
+	if r.id.Discovery {
+		// A discovery session has no tasks and nothing to reinstate; its handle is only
+		// a number (RFC 7143 §7.4.1 [N-10]).
+		return []order{{kind: orderAdmit, conn: r.conn, admit: transport.Admission{TSIH: d.draw()}}}
+	}
+	e := d.sessions[keyOf(r.id)]
+	if s := d.refusal(r, e); s != pdu.LoginSuccess {
+		return []order{{kind: orderAdmit, conn: r.conn, admit: transport.Admission{Status: s}}}
+	}
+	if e == nil {
+		return []order{d.create(r)}
+	}
+	// Session reinstatement, or at level 0 reinstatement of its only connection: the
+	// old one ends first, with all its tasks (§5.3.5 [R-5.3.5-2], §5.3.4
+	// [R-5.3.4-3]).
+	e.waiting = append(e.waiting, r)
+	if e.ending {
+		return nil
+	}
+	e.ending = true
+	return []order{{kind: orderClose, conn: e.conn}}
+}
+
+// refusal is the status of a login that cannot become a session.
+func (d *directory) refusal(r request, e *sessionEntry) pdu.LoginStatus {
+	switch {
+	case r.id.TSIH == 0 && e == nil && d.count >= d.limit:
+		return pdu.LoginOutOfResources
+	case r.id.TSIH == 0:
+		return pdu.LoginSuccess
+	case e == nil || e.tsih != r.id.TSIH:
+		// §5.3.1: the handle names no session of this initiator port.
+		return pdu.LoginNoSession
+	case e.cid != r.id.CID:
+		// A further connection: MaxConnections is 1 (§12.2 [R-12.2-1]).
+		return pdu.LoginTooManyConnections
+	}
+	return pdu.LoginSuccess
+}
+
+func (d *directory) create(r request) order {
+	e := &sessionEntry{key: keyOf(r.id), conn: r.conn, cid: r.id.CID, tsih: r.id.TSIH}
+	if e.tsih == 0 {
+		e.tsih = d.draw()
+	}
+	e.nexus = d.nexuses.open(e.key)
+	d.sessions[e.key], d.handles[e.tsih] = e, e
+	d.count++
+	return order{kind: orderAdmit, conn: r.conn, admit: transport.Admission{TSIH: e.tsih, Nexus: e.nexus}}
+}
+
+// draw returns a handle that no session has: never 0, and not one that was just
+// given back (§3.4.3 [R-3.4.3-2]).
+func (d *directory) draw() pdu.TSIH {
+	for {
+		d.lastTSIH++
+		if d.lastTSIH != 0 && d.handles[d.lastTSIH] == nil {
+			return d.lastTSIH
+		}
+	}
+}
+
+// ended takes the end of a connection: of a session, or of a login that waited.
+func (d *directory) ended(conn transport.Handle, id login.Identity, admitted bool) (orders []order) {
+	if id.Discovery {
+		return nil
+	}
+	e := d.sessions[keyOf(id)]
+	if e == nil || !admitted || e.conn != conn {
+		d.forget(conn)
+		return nil
+	}
+	delete(d.sessions, e.key)
+	delete(d.handles, e.tsih)
+	d.count--
+	d.nexuses.close(e.key)
+	// §5.3.5.1 [R-5.3.5.1-1]: SCSI hears of the nexus loss.
+	orders = append(orders, order{kind: orderLoss, nexus: e.nexus})
+	waiting := e.waiting
+	for i, r := range waiting {
+		orders = append(orders, d.admit(r)...)
+		if n := d.sessions[e.key]; n != nil && i+1 < len(waiting) {
+			// Logins that raced: each reinstates the one before it.
+			n.waiting = append(n.waiting, waiting[i+1:]...)
+			n.ending = true
+			return append(orders, order{kind: orderClose, conn: n.conn})
+		}
+	}
+	return orders
+}
+
+// forget takes a login that ended while it waited out of every queue.
+func (d *directory) forget(conn transport.Handle) {
+	for _, e := range d.sessions {
+		for i, r := range e.waiting {
+			if r.conn == conn {
+				e.waiting = append(e.waiting[:i], e.waiting[i+1:]...)
+				return
+			}
+		}
+	}
+}
+
+// of returns the connections of every session of a target.
+func (d *directory) of(target string) (orders []order) {
+	for _, e := range d.sessions {
+		if e.key.target == target {
+			orders = append(orders, order{kind: orderClose, conn: e.conn})
+		}
+	}
+	return orders
+}
+
+// nexuses gives I_T nexuses small numbers and remembers them when their session
+// is gone, because state bound to a nexus survives it (§3.4.3.1 [R-3.4.3.1-1]).
+type nexuses struct {
+	limit int
+	known map[sessionKey]*nexusEntry
+	clock uint64
+}
+
+type nexusEntry struct {
+	n     sam.Nexus
+	inUse bool
+	last  uint64
+}
+
+func newNexuses(limit int) nexuses {
+	return nexuses{limit: limit, known: map[sessionKey]*nexusEntry{}}
+}
+
+// open returns the number of a nexus. When too many are known, the one unused for
+// longest gives its number up; units see its next user as after a nexus loss.
+func (x *nexuses) open(k sessionKey) sam.Nexus {
+	x.clock++
+	e := x.known[k]
+	if e == nil {
+		e = &nexusEntry{n: sam.Nexus(len(x.known))}
+		if len(x.known) >= x.limit {
+			if old, ok := x.oldest(); ok {
+				e.n = x.known[old].n
+				delete(x.known, old)
+			}
+		}
+		x.known[k] = e
+	}
+	e.inUse, e.last = true, x.clock
+	return e.n
+}
+
+func (x *nexuses) oldest() (k sessionKey, ok bool) {
+	best := ^uint64(0)
+	for key, e := range x.known {
+		if !e.inUse && e.last < best {
+			k, best, ok = key, e.last, true
+		}
+	}
+	return k, ok
+}
+
+func (x *nexuses) close(k sessionKey) {
+	x.clock++
+	if e := x.known[k]; e != nil {
+		e.inUse, e.last = false, x.clock
+	}
+}

@@ -1,0 +1,237 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+
+	"lunar/internal/queue"
+	"lunar/lun"
+	"lunar/reactor"
+	"lunar/reactor/epoll"
+	"lunar/reactor/host"
+	"lunar/reactor/uring"
+	"lunar/scsi"
+	"lunar/scsi/sam"
+)
+
+// Engine is a running target.
+type Engine struct {
+	cfg     Config
+	media   []medium
+	units   []*lun.Unit
+	unitMap *lun.Map
+	cores   []*core
+	bound   []string
+	ring    string
+
+	mu      sync.Mutex
+	running int
+	failure error
+	idle    chan int // a core has drained; the value is how many connections were left
+	over    chan struct{}
+}
+
+// Start builds everything and opens the portals last, when a login would
+// succeed. Errors name the object and the remedy; nothing is left behind.
+func Start(cfg Config) (*Engine, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.State, 0o700); err != nil {
+		return nil, fmt.Errorf("state directory: %w; give another --state", err)
+	}
+	if _, err := host.RaiseFDLimit(); err != nil {
+		slog.Warn("descriptor limit stays as it is", "error", err)
+	}
+	e := &Engine{cfg: cfg, idle: make(chan int, len(cfg.CPUs)), over: make(chan struct{})}
+	if err := e.openUnits(); err != nil {
+		return nil, errors.Join(err, e.closeMedia())
+	}
+	if err := e.startCores(); err != nil {
+		return nil, errors.Join(err, e.Stop())
+	}
+	if err := e.openPortals(); err != nil {
+		return nil, errors.Join(err, e.Stop())
+	}
+	return e, nil
+}
+
+func (e *Engine) openUnits() error {
+	inv := make(lun.Inventory, len(e.cfg.LUNs))
+	for i := range inv {
+		inv[i] = sam.LUNOf(uint16(i))
+	}
+	for i, l := range e.cfg.LUNs {
+		m, err := openMedium(l)
+		if err != nil {
+			return fmt.Errorf("LUN %d: %w", i, err)
+		}
+		e.media = append(e.media, m)
+		id, err := e.unitIdentity(i, l)
+		if err != nil {
+			return err
+		}
+		d := scsi.New(scsi.Config{Info: m.Info(), Identity: id, Inventory: inv})
+		// Units are spread over the reactors; commands from elsewhere come by message.
+		e.units = append(e.units, lun.NewUnit(i%len(e.cfg.CPUs), d, m.Backend))
+	}
+	e.unitMap = lun.NewMap(e.units, len(e.cfg.CPUs), inv)
+	return nil
+}
+
+func (e *Engine) startCores() error {
+	for i := range e.cfg.CPUs {
+		e.cores = append(e.cores, &core{
+			id: i, engine: e, mail: queue.New[message](mailboxMessages), outbox: make([][]message, len(e.cfg.CPUs)),
+		})
+	}
+	e.cores[0].directory = newDirectory(maxSessions)
+	started := make(chan error, len(e.cores))
+	for i, k := range e.cores {
+		go k.run(e.cfg.CPUs[i], started)
+		// One after another: the first error is the one to show.
+		if err := <-started; err != nil {
+			return err
+		}
+		e.mu.Lock()
+		e.running++
+		e.mu.Unlock()
+	}
+	return nil
+}
+
+// maxSessions bounds the sessions of the target: handles have 16 bits.
+const maxSessions = 1 << 15
+
+// newRing makes the ring the configuration asks for. "auto" takes epoll when this
+// machine offers no io_uring.
+func (e *Engine) newRing(recv []byte, recvBytes int) (reactor.Ring, error) {
+	if e.cfg.Ring != "epoll" {
+		r, err := uring.New(uring.Config{RecvBuffers: recv, RecvBytes: recvBytes})
+		if err == nil || e.cfg.Ring == "uring" || !errors.Is(err, uring.ErrUnavailable) {
+			e.ring = "uring"
+			return r, err
+		}
+		slog.Warn("falling back to epoll", "error", err)
+	}
+	e.ring = "epoll"
+	return epoll.New(epoll.Config{RecvBuffers: recv, RecvBytes: recvBytes})
+}
+
+func (e *Engine) openPortals() error {
+	listeners := make([][]listener, len(e.cores))
+	p := e.portal()
+	for _, address := range e.cfg.Portals {
+		fds, bound, err := e.bind(address)
+		if err != nil {
+			for _, of := range listeners {
+				for _, l := range of {
+					err = errors.Join(err, host.CloseFD(l.fd))
+				}
+			}
+			return err
+		}
+		e.bound = append(e.bound, bound)
+		for i, fd := range fds {
+			listeners[i] = append(listeners[i], listener{fd, p})
+		}
+	}
+	for i, k := range e.cores {
+		e.tell(k, &control{listen: listeners[i]})
+	}
+	return nil
+}
+
+// tell brings a control message to a core from outside the cores. The mailbox of
+// a core that lives has room again soon.
+func (e *Engine) tell(k *core, c *control) {
+	for !k.mail.Push(message{ctl: c}) {
+		k.loop.Wake()
+	}
+	k.loop.Wake()
+}
+
+// Portals are the addresses in use; Target the name; Ring what carries the I/O.
+func (e *Engine) Portals() []string { return e.bound }
+
+// Target is the iSCSI name of the target.
+func (e *Engine) Target() string { return e.cfg.Target }
+
+// Ring is "uring" or "epoll".
+func (e *Engine) Ring() string { return e.ring }
+
+// Describe lists the media by LUN.
+func (e *Engine) Describe() string {
+	var s []string
+	for i, m := range e.media {
+		s = append(s, fmt.Sprintf("%d:%s", i, m.Describe()))
+	}
+	return strings.Join(s, ", ")
+}
+
+// Done is closed when every core has ended, by Stop or by a failure.
+func (e *Engine) Done() <-chan struct{} { return e.over }
+
+// ended takes the end of a core.
+func (e *Engine) ended(id int, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil {
+		slog.Error("reactor failed", "reactor", id, "error", err)
+		e.failure = errors.Join(e.failure, err)
+	}
+	e.running--
+	if e.running == 0 || err != nil {
+		select {
+		case <-e.over:
+		default:
+			close(e.over)
+		}
+	}
+}
+
+func (e *Engine) drained(_, left int) { e.idle <- left }
+
+// Stop ends the target: portals close, initiators are told, what is under way
+// ends or, after a bound, is cut, and the media are closed. It returns the first
+// failure of a core, if there was one.
+func (e *Engine) Stop() error {
+	e.mu.Lock()
+	alive := e.running
+	failed := e.failure != nil
+	e.mu.Unlock()
+	if alive > 0 && !failed {
+		for _, k := range e.cores[:alive] {
+			e.tell(k, &control{stop: true})
+		}
+		left := 0
+		for range alive {
+			left += <-e.idle
+		}
+		if left > 0 {
+			slog.Warn("connections cut at stop", "connections", left)
+		}
+		for _, k := range e.cores[:alive] {
+			e.tell(k, &control{exit: true})
+		}
+		<-e.over
+	}
+	err := e.closeMedia()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return errors.Join(e.failure, err)
+}
+
+func (e *Engine) closeMedia() (err error) {
+	for i, m := range e.media {
+		if cerr := m.Close(); cerr != nil {
+			err = errors.Join(err, fmt.Errorf("LUN %d: %w", i, cerr))
+		}
+	}
+	e.media = nil
+	return err
+}

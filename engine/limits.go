@@ -1,0 +1,69 @@
+package engine
+
+import (
+	"fmt"
+
+	"lunar/internal/buf"
+	"lunar/iscsi/transport"
+	"lunar/lun/blk"
+)
+
+// Limits of an engine that no configuration changes.
+const (
+	maxReactors = 64
+	maxLUNs     = 16384
+	// mailboxMessages is how many messages wait for a reactor before its senders
+	// keep them.
+	mailboxMessages = 1 << 14
+	// maxNexuses is how many I_T nexuses are remembered; beyond it the one unused
+	// for longest makes place.
+	maxNexuses = 4096
+
+	// unaskedBuffer holds what comes with one command: the most FirstBurstLength we
+	// agree to.
+	unaskedBuffer = 64 << 10
+	// recvBytes and recvCount are the receive buffers of a reactor: small ones stay
+	// in the cache (datapath §3, rank 10).
+	recvBytes = 32 << 10
+	recvCount = 256
+)
+
+// memory is what one reactor holds, in buffers. It is reserved address space:
+// pages are taken as they are used.
+type memory struct {
+	unasked, staged []buf.Class
+	recvBytes       int
+	recvCount       int
+}
+
+// plan adds up the memory of one reactor for the sessions it may have.
+//
+//   - unasked: for each command that may come, one buffer of the first burst. A
+//     session takes its share at login, with a smaller window when little is left.
+//   - staged: reads, bursts and parameter lists under way. Who finds none waits.
+//   - receive buffers: one for each connection that has data in this turn.
+func plan(l transport.Limits) (memory, error) {
+	commands := int(l.Session.Window + l.Session.Immediate)
+	if commands <= 0 || l.Connections <= 0 {
+		return memory{}, fmt.Errorf("limits: %d connections with %d commands", l.Connections, commands)
+	}
+	shares := min(l.Connections, fullShares)
+	m := memory{
+		unasked: []buf.Class{
+			{Bytes: 4096, Count: shares * commands},
+			{Bytes: unaskedBuffer, Count: shares * commands},
+		},
+		staged: []buf.Class{
+			{Bytes: 4096, Count: 8192},
+			{Bytes: 16 << 10, Count: 1024},
+			{Bytes: 64 << 10, Count: 512},
+			{Bytes: blk.MaxRequestBytes, Count: 512},
+		},
+		recvBytes: recvBytes, recvCount: recvCount,
+	}
+	return m, nil
+}
+
+// fullShares is how many sessions of a reactor have the whole command window at
+// the same time.
+const fullShares = 128
