@@ -107,7 +107,10 @@ func machineClock() func() int64 {
 	return func() int64 { return int64(time.Since(start)) }
 }
 
-// Submit appends op to what the ring gets at the end of this turn.
+// Submit appends op to what the ring gets at the end of this turn. Its token is
+// that of no other operation in flight, and its descriptor has no other Accept,
+// Recv or Send of the same code in flight. Memory that op names is off the heap
+// or referenced by the owner until the last completion: the loop forgets it.
 func (l *Loop) Submit(op Op) {
 	l.turn.Ops = append(l.turn.Ops, op)
 }

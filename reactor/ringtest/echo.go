@@ -86,13 +86,7 @@ func serveEcho(b *testing.B, listener int32, open func([]byte, int) (reactor.Rin
 		defer close(done)
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		ring, err := open(recv, echoRecvBytes)
-		if err != nil {
-			b.Error(err)
-			close(loops)
-			return
-		}
-		loop, err := reactor.NewLoop(reactor.Config{Ring: ring, RecvBytes: echoRecvBytes, RecvBuffers: recv})
+		loop, err := openEcho(recv, open)
 		if err != nil {
 			b.Error(err)
 			close(loops)
@@ -115,6 +109,15 @@ func serveEcho(b *testing.B, listener int32, open func([]byte, int) (reactor.Rin
 		b.FailNow()
 	}
 	return func() { stopping.Store(true); loop.Wake() }, done
+}
+
+// openEcho makes the ring and the loop of a server, on its thread.
+func openEcho(recv []byte, open func([]byte, int) (reactor.Ring, error)) (*reactor.Loop, error) {
+	ring, err := open(recv, echoRecvBytes)
+	if err != nil {
+		return nil, err
+	}
+	return reactor.NewLoop(reactor.Config{Ring: ring, RecvBytes: echoRecvBytes, RecvBuffers: recv})
 }
 
 // echoServer is the smallest user of a loop: it counts the bytes of requests.
