@@ -8,13 +8,13 @@ import (
 )
 
 var fileCases = []testCase{
-	{"ReadAndWrite", readAndWrite},
-	{"ReadEndsAtTheEnd", readEnds},
-	{"SyncAndDurableWrite", syncAndDurable},
-	{"DiscardAndZero", discardAndZero},
-	{"AsyncDoesTheSame", asyncDoesTheSame},
-	{"ManyAtOnce", manyAtOnce},
-	{"BadDescriptorIsAnError", badDescriptor},
+	{name: "ReadAndWrite", run: readAndWrite},
+	{name: "ReadEndsAtTheEnd", run: readEnds},
+	{name: "SyncAndDurableWrite", run: syncAndDurable},
+	{name: "DiscardAndZero", run: discardAndZero},
+	{name: "AsyncDoesTheSame", run: asyncDoesTheSame},
+	{name: "ManyAtOnce", run: manyAtOnce},
+	{name: "BadDescriptorIsAnError", run: badDescriptor},
 }
 
 const fileBytes = 64 << 10

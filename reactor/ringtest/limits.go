@@ -8,11 +8,11 @@ import (
 )
 
 var limitCases = []testCase{
-	{"NoBufferLeftWaits", noBufferLeft},
-	{"CancelWhileWaitingForABuffer", cancelStarved},
-	{"CloseWhileWaitingForABuffer", closeStarved},
-	{"CloseWithAllInFlight", closeInFlight},
-	{"TurnsDoNotAllocate", turnsDoNotAllocate},
+	{name: "NoBufferLeftWaits", run: noBufferLeft},
+	{name: "CancelWhileWaitingForABuffer", run: cancelStarved},
+	{name: "CloseWhileWaitingForABuffer", run: closeStarved},
+	{name: "CloseWithAllInFlight", run: closeInFlight},
+	{name: "TurnsDoNotAllocate", run: turnsDoNotAllocate},
 }
 
 // starve connects n peers more than there are buffers, has all of them write,

@@ -9,11 +9,11 @@ import (
 )
 
 var sleepCases = []testCase{
-	{"WakeEndsASleep", wakeEnds},
-	{"WakeStress", wakeStress},
-	{"SleepUntilTheTimer", sleepUntil},
-	{"TimersKeepTheirOrder", timersInOrder},
-	{"ClosedRingRefuses", closedRefuses},
+	{name: "WakeEndsASleep", run: wakeEnds},
+	{name: "WakeStress", run: wakeStress},
+	{name: "SleepUntilTheTimer", run: sleepUntil},
+	{name: "TimersKeepTheirOrder", run: timersInOrder},
+	{name: "ClosedRingRefuses", run: closedRefuses},
 }
 
 func wakeEnds(r *rig) {

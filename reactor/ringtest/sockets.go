@@ -8,20 +8,21 @@ import (
 )
 
 var socketCases = []testCase{
-	{"AcceptReportsEachConnection", acceptEach},
-	{"RecvChoosesABuffer", recvChosen},
-	{"RecvFillsData", recvFills},
-	{"RecvMixedStreamKeepsOrder", recvMixed},
-	{"EndOfStream", endOfStream},
-	{"ResetIsAnError", resetIsAnError},
-	{"SendManyPieces", sendMany},
-	{"SendShort", sendShort},
-	{"SendToTheGoneFails", sendToTheGone},
-	{"ShutdownEndsBothSides", shutdownEnds},
-	{"CloseEndsWhatIsInFlight", closeEnds},
-	{"CancelRecv", cancelRecv},
-	{"CancelAccept", cancelAccept},
-	{"CancelNothing", cancelNothing},
+	{name: "AcceptReportsEachConnection", run: acceptEach},
+	{name: "RecvChoosesABuffer", run: recvChosen},
+	{name: "RecvFillsData", run: recvFills},
+	{name: "RecvMixedStreamKeepsOrder", run: recvMixed},
+	{name: "EndOfStream", run: endOfStream},
+	{name: "ResetIsAnError", run: resetIsAnError},
+	{name: "SendManyPieces", run: sendMany},
+	{name: "SendShort", run: sendShort},
+	{name: "SendToTheGoneFails", run: sendToTheGone},
+	{name: "ShutdownEndsBothSides", run: shutdownEnds},
+	{name: "ShutdownStaysWithItsSocket", run: shutdownStays, times: 100},
+	{name: "CloseEndsWhatIsInFlight", run: closeEnds},
+	{name: "CancelRecv", run: cancelRecv},
+	{name: "CancelAccept", run: cancelAccept},
+	{name: "CancelNothing", run: cancelNothing},
 }
 
 func acceptEach(r *rig) {
@@ -181,6 +182,33 @@ func shutdownEnds(r *rig) {
 		r.Errorf("close: %+v", c)
 	}
 	r.finish(listener)
+}
+
+// shutdownStays ends one connection just before the next one is accepted, as a
+// busy target does: the next one gets the descriptor's number again and must not
+// be shut down in place of the first. On a new ring, the kernel has no worker
+// yet, so what it hands to one happens late.
+func shutdownStays(r *rig) {
+	listener := r.Listen(r)
+	accept := r.submit(reactor.Op{Code: reactor.Accept, FD: listener})
+	r.Dial(r, listener)
+	old := r.next(accept).Result
+	r.submit(reactor.Op{Code: reactor.Shutdown, FD: old})
+	r.submit(reactor.Op{Code: reactor.Close, FD: old})
+	r.start()
+	peer := r.Dial(r, listener)
+	fd := r.next(accept).Result
+	for range 3 {
+		recv := r.submit(reactor.Op{Code: reactor.Recv, FD: fd})
+		r.start()
+		peer.Write(r, []byte("still here"))
+		c := r.last(recv)
+		if c.Result <= 0 {
+			r.Fatalf("descriptor %d was shut down with the connection before it: %+v", fd, c)
+		}
+		r.loop.Recycle(c.Buffer)
+	}
+	r.finish(fd, listener)
 }
 
 func closeEnds(r *rig) {

@@ -60,7 +60,9 @@ func Run(t *testing.T, make New) {
 			// A ring belongs to the thread that made it.
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
-			c.run(newRig(t, make))
+			for range max(c.times, 1) {
+				c.run(newRig(t, make))
+			}
 		})
 	}
 }
@@ -68,6 +70,8 @@ func Run(t *testing.T, make New) {
 type testCase struct {
 	name string
 	run  func(*rig)
+	// times is how often it runs, each time on a new ring; 0 is once.
+	times int
 }
 
 var cases = append(append(append(socketCases, fileCases...), limitCases...), sleepCases...)

@@ -46,7 +46,7 @@ const neededFeatures = abi.IORING_FEAT_SINGLE_MMAP | abi.IORING_FEAT_NODROP |
 var neededOps = []uint8{
 	abi.IORING_OP_ACCEPT, abi.IORING_OP_RECV, abi.IORING_OP_SENDMSG, abi.IORING_OP_POLL_ADD,
 	abi.IORING_OP_READ, abi.IORING_OP_WRITE, abi.IORING_OP_FSYNC, abi.IORING_OP_FALLOCATE,
-	abi.IORING_OP_ASYNC_CANCEL, abi.IORING_OP_SHUTDOWN, abi.IORING_OP_CLOSE,
+	abi.IORING_OP_ASYNC_CANCEL, abi.IORING_OP_CLOSE,
 }
 
 // extendedOp came in the same release as the flags of Features.Extended, which

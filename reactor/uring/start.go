@@ -22,6 +22,9 @@ func (r *Ring) start(op *reactor.Op) error {
 		return r.startCancel(op)
 	case reactor.Close:
 		return r.startClose(op)
+	case reactor.Shutdown:
+		r.shutdown(op)
+		return nil
 	}
 	e, number, err := r.entry()
 	if err != nil {
@@ -33,8 +36,6 @@ func (r *Ring) start(op *reactor.Op) error {
 			r.keepSend(op)
 		}
 		r.prepareSend(e, number, op)
-	case reactor.Shutdown:
-		e.PrepOperation(abi.IORING_OP_SHUTDOWN, op.FD, 0, unix.SHUT_RDWR, 0)
 	default:
 		if !prepareFile(e, op) {
 			return fmt.Errorf("unknown code %d", op.Code)
@@ -42,6 +43,17 @@ func (r *Ring) start(op *reactor.Op) error {
 	}
 	e.SetUserData(uint64(op.Token))
 	return nil
+}
+
+// shutdown does not go through the ring: the kernel always hands that operation
+// to a worker, which looks the descriptor up when it gets to it. By then the
+// number may belong to the next connection.
+func (r *Ring) shutdown(op *reactor.Op) {
+	c := reactor.Completion{Token: op.Token, Buffer: reactor.NoBuffer}
+	if err := unix.Shutdown(int(op.FD), unix.SHUT_RDWR); err != nil {
+		c.Result = -int32(err.(unix.Errno))
+	}
+	r.ready = append(r.ready, c)
 }
 
 // keepSend keeps a send in mind only so that Close can cancel it by its token,
