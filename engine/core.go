@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"lunar/internal/buf"
@@ -61,10 +62,16 @@ type core struct {
 	// directory exists on core 0.
 	directory *directory
 
+	// done are the completions of this turn, of which next were looked at: a turn
+	// goes on where it was when a panic is contained.
+	done []reactor.Completion
+	next int
+
 	stopping bool
 	deadline int64
 	drained  bool
 	exit     bool
+	panics   int
 }
 
 // run is the core's goroutine. It reports on started once its turn works, and on
@@ -77,7 +84,7 @@ func (k *core) run(cpu int, started chan<- error) {
 		return
 	}
 	for !k.exit && err == nil {
-		err = k.turn()
+		err = k.contained()
 	}
 	if cerr := k.loop.Close(); err == nil {
 		err = cerr
@@ -127,14 +134,41 @@ func (k *core) build(cpu int) error {
 	return nil
 }
 
-// turn is one turn of architecture §5.
-func (k *core) turn() error {
-	done, err := k.loop.Turn()
-	if err != nil {
-		return fmt.Errorf("reactor %d: %w", k.id, err)
+// maxPanics is how many panics a reactor contains before it ends: more mean that
+// what is shared is broken, and a restart is the honest remedy.
+const maxPanics = 16
+
+// contained runs turns and contains panics: the connection that was being served
+// is closed, the others go on (architecture §13).
+func (k *core) contained() (err error) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		slog.Error("internal error; its connection is closed", "reactor", k.id, "panic", p, "stack", string(debug.Stack()))
+		if k.panics++; k.panics > maxPanics || !k.stack.Quarantine() {
+			err = fmt.Errorf("reactor %d: internal error: %v", k.id, p)
+		}
+	}()
+	for !k.exit && err == nil {
+		err = k.turn()
 	}
-	for i := range done {
-		k.complete(&done[i])
+	return err
+}
+
+// turn is one turn of architecture §5.
+func (k *core) turn() (err error) {
+	if k.next == len(k.done) {
+		if k.done, err = k.loop.Turn(); err != nil {
+			return fmt.Errorf("reactor %d: %w", k.id, err)
+		}
+		k.next = 0
+	}
+	for k.next < len(k.done) {
+		x := &k.done[k.next]
+		k.next++
+		k.complete(x)
 	}
 	for range mailboxMessages {
 		m, ok := k.mail.Pop()

@@ -80,11 +80,11 @@ func (c *Conn) place(t *Task, p pdu.DataOut, limit uint32) Disposition {
 		}
 	}
 	if t.failed || t.Phase == Aborting {
-		return Disposition{Verdict: Skip}
+		return Disposition{Verdict: Skip, Task: t}
 	}
 	c.open.bytes = n
 	if offset >= t.Out.Total && t.Phase >= Running {
-		return Disposition{Verdict: Skip}
+		return Disposition{Verdict: Skip, Task: t}
 	}
 	keep := n
 	if t.Phase >= Running {

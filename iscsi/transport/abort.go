@@ -43,7 +43,7 @@ func (c *Conn) quiet(t *task) {
 		return
 	}
 	mine := c.current.Task == t.s
-	if mine && (c.receiving && c.direct || c.phase == fullFeature) {
+	if mine && (c.direct != nil || c.phase == fullFeature) {
 		// The PDU being received belongs to it; its end comes first.
 		return
 	}

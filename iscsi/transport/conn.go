@@ -1,6 +1,9 @@
 package transport
 
 import (
+	"context"
+	"log/slog"
+
 	"lunar/internal/buf"
 	"lunar/iscsi/login"
 	"lunar/iscsi/pdu"
@@ -49,13 +52,16 @@ type Conn struct {
 	reserved int
 
 	// The PDU being received.
-	current   session.Disposition
-	head      pdu.Header
-	place     []byte // where the rest of its data goes
-	segment   bool   // it has a data segment, and so a data digest
-	crc       uint32
-	text      []byte
-	direct    bool // a receive straight into place is under way
+	current session.Disposition
+	head    pdu.Header
+	place   []byte // where the rest of its data goes
+	segment bool   // it has a data segment, and so a data digest
+	crc     uint32
+	text    []byte
+	// direct is the memory of a receive straight into place that is under way. It
+	// stays when place is taken away: the kernel writes there until the receive has
+	// ended.
+	direct    []byte
 	receiving bool
 	// held is what was received and may not be looked at yet, in buffer heldBuffer.
 	held       []byte
@@ -134,10 +140,11 @@ func (c *Conn) full(a Admission) {
 
 // close begins the end: the socket is shut, every task ends, and once nothing can
 // touch their memory the place is free.
-func (c *Conn) close() {
+func (c *Conn) close(why string) {
 	if c.phase == gone || c.phase == closing {
 		return
 	}
+	c.logClose(why)
 	c.phase = closing
 	c.stack.stats.Dropped++
 	c.stack.loop.Submit(reactor.Op{Code: reactor.Shutdown, Token: c.token(KindEnd), FD: c.fd})
@@ -154,6 +161,20 @@ func (c *Conn) close() {
 	}
 	c.abortAll(nil)
 	c.gone()
+}
+
+// logClose tells why a connection ends: an end the protocol asked for only to
+// those who look closely.
+func (c *Conn) logClose(why string) {
+	level := slog.LevelInfo
+	if c.phase == leaving {
+		level = slog.LevelDebug
+	}
+	initiator := ""
+	if c.sess != nil {
+		initiator = c.sess.S.Identity.Initiator
+	}
+	slog.Log(context.Background(), level, "connection closed", "why", why, "portal", c.address, "initiator", initiator)
 }
 
 // gone frees the place when nothing is under way any more.
@@ -190,7 +211,7 @@ func (c *Conn) tick() {
 	switch c.phase {
 	case loggingIn, admitting:
 		if now >= c.deadline {
-			c.close()
+			c.close("login took too long")
 		}
 		return
 	case fullFeature, leaving:
@@ -204,7 +225,7 @@ func (c *Conn) tick() {
 	if silent >= l.PingNanos {
 		// RFC 3720 §6.12 [R-6.12-1]: a ping finds a dead peer that TCP keeps.
 		if c.pinged || c.phase == leaving {
-			c.close()
+			c.close("no answer to a ping")
 			return
 		}
 		c.pinged, c.wantsPing = true, true

@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"syscall"
+
 	"lunar/digest"
 	"lunar/iscsi/login"
 	"lunar/iscsi/pdu"
@@ -21,7 +23,7 @@ func (c *Conn) arm() {
 	}
 	op := reactor.Op{Code: reactor.Recv, Token: c.token(KindRecv), FD: c.fd}
 	if n := c.framer.DataLeft(); n >= directBytes && len(c.place) == n {
-		op.Data, c.direct = c.place, true
+		op.Data, c.direct = c.place, c.place
 	}
 	c.receiving = true
 	c.stack.loop.Submit(op)
@@ -31,18 +33,18 @@ func (c *Conn) arm() {
 func (c *Conn) received(x reactor.Completion) {
 	c.receiving = false
 	direct := c.direct
-	c.direct = false
+	c.direct = nil
 	switch {
 	case c.phase == closing || x.Result <= 0:
 		c.stack.recycle(x.Buffer)
 		// The end of the stream in the middle of anything is a connection failure; at
 		// level 0 the session ends with it (RFC 3720 §6.12 [R-6.12-2]).
-		c.close()
+		c.close(endOfStream(x.Result))
 		c.gone()
 		return
-	case direct:
+	case direct != nil:
 		c.heard, c.pinged = c.stack.loop.Now(), false
-		c.placed(int(x.Result))
+		c.placed(direct[:x.Result])
 		c.parse(nil)
 	default:
 		c.heard, c.pinged = c.stack.loop.Now(), false
@@ -50,6 +52,16 @@ func (c *Conn) received(x reactor.Completion) {
 		c.resumeParse()
 	}
 	c.arm()
+}
+
+// syscallError names a negative errno.
+func syscallError(result int32) string { return syscall.Errno(-result).Error() }
+
+func endOfStream(result int32) string {
+	if result == 0 {
+		return "closed by the initiator"
+	}
+	return "connection lost: " + syscallError(result)
 }
 
 // resumeParse goes on with bytes that were received, unless they must wait.
@@ -106,18 +118,18 @@ func (c *Conn) header() {
 	if c.framer.HeaderDigest && digest.Update(0, c.framer.Covered()) != c.framer.HeaderCRC() {
 		// RFC 3720 §6.7 [R-6.7-2]: with the header wrong its lengths are too, and
 		// without markers nothing tells where the next PDU starts.
-		c.close()
+		c.close("header digest error")
 		return
 	}
 	d := c.sess.Header(h, c.framer.AHS())
 	c.current = d
 	switch d.Verdict {
 	case session.Drop:
-		c.close()
+		c.close("format error: " + h.Opcode().String())
 		return
 	case session.Place:
 		if !c.placeFor(d) {
-			c.close()
+			c.close("no place for data")
 			return
 		}
 	case session.Collect:
@@ -135,14 +147,14 @@ func (c *Conn) loginHeader(h *pdu.Header) {
 	switch {
 	case h.Opcode() != pdu.OpLoginReq && !c.greeted:
 		// RFC 3720 §3.2.3 [R-3.2.3-4]: closed at once, without an answer.
-		c.close()
+		c.close("first PDU is no Login Request")
 	case h.Opcode() != pdu.OpLoginReq:
 		var resp pdu.Header
 		c.answerLogin(&resp, func() (login.Outcome, []byte) { return c.machine.Interrupted(&resp) })
 	case h.DataBytes() > login.DefaultMaxRecvDataSegmentLength || h.AHSBytes() > 0:
 		// §5.3 [R-5.3-13]: the default length holds during login, and a Login Request
 		// has no additional header. The text is not read.
-		c.close()
+		c.close("Login Request too long")
 	default:
 		c.greeted = true
 		c.head = *h
@@ -165,13 +177,16 @@ func (c *Conn) piece(p []byte) {
 	}
 }
 
-// placed takes bytes that were received straight into place.
-func (c *Conn) placed(n int) {
+// placed takes bytes that were received straight into place. The place may have
+// been taken away meanwhile; the bytes count all the same.
+func (c *Conn) placed(p []byte) {
 	if c.framer.DataDigest {
-		c.crc = digest.Update(c.crc, c.place[:n])
+		c.crc = digest.Update(c.crc, p)
 	}
-	c.place = c.place[n:]
-	c.framer.Placed(n)
+	if c.place != nil {
+		c.place = c.place[len(p):]
+	}
+	c.framer.Placed(len(p))
 }
 
 // end takes the end of a PDU.
@@ -192,7 +207,7 @@ func (c *Conn) end() {
 		d.Task.Text = c.text
 	}
 	if c.sess.End(intact) == session.Drop {
-		c.close()
+		c.close("too many errors")
 		return
 	}
 	if d.Task != nil {

@@ -93,7 +93,7 @@ func (c *Conn) conclude(t *task) {
 	if c.current.Task == t.s {
 		c.place = nil
 	}
-	if !(c.direct && c.current.Task == t.s) {
+	if c.direct == nil || c.current.Task != t.s {
 		t.dropData()
 	}
 	c.respond(t)

@@ -181,10 +181,10 @@ func (c *Conn) sent(result int32) {
 	c.stack.putBatch(b)
 	switch {
 	case result <= 0 || c.phase == closing:
-		c.close()
+		c.close("connection lost: " + syscallError(result))
 		c.gone()
 	case c.phase == leaving && (c.build == nil || c.build.n == 0):
-		c.close()
+		c.close("done")
 	default:
 		c.stack.touch(c)
 		if hadRead && c.hungry {

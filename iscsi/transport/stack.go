@@ -103,12 +103,16 @@ type Stack struct {
 	dirty   []*Conn
 	batches []*batch
 	stats   Stats
+	// active is the connection being served, for Quarantine.
+	active *Conn
 }
 
 // Stats are counts since the start.
 type Stats struct {
 	Accepted, LoggedIn, Dropped uint64
 	Commands                    uint64
+	// Quarantined connections broke an invariant of ours.
+	Quarantined uint64
 }
 
 // New returns the stack of one reactor. Unasked and staged belong to it; staged
@@ -155,6 +159,7 @@ func (s *Stack) Complete(x reactor.Completion) {
 		// connection's place is used again.
 		return
 	}
+	s.active = c
 	switch x.Token.Kind() {
 	case KindRecv:
 		c.received(x)
@@ -218,6 +223,7 @@ func (s *Stack) owner(h uint64) (*Conn, *task) {
 	if n >= len(c.tasks) || c.tasks[n].generation&genMask != uint32(h&genMask) {
 		return nil, nil
 	}
+	s.active = c
 	return c, &c.tasks[n]
 }
 
@@ -232,8 +238,22 @@ func (s *Stack) Admitted(h Handle, a Admission) {
 // stop. Its end is told by Keeper.Ended.
 func (s *Stack) Close(h Handle) {
 	if c := s.find(h.Generation, h.Index); c != nil {
-		c.close()
+		c.close("closed by the engine")
 	}
+}
+
+// Quarantine ends the connection that was being served when an invariant of ours
+// broke, so that one broken connection does not take the others along. It is
+// false when there was none.
+func (s *Stack) Quarantine() bool {
+	c := s.active
+	if c == nil {
+		return false
+	}
+	s.active = nil
+	s.stats.Quarantined++
+	c.close("internal error")
+	return true
 }
 
 // Drain announces the end to every initiator and closes every connection
@@ -245,7 +265,7 @@ func (s *Stack) Drain() {
 		case fullFeature:
 			c.farewell()
 		default:
-			c.close()
+			c.close("the target stops")
 		}
 	}
 }
@@ -257,6 +277,7 @@ func (s *Stack) Flush() (worked bool) {
 	for i := 0; i < len(s.dirty); i++ {
 		c := s.dirty[i]
 		c.dirty = false
+		s.active = c
 		worked = c.flush() || worked
 	}
 	s.dirty = s.dirty[:0]
