@@ -1,0 +1,130 @@
+package initiator
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net"
+)
+
+// DefaultInitiator is the initiator name used when Config names none.
+const DefaultInitiator = "iqn.2026-01.lunar:initiator"
+
+// Limits of a Config.
+const (
+	// MaxQueueDepth is the most requests one session can have in progress.
+	MaxQueueDepth     = 4096
+	defaultQueueDepth = 128
+	defaultPort       = "3260" // RFC 3720 §13 [R-13-1]
+)
+
+// Config says where to log in and what to offer. Zero values of the offers mean
+// the values named beside them; lengths are in bytes.
+type Config struct {
+	// Portal is host or host:port; the port defaults to 3260. Target is its iSCSI
+	// name, empty for Discovery. Initiator defaults to DefaultInitiator.
+	Portal, Target, Initiator string
+	// ISID names the initiator port; zero draws one of type random (T=2, RFC 3720
+	// §10.12.5). The same ISID logging in again reinstates the session.
+	ISID [6]byte
+	// HeaderDigest and DataDigest offer "CRC32C,None" instead of "None".
+	HeaderDigest, DataDigest bool
+	// ImmediateData defaults to Yes and InitialR2T to No: whatever may be sent with
+	// a command is.
+	ImmediateData, InitialR2T *bool
+	// FirstBurst defaults to 65536, MaxBurst and MaxRecvDataSegmentLength to
+	// 262144.
+	FirstBurst, MaxBurst, MaxRecvDataSegmentLength uint32
+	// MaxOutstandingR2T defaults to 1.
+	MaxOutstandingR2T uint16
+	// QueueDepth is how many requests may be in progress, 128 unless told; memory
+	// and buffers of the session follow it.
+	QueueDepth int
+	// FirstCmdSN is the CmdSN of the login and the first command; 0 is as good as
+	// any other.
+	FirstCmdSN uint32
+	// Lenient takes Data-In sequences longer than MaxBurstLength, which targets in
+	// the field send; without it they end the session as the mistake they are.
+	Lenient bool
+	// Discovery asks for a discovery session, which runs no SCSI commands.
+	Discovery bool
+	// Mangle, when set, judges every PDU of the full feature phase before it is
+	// sent.
+	Mangle func(*Outgoing) Verdict
+	// Event, when set, is told of Async Messages and of Rejects that belong to no
+	// command. It runs on the reader goroutine and must not block.
+	Event func(error)
+}
+
+// filled returns c with every default written out, or what is wrong with it.
+func (c Config) filled() (Config, error) {
+	if c.Portal == "" {
+		return c, fmt.Errorf("initiator: no portal; give host:port of the target")
+	}
+	if c.Target == "" && !c.Discovery {
+		return c, fmt.Errorf("initiator: no target name for portal %s; Discover lists them", c.Portal)
+	}
+	c.Portal = withPort(c.Portal)
+	if c.Initiator == "" {
+		c.Initiator = DefaultInitiator
+	}
+	if c.ISID == ([6]byte{}) {
+		c.ISID = randomISID()
+	}
+	c.ImmediateData = orBool(c.ImmediateData, true)
+	c.InitialR2T = orBool(c.InitialR2T, false)
+	c.FirstBurst = or(c.FirstBurst, 65536)
+	c.MaxBurst = or(c.MaxBurst, 262144)
+	c.MaxRecvDataSegmentLength = or(c.MaxRecvDataSegmentLength, 262144)
+	c.MaxOutstandingR2T = or(c.MaxOutstandingR2T, 1)
+	c.QueueDepth = or(c.QueueDepth, defaultQueueDepth)
+	return c, c.check()
+}
+
+func (c *Config) check() error {
+	if c.QueueDepth < 1 || c.QueueDepth > MaxQueueDepth {
+		return fmt.Errorf("initiator: queue depth %d is not in 1..%d", c.QueueDepth, MaxQueueDepth)
+	}
+	for _, v := range []uint32{c.FirstBurst, c.MaxBurst, c.MaxRecvDataSegmentLength} {
+		if v < minLength || v > maxLength { // RFC 3720 §12.12-12.14
+			return fmt.Errorf("initiator: length %d is not in %d..%d", v, minLength, maxLength)
+		}
+	}
+	// RFC 3720 §12.14: FirstBurstLength does not exceed MaxBurstLength.
+	if c.FirstBurst > c.MaxBurst {
+		return fmt.Errorf("initiator: FirstBurst %d exceeds MaxBurst %d", c.FirstBurst, c.MaxBurst)
+	}
+	return nil
+}
+
+// randomISID draws an ISID of the random type (RFC 3720 §10.12.5: T=2, three
+// random bytes and a qualifier).
+func randomISID() (isid [6]byte) {
+	_, _ = rand.Read(isid[1:]) // documented never to fail
+	isid[0] = 0x80
+	return isid
+}
+
+func withPort(portal string) string {
+	if _, _, err := net.SplitHostPort(portal); err == nil {
+		return portal
+	}
+	if len(portal) > 1 && portal[0] == '[' && portal[len(portal)-1] == ']' {
+		portal = portal[1 : len(portal)-1]
+	}
+	return net.JoinHostPort(portal, defaultPort)
+}
+
+func or[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}
+
+func orBool(v *bool, fallback bool) *bool {
+	if v == nil {
+		return &fallback
+	}
+	return v
+}

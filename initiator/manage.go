@@ -1,0 +1,113 @@
+package initiator
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"lunar/iscsi/pdu"
+	"lunar/scsi/sam"
+)
+
+// abortWait is how long a cancelled command waits for its ABORT TASK before the
+// session is given up, because its buffers cannot be before.
+const abortWait = 5 * time.Second
+
+// TaskManagement runs a task management function (RFC 3720 §10.5) and returns the
+// target's answer. Commands that a completed function ended return ErrAborted. ref
+// is the tag of the task that AbortTask names, pdu.NoTag for the others.
+func (s *Session) TaskManagement(ctx context.Context, f sam.Function, lun sam.LUN, ref pdu.ITT) (pdu.TaskResult, error) {
+	var h pdu.Header
+	r := pdu.AsTaskRequest(&h)
+	h.SetOpcode(pdu.OpTaskRequest)
+	r.SetFunction(f)
+	if f.NeedsLUN() {
+		h.SetLUN(lun)
+	}
+	r.SetReferencedTag(ref)
+	s.mu.Lock()
+	if t := s.find(ref); t != nil {
+		r.SetRefCmdSN(t.cmdSN) // RFC 3720 §10.5.5
+	}
+	s.mu.Unlock()
+	c := control{opcode: pdu.OpTaskResponse, function: f, lun: lun, ref: ref}
+	p, err := s.exchange(ctx, &h, nil, c)
+	if err != nil {
+		return 0, err
+	}
+	return pdu.AsTaskResponse(&p.Header).Result(), nil
+}
+
+// taskResponse ends the tasks that a function has ended at the target: no answer to
+// them comes any more (RFC 3720 §10.6).
+func (s *Session) taskResponse(p pdu.TaskResponse) error {
+	k := s.findControl(p.ITT())
+	if k != nil && k.itt == p.ITT() && k.answer != nil {
+		result := p.Result()
+		gone := k.function == sam.AbortTask && result == pdu.TaskDoesNotExist
+		if result == pdu.FunctionComplete || gone {
+			s.endCovered(k)
+		}
+	}
+	return s.answered(p.Response)
+}
+
+func (s *Session) endCovered(k *control) {
+	for i := range s.tasks {
+		t := &s.tasks[i]
+		if t.req != nil && t.sent && k.covers(t) {
+			s.end(t, ErrAborted)
+		}
+	}
+}
+
+// covers says whether a completed function ended t: what it names and what was sent
+// before it (RFC 3720 §10.5.1, §10.6.2).
+func (k *control) covers(t *task) bool {
+	switch k.function {
+	case sam.AbortTask:
+		return t.itt == k.ref
+	case sam.AbortTaskSet, sam.ClearTaskSet, sam.LogicalUnitReset:
+		return t.req.LUN == k.lun && t.cmdSN.Less(k.cmdSN)
+	case sam.TargetWarmReset, sam.TargetColdReset:
+		return t.cmdSN.Less(k.cmdSN)
+	case sam.ClearACA, sam.TaskReassign:
+	}
+	return false
+}
+
+// abort ends a request whose caller has lost interest and says so only when it has
+// ended. Its slot is not reused meanwhile, for the caller still waits for it.
+func (s *Session) abort(t *task, itt pdu.ITT) {
+	s.mu.Lock()
+	lun, ours := sam.LUN(0), t.itt == itt && t.req != nil
+	if ours {
+		lun = t.req.LUN
+	}
+	s.mu.Unlock()
+	if !ours {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), abortWait)
+	defer cancel()
+	result, err := s.TaskManagement(ctx, sam.AbortTask, lun, itt)
+	if err == nil && result != pdu.FunctionComplete && result != pdu.TaskDoesNotExist {
+		err = fmt.Errorf("ABORT TASK: response %d", result)
+	}
+	if err != nil {
+		s.fail(err)
+	}
+}
+
+// Task is the tag of a request in progress, for TaskManagement; false when it has
+// ended.
+func (s *Session) Task(r *Request) (pdu.ITT, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.tasks {
+		if s.tasks[i].req == r {
+			return s.tasks[i].itt, true
+		}
+	}
+	return pdu.NoTag, false
+}

@@ -1,0 +1,68 @@
+package initiator
+
+import "lunar/iscsi/pdu"
+
+// Outgoing is a PDU about to be sent, shown to Config.Mangle. Header and Data may
+// be changed in place, before digests are computed; lengths may not.
+type Outgoing struct {
+	Header    *pdu.Header
+	AHS, Data []byte
+}
+
+// Verdict is what becomes of an outgoing PDU.
+type Verdict uint8
+
+// Verdicts.
+const (
+	// Send sends the PDU as it is.
+	Send Verdict = iota
+	// Drop does not send it; the session believes that it did.
+	Drop
+	// Repeat sends it twice.
+	Repeat
+	// CorruptHeader flips a bit of the header behind the digest's back.
+	CorruptHeader
+	// CorruptData flips a bit of the data segment behind the digest's back.
+	CorruptData
+	// Hold sends it after the next PDU, which puts two out of order. A PDU held
+	// when another one is held leaves first.
+	Hold
+)
+
+// mangled appends the PDU as the hook wants it.
+func (s *Session) mangled(h *pdu.Header, ahs, data []byte) {
+	// The hook may write, and data belongs to the caller of a command.
+	data = append([]byte(nil), data...)
+	v := s.cfg.Mangle(&Outgoing{Header: h, AHS: ahs, Data: data})
+	held := s.held
+	s.held = nil
+	if v == Drop {
+		s.held = held
+		return
+	}
+	wire := appendPDU(nil, h, ahs, data, s.params.HeaderDigest, s.params.DataDigest)
+	switch v {
+	case CorruptHeader:
+		// Byte 45 is part of the CDB or a reserved field: framing survives.
+		wire[45] ^= 0x10
+	case CorruptData:
+		if len(data) > 0 {
+			wire[s.dataStart(len(ahs))] ^= 0x10
+		}
+	case Repeat:
+		wire = append(wire, wire...)
+	case Hold:
+		s.held = wire
+		wire = nil
+	case Send, Drop:
+	}
+	s.out.queue = append(append(s.out.queue, wire...), held...)
+}
+
+func (s *Session) dataStart(ahsBytes int) int {
+	n := pdu.HeaderBytes + ahsBytes
+	if s.params.HeaderDigest {
+		n += pdu.DigestBytes
+	}
+	return n
+}

@@ -1,0 +1,41 @@
+package initiator
+
+import (
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/serial"
+)
+
+// Params is what login agreed on. Lengths are in bytes, times in seconds.
+type Params struct {
+	HeaderDigest, DataDigest  bool
+	ImmediateData, InitialR2T bool
+	FirstBurst, MaxBurst      uint32
+	// MaxRecvDataSegmentLength is ours, MaxSendDataSegmentLength what the target
+	// declared for itself (RFC 3720 §12.12: each direction has its own).
+	MaxRecvDataSegmentLength, MaxSendDataSegmentLength uint32
+	MaxOutstandingR2T                                  uint16
+	DefaultTime2Wait, DefaultTime2Retain               uint16
+	// PortalGroupTag and TargetAlias are what the target says of itself.
+	PortalGroupTag uint16
+	TargetAlias    string
+	ISID           pdu.ISID
+	TSIH           pdu.TSIH
+	// Portal is where login ended, after redirections.
+	Portal string
+}
+
+// place is what the connection's counters are when login ends.
+type place struct {
+	cmdSN      serial.CmdSN
+	exp, last  serial.CmdSN
+	nextStatSN serial.StatSN
+}
+
+// defaults are the values that hold for a key nobody negotiates (RFC 3720 §12).
+func defaults() Params {
+	return Params{
+		ImmediateData: true, InitialR2T: true, FirstBurst: 65536, MaxBurst: 262144,
+		MaxRecvDataSegmentLength: loginSegmentBytes, MaxSendDataSegmentLength: loginSegmentBytes,
+		MaxOutstandingR2T: 1, DefaultTime2Wait: 2, DefaultTime2Retain: 20,
+	}
+}

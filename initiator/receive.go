@@ -1,0 +1,192 @@
+package initiator
+
+import (
+	"hash/crc32"
+
+	"lunar/iscsi/pdu"
+)
+
+// directBytes is the least rest of a data segment that is read straight into the
+// command's buffer instead of through the receive buffer.
+const directBytes = 16 << 10
+
+// inbox is the PDU being received; the reader goroutine owns it.
+type inbox struct {
+	header pdu.Header
+	// into is where the data segment goes: a command's buffer for Data-In, data
+	// for everything else. got bytes of it have arrived.
+	into []byte
+	got  int
+	// task is the command of a Data-In. Nobody but the reader ends it.
+	task *task
+	data []byte
+	crc  uint32
+	// ended collects requests that ended, reported without the lock.
+	ended []*Request
+}
+
+// read is the reader goroutine: it ends the session when receiving fails, and then
+// every task.
+func (s *Session) read() {
+	for {
+		if err := s.receive(); err != nil {
+			s.fail(err)
+			break
+		}
+	}
+	s.endAll()
+	close(s.dead)
+}
+
+// receive takes one read of the socket through the session.
+func (s *Session) receive() error {
+	c, in := s.conn, &s.in
+	if left := c.framer.DataLeft(); left >= directBytes && c.r == c.w {
+		n, err := c.nc.Read(in.into[in.got : in.got+left])
+		if n == 0 {
+			return err
+		}
+		s.place(in.into[in.got : in.got+n])
+		c.framer.Placed(n)
+	} else if c.r == c.w {
+		if err := c.fill(); err != nil {
+			return err
+		}
+	}
+	err := s.consume(c.buf[c.r:c.w])
+	c.r = c.w
+	s.Flush()
+	return err
+}
+
+// place counts bytes that already stand where they belong.
+func (s *Session) place(p []byte) {
+	s.in.got += len(p)
+	if s.params.DataDigest {
+		s.in.crc = crc32.Update(s.in.crc, castagnoli, p)
+	}
+}
+
+// consume takes received bytes, in any division, through the session.
+func (s *Session) consume(p []byte) error {
+	c, in := s.conn, &s.in
+	for {
+		ev, n := c.framer.Next(p)
+		p = p[n:]
+		var err error
+		switch ev {
+		case pdu.EventMore:
+			return nil
+		case pdu.EventHeader:
+			err = s.header()
+		case pdu.EventPiece:
+			piece := c.framer.Piece()
+			s.place(in.into[in.got : in.got+copy(in.into[in.got:], piece)])
+		case pdu.EventEnd:
+			if err = c.checkData(in.crc); err == nil {
+				err = s.handle()
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// header takes a complete header and finds the place of its data.
+func (s *Session) header() error {
+	c, in := s.conn, &s.in
+	if err := c.checkHeader(); err != nil {
+		return err
+	}
+	in.header = *c.framer.Header()
+	in.got, in.crc = 0, 0
+	n := in.header.DataBytes()
+	// RFC 3720 §12.12: a sender keeps to what the receiver declared.
+	if n > int(s.params.MaxRecvDataSegmentLength) {
+		return broken("%v with %d bytes of data; we take %d", in.header.Opcode(), n, s.params.MaxRecvDataSegmentLength)
+	}
+	if in.header.AHSBytes() > 0 { // RFC 3720 §10.2 [R-10.2-2]
+		return broken("%v with an additional header segment", in.header.Opcode())
+	}
+	if in.header.Opcode() == pdu.OpDataIn {
+		if err := s.openDataIn(n); err != nil {
+			return err
+		}
+	} else {
+		if cap(in.data) < n {
+			in.data = make([]byte, n)
+		}
+		in.into = in.data[:n]
+	}
+	if n > 0 {
+		return nil
+	}
+	return s.handle()
+}
+
+// handle acts on a complete PDU, then reports the requests it ended.
+func (s *Session) handle() error {
+	s.mu.Lock()
+	err := s.dispatch()
+	s.mu.Unlock()
+	s.report()
+	return err
+}
+
+// report calls back for the requests that ended; they may submit others.
+func (s *Session) report() {
+	ended := s.in.ended
+	for i, r := range ended {
+		ended[i] = nil
+		r.Done(r)
+	}
+	s.in.ended = ended[:0]
+}
+
+// end ends a task. Only the reader goroutine does, so that nobody else can still be
+// writing into a buffer whose request has been reported.
+func (s *Session) end(t *task, err error) {
+	t.req.Err = err
+	s.in.ended = append(s.in.ended, s.release(t))
+}
+
+func (s *Session) dispatch() error {
+	h := &s.in.header
+	if h.Opcode() != pdu.OpDataIn {
+		s.moveWindow(pdu.Response{Header: h})
+	}
+	switch h.Opcode() {
+	case pdu.OpDataIn:
+		return s.dataIn(pdu.AsDataIn(h))
+	case pdu.OpSCSIResponse:
+		return s.scsiResponse(pdu.AsSCSIResponse(h))
+	case pdu.OpR2T:
+		return s.readyToTransfer(pdu.AsR2T(h))
+	case pdu.OpNOPIn:
+		return s.nopIn(pdu.AsNOPIn(h))
+	case pdu.OpTaskResponse:
+		return s.taskResponse(pdu.AsTaskResponse(h))
+	case pdu.OpTextResp, pdu.OpLogoutResp:
+		return s.answered(pdu.Response{Header: h})
+	case pdu.OpAsync:
+		return s.async(pdu.AsAsync(h))
+	case pdu.OpReject:
+		return s.reject(pdu.AsReject(h))
+	}
+	// RFC 3720 §10.2.1.2 [R-10.2.1.2-1]: nothing else comes from a target here.
+	return broken("%v in the full feature phase", h.Opcode())
+}
+
+// endAll ends every task with the session's error.
+func (s *Session) endAll() {
+	s.mu.Lock()
+	s.first, s.last = nil, nil
+	for i := range s.tasks {
+		if t := &s.tasks[i]; t.req != nil {
+			s.end(t, s.err)
+		}
+	}
+	s.mu.Unlock()
+	s.report()
+}

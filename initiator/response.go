@@ -1,0 +1,197 @@
+package initiator
+
+import (
+	"encoding/binary"
+
+	"lunar/iscsi/pdu"
+	"lunar/scsi/sam"
+)
+
+// openDataIn checks where a Data-In's n bytes belong before they are placed (RFC
+// 3720 §10.7). DataPDUInOrder and DataSequenceInOrder are Yes, so the data comes in
+// order (§12.18, §12.19).
+func (s *Session) openDataIn(n int) error {
+	d := pdu.AsDataIn(&s.in.header)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.find(d.ITT())
+	if t == nil || !t.sent {
+		return broken("Data-In for ITT 0x%08x, which no command has", uint32(d.ITT()))
+	}
+	in := t.req.In
+	if d.DataSN() != t.dataSN { // §3.2.2.3 [R-3.2.2.3-1]
+		return broken("Data-In with DataSN %v instead of %v", d.DataSN(), t.dataSN)
+	}
+	if n > 0 && int64(d.BufferOffset()) != int64(t.read) {
+		return broken("Data-In at offset %d instead of %d", d.BufferOffset(), t.read)
+	}
+	if n > len(in)-t.read {
+		return broken("Data-In for %d..%d of a command that reads %d bytes", t.read, t.read+n, len(in))
+	}
+	t.burst += n
+	// §12.13: a sequence carries at most MaxBurstLength.
+	if t.burst > int(s.params.MaxBurst) && !s.cfg.Lenient {
+		return broken("Data-In sequence of %d bytes exceeds MaxBurstLength %d", t.burst, s.params.MaxBurst)
+	}
+	s.in.task, s.in.into = t, in[t.read:t.read+n]
+	return nil
+}
+
+// dataIn takes a complete Data-In; with S it ends the command.
+func (s *Session) dataIn(d pdu.DataIn) error {
+	s.moveWindow(d.Response)
+	t := s.in.task
+	t.read += d.DataBytes()
+	t.dataSN = t.dataSN.Next()
+	if d.Final() {
+		t.burst = 0
+	}
+	if d.Flags()&pdu.DataStatus == 0 {
+		return nil
+	}
+	// RFC 3720 §10.7.3: status comes with the last PDU only.
+	if !d.Final() {
+		return broken("Data-In with status but without F")
+	}
+	if err := s.takeStatSN(d.Response); err != nil {
+		return err
+	}
+	return s.finish(t, d.Status(), d.Flags(), d.Residual())
+}
+
+// scsiResponse ends a command (RFC 3720 §10.4).
+func (s *Session) scsiResponse(p pdu.SCSIResponse) error {
+	t := s.find(p.ITT())
+	if t == nil || !t.sent {
+		return broken("SCSI Response for ITT 0x%08x, which no command has", uint32(p.ITT()))
+	}
+	if err := s.takeStatSN(p.Response); err != nil {
+		return err
+	}
+	// §10.4.3 [R-10.4.3-1]: any other response is a failure to deliver.
+	if p.ServiceResponse() != pdu.CompletedAtTarget {
+		s.end(t, broken("command failed at the target, response 0x%02x", byte(p.ServiceResponse())))
+		return nil
+	}
+	if data := s.in.into[:s.in.got]; len(data) >= 2 {
+		n := min(int(binary.BigEndian.Uint16(data)), len(data)-2)
+		t.req.Result.Sense = append([]byte(nil), data[2:2+n]...)
+	}
+	return s.finish(t, p.Status(), p.Flags(), p.Residual())
+}
+
+// finish checks the counts of a command and ends it.
+func (s *Session) finish(t *task, st sam.Status, flags byte, residual uint32) error {
+	r := t.req
+	r.Result.Status, r.Result.Read = st, t.read
+	r.Result.Overflow = flags&pdu.ResidualOverflow != 0
+	r.Result.Underflow = flags&pdu.ResidualUnderflow != 0
+	// RFC 3720 §10.4.1 [R-10.4.1-1].
+	if r.Result.Overflow && r.Result.Underflow {
+		return broken("both overflow and underflow in one status")
+	}
+	if r.Result.Overflow || r.Result.Underflow {
+		r.Result.Residual = residual
+	}
+	if st == sam.Good {
+		if err := s.checkCounts(t); err != nil {
+			return err
+		}
+	}
+	s.end(t, nil)
+	return nil
+}
+
+// checkCounts holds a GOOD command to what it moved: everything that was expected,
+// less the underflow (RFC 3720 §10.4.1). It finds the loss of a last Data-In, which
+// no number shows.
+func (s *Session) checkCounts(t *task) error {
+	r := t.req
+	bidi := len(r.In) > 0 && len(r.Out) > 0
+	missing := 0
+	if r.Result.Underflow {
+		missing = int(r.Result.Residual)
+	}
+	switch {
+	case bidi:
+	case len(r.In) > 0 && t.read+missing != len(r.In):
+		return broken("GOOD after %d of %d bytes, residual %d", t.read, len(r.In), missing)
+	case len(r.Out) > 0 && t.wrote+missing < len(r.Out):
+		return broken("GOOD after taking %d of %d bytes, residual %d", t.wrote, len(r.Out), missing)
+	}
+	return nil
+}
+
+// readyToTransfer serves an R2T whole, in the order received (RFC 3720 §10.8,
+// §3.2.4.2 [R-3.2.4.2-20]).
+func (s *Session) readyToTransfer(p pdu.R2T) error {
+	t := s.find(p.ITT())
+	if t == nil || !t.sent {
+		return broken("R2T for ITT 0x%08x, which no command has", uint32(p.ITT()))
+	}
+	from, n := int64(p.BufferOffset()), int64(p.DesiredBytes())
+	switch {
+	case p.TTT() == pdu.NoTag: // §10.8.5 [R-10.8.5-1]
+		return broken("R2T with the reserved Target Transfer Tag")
+	case p.R2TSN() != t.dataSN:
+		return broken("R2T with R2TSN %v instead of %v", p.R2TSN(), t.dataSN)
+	case n == 0 || n > int64(s.params.MaxBurst): // §10.8.4
+		return broken("R2T for %d bytes; MaxBurstLength is %d", n, s.params.MaxBurst)
+	case from != int64(t.wrote): // §12.18: sequences in order
+		return broken("R2T for offset %d instead of %d", from, t.wrote)
+	case from+n > int64(len(t.req.Out)):
+		return broken("R2T for %d..%d of a command that writes %d bytes", from, from+n, len(t.req.Out))
+	}
+	t.dataSN = t.dataSN.Next()
+	t.wrote = int(from + n)
+	s.sendData(t, p.TTT(), int(from), int(from+n))
+	return nil
+}
+
+// async surfaces an Async Message (RFC 3720 §10.9).
+func (s *Session) async(p pdu.Async) error {
+	if err := s.takeStatSN(p.Response); err != nil {
+		return err
+	}
+	e := &AsyncError{Event: p.Event(), Vendor: p.VendorCode(), LUN: p.LUN()}
+	e.Parameter1, e.Parameter2, e.Parameter3 = p.Parameters()
+	e.Data = append([]byte(nil), s.in.into[:s.in.got]...)
+	if s.cfg.Event != nil {
+		s.mu.Unlock()
+		s.cfg.Event(e)
+		s.mu.Lock()
+	}
+	switch e.Event {
+	case pdu.EventDropping, pdu.EventDroppingAll: // [R-6.1.4.3-21]
+		return e
+	case pdu.EventLogoutRequest, pdu.EventRenegotiate:
+		// [R-10.9.1-20]: log out within Parameter3 seconds, start nothing new. We
+		// offer nothing new to negotiate either, so both end the same way.
+		s.leaving = e
+		go s.leave(e)
+	case pdu.EventSCSI, pdu.EventVendor:
+	}
+	return nil
+}
+
+// reject ends the task whose PDU was rejected (RFC 3720 §10.17).
+func (s *Session) reject(p pdu.Reject) error {
+	if err := s.takeStatSN(p.Response); err != nil {
+		return err
+	}
+	e := &RejectError{Reason: p.Reason()}
+	copy(e.Header[:], s.in.into[:s.in.got])
+	if t := s.find(e.Header.ITT()); t != nil && t.sent && s.in.got >= pdu.HeaderBytes {
+		s.end(t, e)
+		return nil
+	}
+	if s.rejectControl(e) {
+		return nil
+	}
+	if s.cfg.Event != nil {
+		s.mu.Unlock()
+		s.cfg.Event(e)
+		s.mu.Lock()
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package initiator
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"syscall"
+
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/serial"
+)
+
+// Session is one logged-in connection. Its methods may be called by any goroutine.
+type Session struct {
+	cfg    Config
+	params Params
+	conn   *Conn
+
+	// dead is closed when every task has ended and nothing is received any more;
+	// err is why, set before.
+	dead chan struct{}
+	// freed holds a token when a slot may be free and somebody waits in Do.
+	freed chan struct{}
+
+	mu      sync.Mutex
+	err     error
+	leaving error // an Async Message that asks us to go: no new commands
+	waiting int   // callers of Do without a slot
+
+	tasks []task
+	free  []uint16
+	// first and last chain the tasks that wait for the command window.
+	first, last *task
+	control     [controlSlots]control
+	slots       chan struct{} // one token per control slot in use
+
+	cmdSN      serial.CmdSN // of the next command
+	exp, top   serial.CmdSN // ExpCmdSN and MaxCmdSN of the target
+	nextStatSN serial.StatSN
+
+	out  outbox
+	held []byte // by Mangle
+
+	in inbox // of the reader goroutine alone
+}
+
+// Dial connects, logs in and starts the session. It follows redirections; a login
+// that the target refuses is a *LoginError.
+func Dial(ctx context.Context, cfg Config) (*Session, error) {
+	cfg, err := cfg.filled()
+	if err != nil {
+		return nil, err
+	}
+	c, t, err := connectAndLogin(ctx, &cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := newSession(cfg, t.n.params, t.place, c)
+	go s.read()
+	go s.writeRest()
+	return s, nil
+}
+
+func newSession(cfg Config, p Params, at place, c *Conn) *Session {
+	s := &Session{
+		cfg: cfg, params: p, conn: c,
+		dead: make(chan struct{}), freed: make(chan struct{}, 1),
+		tasks: make([]task, cfg.QueueDepth), free: make([]uint16, 0, cfg.QueueDepth),
+		slots: make(chan struct{}, controlSlots),
+		cmdSN: at.cmdSN, exp: at.exp, top: at.last, nextStatSN: at.nextStatSN,
+	}
+	for i := range s.tasks {
+		s.tasks[i].itt = pdu.ITT(i)
+		s.free = append(s.free, uint16(cfg.QueueDepth-1-i))
+	}
+	for i := range s.control {
+		s.control[i].itt = pdu.ITT(cfg.QueueDepth + i)
+	}
+	s.out.kick = make(chan struct{}, 1)
+	if sc, ok := c.nc.(syscall.Conn); ok {
+		s.out.raw, _ = sc.SyscallConn() // without it the writer goroutine does all
+	}
+	s.out.try = s.out.write
+	if tcp, ok := c.nc.(*net.TCPConn); ok {
+		_ = tcp.SetNoDelay(true) // only costs latency when refused
+	}
+	return s
+}
+
+// Params is what login agreed on.
+func (s *Session) Params() Params { return s.params }
+
+// Err is why the session ended, nil while it lives.
+func (s *Session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Done is closed when the session has ended and every command with it.
+func (s *Session) Done() <-chan struct{} { return s.dead }
+
+// Close drops the connection without a logout; commands in progress end with
+// ErrClosed. It waits until they have, so it must not be called from a Request's
+// Done function.
+func (s *Session) Close() error {
+	s.fail(ErrClosed)
+	<-s.dead
+	return nil
+}
+
+// fail ends the session once; the reader then ends the tasks.
+func (s *Session) fail(err error) {
+	s.mu.Lock()
+	first := s.err == nil
+	if first {
+		s.err = fmt.Errorf("initiator: session with %s at %s: %w", s.cfg.Target, s.params.Portal, err)
+	}
+	s.mu.Unlock()
+	if first {
+		_ = s.conn.Close() // wakes the reader and the writer
+	}
+}
+
+// moveWindow takes ExpCmdSN and MaxCmdSN of a response. RFC 3720 §3.2.2.1
+// [R-3.2.2.1-21]: a pair with MaxCmdSN < ExpCmdSN-1 is ignored, and each number
+// only moves forward.
+func (s *Session) moveWindow(r pdu.Response) {
+	exp, top := r.ExpCmdSN(), r.MaxCmdSN()
+	if !exp.AtMost(top.Next()) {
+		return
+	}
+	if s.exp.Less(exp) {
+		s.exp = exp
+	}
+	if s.top.Less(top) {
+		s.top = top
+		s.sendWaiting()
+	}
+}
+
+// takeStatSN checks the StatSN of a response that consumes one. At level 0 a gap
+// cannot be filled, so it ends the session (RFC 3720 §3.2.2.2 [R-3.2.2.2-20]).
+func (s *Session) takeStatSN(r pdu.Response) error {
+	if got := r.StatSN(); got != s.nextStatSN {
+		return broken("%v with StatSN %v instead of %v", r.Opcode(), got, s.nextStatSN)
+	}
+	s.nextStatSN = s.nextStatSN.Next()
+	return nil
+}
