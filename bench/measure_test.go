@@ -1,0 +1,122 @@
+package bench
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// Every value falls into a bucket whose top is at most a 32nd above it.
+func TestHistogram_Buckets_AreTightAndOrdered(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v := rapid.Uint64Range(0, 1<<62).Draw(t, "v")
+		i := bucketOf(v)
+		if top := bucketTop(i); top < v || top-v > v/bucketsPerRow {
+			t.Fatalf("%d falls into bucket %d with top %d", v, i, top)
+		}
+		if next := bucketOf(bucketTop(i) + 1); next != i+1 {
+			t.Fatalf("bucket %d is followed by %d", i, next)
+		}
+	})
+}
+
+func TestHistogram_Percentiles_AgainstSorting(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v := rapid.SliceOfN(rapid.Int64Range(0, 1<<40), 1, 300).Draw(t, "v")
+		var whole, half Histogram
+		for i, n := range v {
+			if i%2 == 0 {
+				whole.Add(time.Duration(n))
+			} else {
+				half.Add(time.Duration(n))
+			}
+		}
+		whole.Merge(&half)
+		slices.Sort(v)
+		for _, p := range []float64{50, 99, 99.9, 100} {
+			exact := v[max(int(p/100*float64(len(v)))-1, 0)]
+			got := int64(whole.Percentile(p))
+			if got < exact || got > exact+exact/bucketsPerRow+1 {
+				t.Fatalf("p%v of %v is %d, got %d", p, v, exact, got)
+			}
+		}
+		if int64(whole.Max()) != v[len(v)-1] || whole.Count() != uint64(len(v)) {
+			t.Fatalf("max %v of %d, want %v of %d", whole.Max(), whole.Count(), v[len(v)-1], len(v))
+		}
+	})
+}
+
+func TestStamp_AnyWrongByte_IsFound(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := stamp{
+			seed: rapid.Uint64().Draw(t, "seed"), lba: rapid.Uint64().Draw(t, "lba"),
+			generation: rapid.Uint32().Draw(t, "generation"),
+		}
+		block := make([]byte, 512*rapid.IntRange(1, 8).Draw(t, "size"))
+		s.fill(block)
+		if at := s.differs(block); at >= 0 {
+			t.Fatalf("a block just filled differs at %d", at)
+		}
+		at := rapid.IntRange(0, len(block)-1).Draw(t, "at")
+		block[at] ^= byte(rapid.IntRange(1, 255).Draw(t, "flip"))
+		if got := s.differs(block); got != at {
+			t.Fatalf("byte %d was changed, %d was found", at, got)
+		}
+	})
+}
+
+func TestStamp_OtherGenerationOrPlace_HasOtherContent(t *testing.T) {
+	var a, b [512]byte
+	s := stamp{seed: 1, lba: 5, generation: 3}
+	s.fill(a[:])
+	for _, other := range []stamp{{2, 5, 3}, {1, 6, 3}, {1, 5, 4}} {
+		other.fill(b[:])
+		same := 0
+		for i := stampBytes; i < len(a); i++ {
+			if a[i] == b[i] {
+				same++
+			}
+		}
+		if same > 30 { // about 2 by chance
+			t.Errorf("%+v and %+v share %d bytes", s, other, same)
+		}
+	}
+}
+
+func TestParseMix_RoundTrip(t *testing.T) {
+	for _, s := range []string{"randread", "randwrite", "read", "write", "mix=70", "mix=1"} {
+		m, err := ParseMix(s)
+		if err != nil || m.String() != s {
+			t.Errorf("%s: %+v (%v), %v", s, m, m, err)
+		}
+	}
+	for _, s := range []string{"", "mix", "mix=", "mix=101", "mix=-1", "Read"} {
+		if m, err := ParseMix(s); err == nil {
+			t.Errorf("%q was taken as %v", s, m)
+		}
+	}
+}
+
+func TestParseBytes_Forms(t *testing.T) {
+	for s, want := range map[string]int64{"1": 1, "512": 512, "4k": 4096, "1M": 1 << 20, "2g": 2 << 30} {
+		if n, err := ParseBytes(s); err != nil || n != want {
+			t.Errorf("%s: %d, %v; want %d", s, n, err, want)
+		}
+	}
+	for _, s := range []string{"", "k", "0", "-4k", "4kk", "9999999999g", "4t"} {
+		if n, err := ParseBytes(s); err == nil {
+			t.Errorf("%q was taken as %d", s, n)
+		}
+	}
+}
+
+func TestMedian_OddAndEven(t *testing.T) {
+	if m := median([]float64{9, 1, 5}); m != 5 {
+		t.Errorf("median of three is %v", m)
+	}
+	if m := median([]float64{4, 1, 3, 2}); m != 2.5 {
+		t.Errorf("median of four is %v", m)
+	}
+}

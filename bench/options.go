@@ -1,0 +1,128 @@
+package bench
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"lunar/initiator"
+)
+
+// Mix is what a workload does.
+type Mix struct {
+	// ReadPercent of the operations are reads.
+	ReadPercent int
+	// Random places them anywhere; otherwise they follow each other.
+	Random bool
+}
+
+// ParseMix reads randread, randwrite, read, write or mix=PERCENT, the share of
+// reads of a random load.
+func ParseMix(s string) (Mix, error) {
+	switch s {
+	case "randread":
+		return Mix{ReadPercent: 100, Random: true}, nil
+	case "randwrite":
+		return Mix{Random: true}, nil
+	case "read":
+		return Mix{ReadPercent: 100}, nil
+	case "write":
+		return Mix{}, nil
+	}
+	if v, ok := strings.CutPrefix(s, "mix="); ok {
+		if n, err := strconv.Atoi(v); err == nil && n >= 0 && n <= 100 {
+			return Mix{ReadPercent: n, Random: true}, nil
+		}
+	}
+	return Mix{}, fmt.Errorf("bench: workload %q is not randread, randwrite, read, write or mix=0..100", s)
+}
+
+// String is the form ParseMix reads.
+func (m Mix) String() string {
+	switch {
+	case !m.Random && m.ReadPercent == 100:
+		return "read"
+	case !m.Random:
+		return "write"
+	case m.ReadPercent == 100:
+		return "randread"
+	case m.ReadPercent == 0:
+		return "randwrite"
+	}
+	return "mix=" + strconv.Itoa(m.ReadPercent)
+}
+
+// ParseBytes reads a number of bytes with an optional k, m or g for powers of 1024.
+func ParseBytes(s string) (int64, error) {
+	shift := 0
+	digits := s
+	if n := len(s); n > 1 {
+		if i := strings.IndexByte("kmg", s[n-1]|0x20); i >= 0 {
+			shift, digits = 10*(i+1), s[:n-1]
+		}
+	}
+	v, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || v <= 0 || v > 1<<62>>shift {
+		return 0, fmt.Errorf("bench: %q is not a size such as 4096, 4k or 1g", s)
+	}
+	return v << shift, nil
+}
+
+// Limits of Options.
+const (
+	maxSessions = 64
+	maxBlock    = 4 << 20
+	maxDepth    = 1024
+)
+
+// Options is one run.
+type Options struct {
+	// URL names the unit.
+	URL initiator.URL
+	// Mix is what to do; BlockBytes how much per operation; Depth how many
+	// operations at a time in each of Sessions sessions; Time for how long.
+	Mix        Mix
+	BlockBytes int
+	Depth      int
+	Sessions   int
+	Time       time.Duration
+	// Warmup runs before measuring starts.
+	Warmup time.Duration
+	// HeaderDigest and DataDigest offer CRC32C.
+	HeaderDigest, DataDigest bool
+	// Verify checks every byte read. It overwrites the first SizeBytes of the unit.
+	Verify bool
+	// SizeBytes bounds the part of the unit that is used; 0 is all of it, or
+	// 64 MiB with Verify.
+	SizeBytes int64
+	// Seed makes offsets and contents repeatable.
+	Seed uint64
+	// TargetPID, when not 0, is the process whose CPU time is charged to the target.
+	TargetPID int
+	// Progress, when set, is called about every second with what was done in it.
+	Progress func(Tick)
+}
+
+// Tick is one second of a run.
+type Tick struct {
+	Elapsed time.Duration
+	IOPS    float64
+	MiBps   float64
+}
+
+const verifyBytes = 64 << 20
+
+func (o *Options) check() error {
+	switch {
+	case o.BlockBytes < 512 || o.BlockBytes > maxBlock || o.BlockBytes%512 != 0:
+		return fmt.Errorf("bench: block size %d is not a multiple of 512 up to %d", o.BlockBytes, maxBlock)
+	case o.Depth < 1 || o.Depth > maxDepth:
+		return fmt.Errorf("bench: queue depth %d is not in 1..%d", o.Depth, maxDepth)
+	case o.Sessions < 1 || o.Sessions > maxSessions:
+		return fmt.Errorf("bench: %d sessions are not in 1..%d", o.Sessions, maxSessions)
+	case o.Time <= 0:
+		return fmt.Errorf("bench: time %v is not positive", o.Time)
+	}
+	return nil
+}

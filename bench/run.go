@@ -1,0 +1,186 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"lunar/initiator"
+)
+
+// ErrWrong is in the error of a run that read blocks it had not written so; the
+// Report names them.
+var ErrWrong = errors.New("data read differs from data written")
+
+// Run runs the load and reports it. With ErrWrong the Report is complete.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	jobs, params, err := open(ctx, &o)
+	defer func() {
+		for _, j := range jobs {
+			leaveCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoutWait)
+			_ = j.session.Logout(leaveCtx) // the load's own errors were reported
+			cancel()
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{
+		URL: o.URL.String(), Workload: o.Mix.String(), BlockBytes: o.BlockBytes, Depth: o.Depth,
+		Sessions: o.Sessions, HeaderDigest: params.HeaderDigest, DataDigest: params.DataDigest,
+	}
+	stop := context.AfterFunc(ctx, func() {
+		for _, j := range jobs {
+			_ = j.session.Close() // ends the load at once
+		}
+	})
+	defer stop()
+	err = load(jobs, &o, r)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return r, err
+}
+
+const logoutWait = 5 * time.Second
+
+// open logs in the sessions and lays out their jobs.
+func open(ctx context.Context, o *Options) ([]*job, initiator.Params, error) {
+	var jobs []*job
+	var params initiator.Params
+	for i := range o.Sessions {
+		s, err := initiator.Dial(ctx, initiator.Config{
+			Portal: o.URL.Portal, Target: o.URL.Target, QueueDepth: o.Depth + 1, Lenient: true,
+			HeaderDigest: o.HeaderDigest, DataDigest: o.DataDigest,
+		})
+		if err != nil {
+			return jobs, params, err
+		}
+		d, err := initiator.OpenDisk(ctx, s, o.URL.LUN)
+		if err != nil {
+			_ = s.Close() // the error above is the one to report
+			return jobs, params, err
+		}
+		j := newJob(s, d, o, i)
+		jobs, params = append(jobs, j), s.Params()
+		if err := j.layOut(d, o, i); err != nil {
+			return jobs, params, err
+		}
+	}
+	return jobs, params, nil
+}
+
+// layOut gives the job its part of the unit: all of it, or its own share when
+// contents are verified.
+func (j *job) layOut(d *initiator.Disk, o *Options, index int) error {
+	size := d.Bytes()
+	if o.Verify && o.SizeBytes == 0 {
+		size = min(size, verifyBytes)
+	}
+	if o.SizeBytes > 0 {
+		size = min(size, o.SizeBytes)
+	}
+	if o.BlockBytes%d.BlockBytes() != 0 {
+		return fmt.Errorf("bench: block size %d is no multiple of the unit's %d", o.BlockBytes, d.BlockBytes())
+	}
+	j.units = size / int64(o.BlockBytes)
+	if o.Verify {
+		j.units /= int64(o.Sessions)
+		j.first = int64(index) * j.units
+		j.ledger = newLedger(o.Seed, j.units)
+	} else if !o.Mix.Random {
+		j.cursor = j.units / int64(o.Sessions) * int64(index)
+	}
+	least := int64(1)
+	if o.Verify {
+		least = int64(o.Depth) + 1
+	}
+	if j.units < least {
+		return fmt.Errorf("bench: %d bytes hold %d operations of %d for a session; give a larger size or less depth",
+			size, j.units, o.BlockBytes)
+	}
+	return nil
+}
+
+// load runs the load and, with Verify, adds up what was found wrong, also when the
+// run ended early.
+func load(jobs []*job, o *Options, r *Report) error {
+	if !o.Verify {
+		return measured(jobs, o, r)
+	}
+	err := verified(jobs, o, r)
+	for _, j := range jobs {
+		r.Verified += j.ledger.checked
+		r.Wrong += j.ledger.bad
+		r.Mismatches = append(r.Mismatches, j.ledger.found...)
+	}
+	if r.Wrong > 0 {
+		wrong := fmt.Errorf("bench: %d of %d blocks of %s: %w", r.Wrong, r.Verified, r.URL, ErrWrong)
+		return errors.Join(wrong, err)
+	}
+	return err
+}
+
+// verified runs the phases of Verify: a sweep that writes everything, the mix, and
+// a sweep that reads everything.
+func verified(jobs []*job, o *Options, r *Report) error {
+	sweep := func(write bool) error {
+		return together(jobs, func(j *job) error { return j.run(j.sweep(write), never, 0) })
+	}
+	if err := sweep(true); err != nil {
+		return err
+	}
+	if err := measured(jobs, o, r); err != nil {
+		return err
+	}
+	return sweep(false)
+}
+
+// never is later than any run.
+const never = time.Duration(1<<63 - 1)
+
+// measured runs the mix and takes the numbers between the end of the warm-up and
+// the end.
+func measured(jobs []*job, o *Options, r *Report) error {
+	base := time.Now()
+	for _, j := range jobs {
+		j.base = base
+	}
+	quit := make(chan struct{})
+	var meter sync.WaitGroup
+	m := &gauge{jobs: jobs, o: o, base: base}
+	if o.Warmup == 0 {
+		m.begin()
+	}
+	meter.Go(func() { m.watch(quit) })
+	err := together(jobs, func(j *job) error {
+		pick := j.pickMix
+		if j.ledger != nil {
+			pick = j.pickFree
+		}
+		return j.run(pick, o.Warmup, o.Warmup+o.Time)
+	})
+	m.finish(r)
+	close(quit)
+	meter.Wait()
+	if err == nil {
+		err = m.err
+	}
+	return err
+}
+
+// together runs do for all jobs at once and waits for all.
+func together(jobs []*job, do func(*job) error) error {
+	errs := make([]error, len(jobs))
+	var wg sync.WaitGroup
+	for i, j := range jobs {
+		wg.Go(func() { errs[i] = do(j) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,172 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"lunar/initiator"
+	"lunar/initiator/faketarget"
+	"lunar/iscsi/pdu"
+	"lunar/scsi/sam"
+)
+
+func startTarget(t *testing.T, cfg faketarget.Config) (*faketarget.Target, Options) {
+	t.Helper()
+	target, err := faketarget.Start(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		target.Stop()
+		if f := target.Faults(); len(f) > 0 {
+			t.Errorf("the target saw: %s", strings.Join(f, "; "))
+		}
+	})
+	return target, Options{
+		URL: initiator.URL{Portal: target.Portal(), Target: "iqn.2026-01.example:a"},
+		Mix: Mix{ReadPercent: 50, Random: true}, BlockBytes: 4096, Depth: 8, Sessions: 2,
+		Time: 100 * time.Millisecond, Seed: 7,
+	}
+}
+
+func TestRun_EveryMix_MeasuresSomething(t *testing.T) {
+	for _, mix := range []string{"randread", "randwrite", "read", "write", "mix=70"} {
+		t.Run(mix, func(t *testing.T) {
+			_, o := startTarget(t, faketarget.Config{})
+			o.Mix, _ = ParseMix(mix)
+			o.TargetPID = os.Getpid()
+			r, err := Run(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Operations == 0 || r.IOPS <= 0 || r.Latency.P50 <= 0 || r.TargetMicros <= 0 {
+				t.Errorf("nothing was measured: %+v", r)
+			}
+			if r.Latency.P50 > r.Latency.P99 || r.Latency.P99 > r.Latency.Max {
+				t.Errorf("percentiles are out of order: %+v", r.Latency)
+			}
+		})
+	}
+}
+
+func TestRun_Verify_Clean(t *testing.T) {
+	_, o := startTarget(t, faketarget.Config{R2Ts: 2, R2TBytes: 1000})
+	o.Verify, o.HeaderDigest, o.DataDigest = true, true, true
+	r, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// At least the final sweep: 2048 blocks.
+	if r.Verified < 2048 || r.Wrong != 0 || !r.DataDigest {
+		t.Errorf("verified %d, wrong %d, data digest %v", r.Verified, r.Wrong, r.DataDigest)
+	}
+}
+
+// One byte of the medium changes behind everybody's back.
+func TestRun_Verify_FindsDamagedBlock(t *testing.T) {
+	var reads atomic.Int64
+	var target *faketarget.Target
+	var o Options
+	target, o = startTarget(t, faketarget.Config{Request: func(_ *faketarget.Conn, h *pdu.Header, _ []byte) bool {
+		if h.Opcode() == pdu.OpSCSICommand && pdu.AsSCSICommand(h).CDB()[0] == opRead16 && reads.Add(1) == 1 {
+			target.Disk(func(disk []byte) { disk[100*512+77] ^= 1 })
+		}
+		return false
+	}})
+	o.Verify, o.Sessions, o.Mix = true, 1, Mix{ReadPercent: 100, Random: true}
+	r, err := Run(t.Context(), o)
+	if !errors.Is(err, ErrWrong) {
+		t.Fatalf("a damaged byte went unnoticed: %v", err)
+	}
+	if m := r.Mismatches[0]; m.LBA != 100 || m.Byte != 77 || m.FoundLBA != 100 || m.Generation != 1 {
+		t.Errorf("LBA 100 byte 77 was damaged, found %v", m)
+	}
+}
+
+// A write is acknowledged and lost: the block says an older generation.
+func TestRun_Verify_FindsLostWrite(t *testing.T) {
+	var writes atomic.Int64
+	_, o := startTarget(t, faketarget.Config{Request: func(c *faketarget.Conn, h *pdu.Header, _ []byte) bool {
+		if h.Opcode() != pdu.OpSCSICommand || pdu.AsSCSICommand(h).CDB()[0] != opWrite16 {
+			return false
+		}
+		if writes.Add(1) != 400 { // behind the sweep of 256
+			return false
+		}
+		c.Status(h, sam.Good, 0, 0, nil)
+		return true
+	}})
+	o.Verify, o.Sessions, o.BlockBytes = true, 1, 4096
+	r, err := Run(t.Context(), o)
+	if !errors.Is(err, ErrWrong) {
+		t.Fatalf("a lost write went unnoticed: %v", err)
+	}
+	m := r.Mismatches[0]
+	if m.FoundLBA != m.LBA || m.FoundGeneration+1 != uint64(m.Generation) {
+		t.Errorf("the mismatch does not say that the block is stale: %v", m)
+	}
+	var out bytes.Buffer
+	if err := r.Table(&out); err != nil || !strings.Contains(out.String(), "expected generation") {
+		t.Errorf("the table does not name the block: %v\n%s", err, out.String())
+	}
+}
+
+func TestRun_BadStatus_EndsTheRun(t *testing.T) {
+	var n atomic.Int64
+	_, o := startTarget(t, faketarget.Config{Request: func(c *faketarget.Conn, h *pdu.Header, _ []byte) bool {
+		if h.Opcode() != pdu.OpSCSICommand || n.Add(1) < 100 {
+			return false
+		}
+		c.Status(h, sam.CheckCondition, pdu.ResidualUnderflow, pdu.AsSCSICommand(h).EDTL(),
+			[]byte{0x70, 0, 3, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x11, 0, 0, 0, 0, 0})
+		return true
+	}})
+	o.Mix, _ = ParseMix("randread")
+	_, err := Run(t.Context(), o)
+	var scsi *initiator.SCSIError
+	if !errors.As(err, &scsi) || scsi.Key != sam.MediumError || scsi.Code != 0x1100 {
+		t.Errorf("want the medium error, got %v", err)
+	}
+}
+
+func TestRun_Options_Refused(t *testing.T) {
+	_, good := startTarget(t, faketarget.Config{})
+	for name, change := range map[string]func(*Options){
+		"block":    func(o *Options) { o.BlockBytes = 1000 },
+		"depth":    func(o *Options) { o.Depth = 0 },
+		"sessions": func(o *Options) { o.Sessions = 65 },
+		"time":     func(o *Options) { o.Time = 0 },
+		"size":     func(o *Options) { o.SizeBytes = 512 },
+		"verify":   func(o *Options) { o.Verify, o.SizeBytes = true, 8*4096 },
+		"pid":      func(o *Options) { o.TargetPID = 1 << 30 },
+	} {
+		o := good
+		change(&o)
+		if r, err := Run(t.Context(), o); err == nil {
+			t.Errorf("%s: was run: %+v", name, r)
+		}
+	}
+}
+
+func TestCompare_TwoTargets_MediansAndRatio(t *testing.T) {
+	_, o := startTarget(t, faketarget.Config{})
+	_, other := startTarget(t, faketarget.Config{})
+	o.Time = 20 * time.Millisecond
+	c, err := Compare(t.Context(), o, 3, []Contestant{{Name: "a", URL: o.URL}, {Name: "b", URL: other.URL}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Rows) != 2 || len(c.Rows[1].All) != 3 || c.Rows[0].Ratio != 1 || c.Rows[1].Ratio <= 0 {
+		t.Errorf("%+v", c)
+	}
+	var out bytes.Buffer
+	if err := c.JSON(&out); err != nil || !json.Valid(out.Bytes()) {
+		t.Errorf("JSON: %v", err)
+	}
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"lunar/bench"
+	"lunar/initiator"
+)
+
+// benchFlags are the flags of bench and bench compare.
+type benchFlags struct {
+	workload, blockSize, size, output string
+	cpu, rounds                       int
+	peers                             []string
+	o                                 bench.Options
+}
+
+// benchCommand is the verb bench: load on one unit, measured and perhaps verified.
+func benchCommand() *cobra.Command {
+	f := &benchFlags{}
+	cmd := &cobra.Command{
+		Use:   "bench iscsi://HOST[:PORT]/TARGET[/LUN]",
+		Short: "Put load on a logical unit, measure it and check what it keeps",
+		Long: `Put load on a logical unit and report throughput, latency and processor time.
+
+Writing workloads and --verify overwrite the unit.`,
+		Example: `  lunar bench iscsi://127.0.0.1/iqn.2026-01.example:disk/0 --rw mix=70 --qd 64
+  lunar bench iscsi://127.0.0.1/iqn.2026-01.example:disk/0 --verify --rw mix=50 --size 256m`,
+		Args:          cobra.ExactArgs(1),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.resolve(args[0]); err != nil {
+				return err
+			}
+			report, err := bench.Run(cmd.Context(), f.o)
+			if report == nil {
+				return err
+			}
+			return firstError(f.write(cmd, report), err)
+		},
+	}
+	f.register(cmd)
+	cmd.Flags().BoolVar(&f.o.Verify, "verify", false, "write blocks that say what they are and check every read")
+	cmd.AddCommand(compareCommand())
+	return cmd
+}
+
+// compareCommand is the verb bench compare.
+func compareCommand() *cobra.Command {
+	f := &benchFlags{}
+	cmd := &cobra.Command{
+		Use:   "compare iscsi://HOST[:PORT]/TARGET[/LUN]",
+		Short: "Run the same load against this target and its peers in turn",
+		Long: `Run the same load against a target and its peers in turn, round by round, and
+report medians and their ratio to the target's.
+
+The peer tgt is Debian's tgtd on a RAM-backed unit, pinned to processor 0 unless
+TGT_CORE says otherwise; pin the target to the same and the load, by --cpu, to
+another.`,
+		Args:          cobra.ExactArgs(1),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.resolve(args[0]); err != nil {
+				return err
+			}
+			return f.compare(cmd)
+		},
+	}
+	f.register(cmd)
+	cmd.Flags().StringSliceVar(&f.peers, "peers", []string{"tgt"}, "peers to compare with: tgt")
+	cmd.Flags().IntVar(&f.rounds, "rounds", 5, "how often each target has its turn")
+	return cmd
+}
+
+func (f *benchFlags) register(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&f.workload, "rw", "randread", "randread, randwrite, read, write or mix=PERCENT of reads")
+	fl.StringVar(&f.blockSize, "bs", "4k", "bytes of one operation")
+	fl.IntVar(&f.o.Depth, "qd", 32, "operations in progress in each session")
+	fl.IntVar(&f.o.Sessions, "sessions", 1, "sessions")
+	fl.DurationVar(&f.o.Time, "time", 5*time.Second, "how long to measure")
+	fl.DurationVar(&f.o.Warmup, "warmup", 500*time.Millisecond, "how long to run before measuring")
+	fl.StringVar(&f.size, "size", "", "use only this many bytes of the unit")
+	fl.IntVar(&f.cpu, "cpu", -1, "keep the generator on this processor")
+	fl.BoolVar(&f.o.HeaderDigest, "header-digest", false, "offer CRC32C for headers")
+	fl.BoolVar(&f.o.DataDigest, "data-digest", false, "offer CRC32C for data")
+	fl.Uint64Var(&f.o.Seed, "seed", 1, "makes offsets and contents repeatable")
+	fl.IntVar(&f.o.TargetPID, "target-pid", 0, "process of the target, to measure its processor time")
+	fl.StringVarP(&f.output, "output", "o", "table", "table or json")
+}
+
+// resolve turns flags into Options and pins the process.
+func (f *benchFlags) resolve(address string) (err error) {
+	if f.o.URL, err = initiator.ParseURL(address); err != nil {
+		return err
+	}
+	if f.o.Mix, err = bench.ParseMix(f.workload); err != nil {
+		return err
+	}
+	n, err := bench.ParseBytes(f.blockSize)
+	if err != nil {
+		return err
+	}
+	f.o.BlockBytes = int(min(n, 1<<30)) // Run says what is too much
+	if f.size != "" {
+		if f.o.SizeBytes, err = bench.ParseBytes(f.size); err != nil {
+			return err
+		}
+	}
+	if f.output != "table" && f.output != "json" {
+		return fmt.Errorf("output %q is not table or json", f.output)
+	}
+	if isTerminal(os.Stderr) {
+		f.o.Progress = func(t bench.Tick) {
+			fmt.Fprintf(os.Stderr, "%4.0f s  %9.0f IOPS  %8.1f MiB/s\n", t.Elapsed.Seconds(), t.IOPS, t.MiBps)
+		}
+	}
+	if f.cpu >= 0 {
+		return bench.Pin(f.cpu)
+	}
+	return nil
+}
+
+func (f *benchFlags) compare(cmd *cobra.Command) error {
+	all := []bench.Contestant{{Name: "lunar", URL: f.o.URL, PID: f.o.TargetPID}}
+	for _, name := range f.peers {
+		c, stop, err := bench.StartPeer(cmd.Context(), name)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		all = append(all, c)
+	}
+	c, err := bench.Compare(cmd.Context(), f.o, f.rounds, all)
+	if err != nil {
+		return err
+	}
+	if f.output == "json" {
+		return c.JSON(cmd.OutOrStdout())
+	}
+	return c.Table(cmd.OutOrStdout())
+}
+
+func (f *benchFlags) write(cmd *cobra.Command, r *bench.Report) error {
+	if f.output == "json" {
+		return r.JSON(cmd.OutOrStdout())
+	}
+	return r.Table(cmd.OutOrStdout())
+}
+
+// firstError is the first of errs that is one.
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isTerminal says whether somebody is watching f.
+func isTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
