@@ -1,0 +1,57 @@
+# Each target is a few lines; what needs more stands in a script of its own.
+SHELL := /bin/bash
+GO ?= go
+LINT_VERSION := v2.15.0
+FUZZTIME ?= 20s
+BIN := bin/lunar
+
+.PHONY: all run build test race short lint fmt fuzz bench ci arch conformance tools clean
+
+all: build lint test
+
+build: ## the binary
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/lunar
+
+run: build ## the embedded default: no configuration, no root
+	./$(BIN) serve --state .lunar
+
+test: build ## everything, with the real initiators of Debian
+	internal/system/tools.sh
+	$(GO) test -tags 'invariants system' -shuffle=on -timeout 15m ./...
+
+short: ## without the foreign tools
+	$(GO) test -shuffle=on ./...
+
+race:
+	$(GO) test -race -short ./...
+
+arch: ## who imports whom
+	$(GO) test ./internal/arch
+
+conformance: build ## libiscsi's suite on a RAM and a file unit, with every result
+	internal/system/tools.sh
+	$(GO) test -tags 'invariants system' -count=1 -run TestConformance -v ./internal/system
+
+lint: tools
+	"$$($(GO) env GOPATH)/bin/golangci-lint" run ./...
+	GOARCH=arm64 $(GO) vet ./...
+
+fmt: tools
+	"$$($(GO) env GOPATH)/bin/golangci-lint" fmt ./...
+
+fuzz: ## each native fuzz target for FUZZTIME
+	internal/system/fuzz.sh $(FUZZTIME)
+
+bench: build ## this target and Debian's tgt in interleaved rounds; rewrites BENCHMARKS.md
+	internal/system/tools.sh tgt
+	bench/run.sh
+
+tools:
+	@"$$($(GO) env GOPATH)/bin/golangci-lint" version 2>/dev/null | grep -q "$(LINT_VERSION:v%=%)" || \
+	$(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+ci: lint test race ## what must pass
+	$(MAKE) fuzz FUZZTIME=5s
+
+clean:
+	rm -rf bin .lunar
