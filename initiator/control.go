@@ -172,16 +172,16 @@ func (s *Session) nopIn(p pdu.NOPIn) error {
 	if p.TTT() == pdu.NoTag {
 		return nil // it only moves the window
 	}
-	var h pdu.Header
+	h := s.blank()
 	h.SetOpcode(pdu.OpNOPOut)
 	h.SetImmediate()
 	h.SetFlags(pdu.FlagFinal)
 	h.SetLUN(p.LUN())
 	h.SetITT(pdu.NoTag)
-	out := pdu.AsNOPOut(&h)
+	out := pdu.AsNOPOut(h)
 	out.SetTTT(p.TTT())
 	out.SetCmdSN(s.cmdSN)
-	s.put(&h, nil, nil)
+	s.put(h, nil, nil)
 	return nil
 }
 

@@ -19,8 +19,8 @@ func (s *Session) send(t *task) {
 	t.cmdSN = s.cmdSN
 	s.cmdSN = s.cmdSN.Next()
 
-	var h pdu.Header
-	c := pdu.AsSCSICommand(&h)
+	h := s.blank()
+	c := pdu.AsSCSICommand(h)
 	h.SetOpcode(pdu.OpSCSICommand)
 	h.SetLUN(r.LUN)
 	h.SetITT(t.itt)
@@ -41,7 +41,7 @@ func (s *Session) send(t *task) {
 		flags |= pdu.FlagFinal
 	}
 	h.SetFlags(flags)
-	s.put(&h, r.segments(), r.Out[:immediate])
+	s.put(h, r.segments(), r.Out[:immediate])
 	if unsolicited > immediate {
 		s.sendData(t, pdu.NoTag, immediate, unsolicited)
 	}
@@ -81,8 +81,8 @@ func (r *Request) segments() []byte {
 func (s *Session) sendData(t *task, tag pdu.TTT, from, to int) {
 	for sn := uint32(0); from < to; sn++ {
 		n := min(to-from, int(s.params.MaxSendDataSegmentLength))
-		var h pdu.Header
-		d := pdu.AsDataOut(&h)
+		h := s.blank()
+		d := pdu.AsDataOut(h)
 		h.SetOpcode(pdu.OpDataOut)
 		if from+n == to {
 			h.SetFlags(pdu.FlagFinal)
@@ -95,9 +95,16 @@ func (s *Session) sendData(t *task, tag pdu.TTT, from, to int) {
 		d.SetTTT(tag)
 		d.SetDataSN(serial.Data(sn))
 		d.SetBufferOffset(uint32(from))
-		s.put(&h, nil, t.req.Out[from:from+n])
+		s.put(h, nil, t.req.Out[from:from+n])
 		from += n
 	}
+}
+
+// blank is the session's own header, cleared: one of each send's would escape to
+// the heap by way of Config.Mangle. mu is held until put has encoded it.
+func (s *Session) blank() *pdu.Header {
+	s.scratch = pdu.Header{}
+	return &s.scratch
 }
 
 // put queues one PDU. Every request acknowledges what was received before it (RFC

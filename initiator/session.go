@@ -39,8 +39,9 @@ type Session struct {
 	exp, top   serial.CmdSN // ExpCmdSN and MaxCmdSN of the target
 	nextStatSN serial.StatSN
 
-	out  outbox
-	held []byte // by Mangle
+	out     outbox
+	held    []byte // by Mangle
+	scratch pdu.Header
 
 	in inbox // of the reader goroutine alone
 }

@@ -19,9 +19,9 @@ type Conn struct {
 	nc net.Conn
 	f  pdu.Framer
 
-	// agreed are the parameters login left.
-	agreed map[string]string
-	full   bool
+	// heard is what the initiator said in login, and agreed what followed.
+	heard, agreed map[string]string
+	full          bool
 	// medium is what a READ copied from the disk.
 	medium []byte
 
@@ -37,7 +37,7 @@ type Conn struct {
 
 func newConn(t *Target, nc net.Conn) *Conn {
 	return &Conn{
-		t: t, nc: nc, agreed: make(map[string]string), statSN: serial.Stat(1000),
+		t: t, nc: nc, heard: make(map[string]string), agreed: make(map[string]string), statSN: serial.Stat(1000),
 		closed: t.cfg.Hold, writes: make(map[pdu.ITT]*write),
 	}
 }

@@ -50,6 +50,7 @@ func (c *Conn) loginReply(r *pdu.Header, q pdu.LoginRequest, reply []byte, trans
 		return true
 	}
 	if transit && q.Next() == pdu.FullFeature {
+		c.judgeRaised()
 		p.SetTSIH(7)
 	}
 	p.SetStages(q.Current(), q.Next(), transit, false)
@@ -63,6 +64,17 @@ func (c *Conn) loginReply(r *pdu.Header, q pdu.LoginRequest, reply []byte, trans
 		c.f.DataDigest = c.agreed["DataDigest"] == "CRC32C"
 	}
 	return true
+}
+
+// judgeRaised checks that what the target raised was answered: an X- key that the
+// initiator cannot know, by NotUnderstood (RFC 3720 §5.2 [R-5.2-10]).
+func (c *Conn) judgeRaised() {
+	for _, kv := range c.t.cfg.Raise {
+		key, _, _ := strings.Cut(kv, "=")
+		if strings.HasPrefix(key, "X-") && c.heard[key] != text.NotUnderstood {
+			c.t.fault("%s was answered by %q", kv, c.heard[key])
+		}
+	}
 }
 
 // answers is the reply to the keys of one request.
@@ -80,6 +92,7 @@ func (c *Conn) answers(data []byte) (reply []byte) {
 		if _, twice := c.agreed[key]; twice && key != "" && !strings.Contains(strings.Join(c.t.cfg.Raise, ","), key+"=") {
 			c.t.fault("key %s came twice", key)
 		}
+		c.heard[key] = value
 		answer, said := c.answer(key, value)
 		c.agreed[key] = answer
 		if said {
