@@ -83,7 +83,14 @@ func (s *Session) ask(ctx context.Context, k *control, h *pdu.Header, data []byt
 	case r := <-answer:
 		return r.pdu, r.err
 	case <-s.dead:
-		return PDU{}, s.Err()
+		// A target closes right behind its Logout Response: an answer that came
+		// first is the outcome, whichever is noticed first.
+		select {
+		case r := <-answer:
+			return r.pdu, r.err
+		default:
+			return PDU{}, s.Err()
+		}
 	case <-ctx.Done():
 		return PDU{}, fmt.Errorf("initiator: %v to %s at %s: no answer: %w",
 			h.Opcode(), s.cfg.Target, s.params.Portal, context.Cause(ctx))
