@@ -42,8 +42,9 @@ type Config struct {
 	// FirstCmdSN is the CmdSN of the login and the first command; 0 is as good as
 	// any other.
 	FirstCmdSN uint32
-	// Lenient takes Data-In sequences longer than MaxBurstLength, which targets in
-	// the field send; without it they end the session as the mistake they are.
+	// Lenient takes what targets in the field get wrong without harm: Data-In
+	// sequences longer than MaxBurstLength, and a SCSI Response that does not count
+	// the Data-In before it. Without it either ends the session.
 	Lenient bool
 	// Discovery asks for a discovery session, which runs no SCSI commands.
 	Discovery bool
@@ -51,7 +52,7 @@ type Config struct {
 	// sent.
 	Mangle func(*Outgoing) Verdict
 	// Event, when set, is told of Async Messages and of Rejects that belong to no
-	// command. It runs on the reader goroutine and must not block.
+	// command. It must neither block nor close the session.
 	Event func(error)
 }
 

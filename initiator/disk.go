@@ -3,6 +3,7 @@ package initiator
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -61,8 +62,7 @@ func (d *Disk) settle(ctx context.Context) error {
 	var err error
 	for range attentions {
 		err = d.run(ctx, Command{CDB: []byte{opTestUnitReady, 0, 0, 0, 0, 0}})
-		e, isSCSI := err.(*SCSIError) //nolint:errorlint // run returns it bare
-		if !isSCSI || e.Key != sam.UnitAttention {
+		if !hasKey(err, sam.UnitAttention) {
 			return err
 		}
 	}
@@ -72,7 +72,7 @@ func (d *Disk) settle(ctx context.Context) error {
 // readCapacity asks with READ CAPACITY(16), and with (10) where that is unknown.
 func (d *Disk) readCapacity(ctx context.Context) error {
 	blocks, size, err := d.ReadCapacity16(ctx)
-	if e, isSCSI := err.(*SCSIError); isSCSI && e.Key == sam.IllegalRequest { //nolint:errorlint // bare
+	if hasKey(err, sam.IllegalRequest) {
 		var data [8]byte
 		cdb := [10]byte{opReadCapacity10}
 		err = d.run(ctx, Command{CDB: cdb[:], In: data[:]})
@@ -87,6 +87,12 @@ func (d *Disk) readCapacity(ctx context.Context) error {
 	}
 	d.blocks, d.blockBytes = blocks, size
 	return nil
+}
+
+// hasKey says whether err is a command's sense with this key.
+func hasKey(err error, key sam.SenseKey) bool {
+	var e *SCSIError
+	return errors.As(err, &e) && e.Key == key
 }
 
 // ReadCapacity16 asks the unit for its number of blocks and their length in bytes

@@ -2,6 +2,7 @@ package initiator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -60,7 +61,7 @@ func (s *Session) gaveUp(ctx context.Context, c Command) error {
 func (s *Session) submitWait(ctx context.Context, r *Request) (started, error) {
 	for {
 		t, err := s.tryStart(r)
-		if err != ErrFull { //nolint:errorlint // our own, never wrapped
+		if !errors.Is(err, ErrFull) {
 			return t, err
 		}
 		select {
@@ -92,7 +93,7 @@ func (s *Session) tryStart(r *Request) (started, error) {
 	defer s.mu.Unlock()
 	t, err := s.start(r)
 	if err != nil {
-		if err == ErrFull { //nolint:errorlint // our own, never wrapped
+		if errors.Is(err, ErrFull) {
 			s.waiting++
 		}
 		return started{}, err

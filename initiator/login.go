@@ -22,7 +22,6 @@ const (
 type loginTask struct {
 	c     *Conn
 	n     *negotiation
-	place place
 	stage pdu.Stage
 	// answered says that a response came, so that its StatSN sequence is known.
 	answered bool
@@ -52,7 +51,7 @@ func (c *Conn) login(ctx context.Context, cfg *Config) (*loginTask, error) {
 	stop := context.AfterFunc(ctx, func() { _ = c.nc.Close() })
 	defer stop()
 	t := &loginTask{c: c, n: newNegotiation(cfg)}
-	t.place.cmdSN = serial.Cmd(cfg.FirstCmdSN)
+	t.n.params.CmdSN = serial.Cmd(cfg.FirstCmdSN)
 	err := t.run()
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -146,8 +145,8 @@ func (t *loginTask) request(next pdu.Stage, transit, more bool, data []byte) err
 	r.SetStages(t.stage, next, transit, more)
 	r.SetISID(t.n.cfg.ISID)
 	h.SetITT(loginITT)
-	r.SetCmdSN(t.place.cmdSN)
-	r.SetExpStatSN(t.place.nextStatSN)
+	r.SetCmdSN(t.n.params.CmdSN)
+	r.SetExpStatSN(t.n.params.StatSN)
 	return t.c.Send(&h, nil, data)
 }
 
@@ -180,12 +179,13 @@ func (t *loginTask) response() (pdu.Header, error) {
 // sequence checks StatSN: the first response sets it, each further one adds 1 (RFC
 // 3720 §10.13.4 [R-10.13.4-1]).
 func (t *loginTask) sequence(r pdu.LoginResponse) error {
-	if t.answered && r.StatSN() != t.place.nextStatSN {
-		return broken("Login Response with StatSN %v instead of %v", r.StatSN(), t.place.nextStatSN)
+	p := &t.n.params
+	if t.answered && r.StatSN() != p.StatSN {
+		return broken("Login Response with StatSN %v instead of %v", r.StatSN(), p.StatSN)
 	}
 	t.answered = true
-	t.place.nextStatSN = r.StatSN().Next()
-	t.place.exp, t.place.last = r.ExpCmdSN(), r.MaxCmdSN()
+	p.StatSN = r.StatSN().Next()
+	p.ExpCmdSN, p.MaxCmdSN = r.ExpCmdSN(), r.MaxCmdSN()
 	return nil
 }
 

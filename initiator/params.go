@@ -22,13 +22,11 @@ type Params struct {
 	TSIH           pdu.TSIH
 	// Portal is where login ended, after redirections.
 	Portal string
-}
-
-// place is what the connection's counters are when login ends.
-type place struct {
-	cmdSN      serial.CmdSN
-	exp, last  serial.CmdSN
-	nextStatSN serial.StatSN
+	// CmdSN is the number of the first command, ExpCmdSN and MaxCmdSN the target's
+	// window for it, StatSN the number of the first response to come (RFC 3720
+	// §3.2.2).
+	CmdSN, ExpCmdSN, MaxCmdSN serial.CmdSN
+	StatSN                    serial.StatSN
 }
 
 // defaults are the values that hold for a key nobody negotiates (RFC 3720 §12).

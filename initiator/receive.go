@@ -173,9 +173,10 @@ func (s *Session) dispatch() error {
 		return s.async(pdu.AsAsync(h))
 	case pdu.OpReject:
 		return s.reject(pdu.AsReject(h))
+	default:
+		// RFC 3720 §10.2.1.2 [R-10.2.1.2-1]: nothing else comes from a target here.
+		return broken("%v in the full feature phase", h.Opcode())
 	}
-	// RFC 3720 §10.2.1.2 [R-10.2.1.2-1]: nothing else comes from a target here.
-	return broken("%v in the full feature phase", h.Opcode())
 }
 
 // endAll ends every task with the session's error.

@@ -27,7 +27,8 @@ func bareSession(tb testing.TB, digests bool) (*Session, *[2]int) {
 	p.HeaderDigest, p.DataDigest = digests, digests
 	c := &Conn{nc: near} // consume gets its bytes from the test
 	c.SetDigests(digests, digests)
-	s := newSession(cfg, p, place{exp: serial.Cmd(0), last: serial.Cmd(10), nextStatSN: serial.Stat(1)}, c)
+	p.MaxCmdSN, p.StatSN = serial.Cmd(10), serial.Stat(1)
+	s := newSession(cfg, p, c)
 	var ended [2]int
 	for i, cmd := range []Command{
 		{CDB: make([]byte, 16), In: make([]byte, 4096)},
@@ -196,7 +197,9 @@ func allocPair(t *testing.T) (*Session, *echoTarget) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSession(cfg, defaults(), place{last: serial.Cmd(10)}, NewConn(near))
+	p := defaults()
+	p.MaxCmdSN = serial.Cmd(10)
+	s := newSession(cfg, p, NewConn(near))
 	go s.read()
 	go s.writeRest()
 	return s, e

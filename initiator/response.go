@@ -73,9 +73,15 @@ func (s *Session) scsiResponse(p pdu.SCSIResponse) error {
 		s.end(t, broken("command failed at the target, response 0x%02x", byte(p.ServiceResponse())))
 		return nil
 	}
+	// §10.4.8: ExpDataSN counts the Data-In PDUs that were sent.
+	r := t.req
+	reads := len(r.In) > 0 && len(r.Out) == 0
+	if reads && p.ExpDataSN() != t.dataSN && !s.cfg.Lenient {
+		return broken("SCSI Response with ExpDataSN %v after %v Data-In", p.ExpDataSN(), t.dataSN)
+	}
 	if data := s.in.into[:s.in.got]; len(data) >= 2 {
 		n := min(int(binary.BigEndian.Uint16(data)), len(data)-2)
-		t.req.Result.Sense = append([]byte(nil), data[2:2+n]...)
+		r.Result.Sense = append([]byte(nil), data[2:2+n]...)
 	}
 	return s.finish(t, p.Status(), p.Flags(), p.Residual())
 }

@@ -57,19 +57,19 @@ func Dial(ctx context.Context, cfg Config) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := newSession(cfg, t.n.params, t.place, c)
+	s := newSession(cfg, t.n.params, c)
 	go s.read()
 	go s.writeRest()
 	return s, nil
 }
 
-func newSession(cfg Config, p Params, at place, c *Conn) *Session {
+func newSession(cfg Config, p Params, c *Conn) *Session {
 	s := &Session{
 		cfg: cfg, params: p, conn: c,
 		dead: make(chan struct{}), freed: make(chan struct{}, 1),
 		tasks: make([]task, cfg.QueueDepth), free: make([]uint16, 0, cfg.QueueDepth),
 		slots: make(chan struct{}, controlSlots),
-		cmdSN: at.cmdSN, exp: at.exp, top: at.last, nextStatSN: at.nextStatSN,
+		cmdSN: p.CmdSN, exp: p.ExpCmdSN, top: p.MaxCmdSN, nextStatSN: p.StatSN,
 	}
 	for i := range s.tasks {
 		s.tasks[i].itt = pdu.ITT(i)

@@ -22,6 +22,8 @@ type Conn struct {
 	// heard is what the initiator said in login, and agreed what followed.
 	heard, agreed map[string]string
 	full          bool
+	// sent is how many Data-In went before a SCSI Response.
+	sent uint32
 	// medium is what a READ copied from the disk.
 	medium []byte
 

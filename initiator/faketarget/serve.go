@@ -127,6 +127,7 @@ func (c *Conn) dataIn(q pdu.SCSICommand, data []byte) {
 		flags = pdu.ResidualUnderflow
 	}
 	burst, limit := 0, c.number("MaxBurstLength", 262144)
+	c.sent = 0
 	part = min(part, limit)
 	for sn, off := uint32(0), 0; off < len(data); sn++ {
 		n := min(part, len(data)-off, limit-burst)
@@ -148,11 +149,13 @@ func (c *Conn) dataIn(q pdu.SCSICommand, data []byte) {
 			d.SetResidual(missing)
 		}
 		c.Send(&h, data[off:off+n], last && !c.t.cfg.SeparateStatus)
+		c.sent++
 		off += n
 	}
 	if c.t.cfg.SeparateStatus || len(data) == 0 {
 		c.Status(q.Header, sam.Good, flags, missing, nil)
 	}
+	c.sent = 0
 }
 
 // Status sends a SCSI Response to the request h, with sense when there is any.
@@ -164,6 +167,7 @@ func (c *Conn) Status(h *pdu.Header, st sam.Status, flags byte, residual uint32,
 	r.SetITT(h.ITT())
 	p.SetStatus(st)
 	p.SetResidual(residual)
+	p.SetExpDataSN(serial.Data(c.sent))
 	var data []byte
 	if len(sense) > 0 {
 		data = append(binary.BigEndian.AppendUint16(nil, uint16(len(sense))), sense...)
