@@ -84,7 +84,7 @@ func TestDial_Answers_AgainstTheRule(t *testing.T) {
 			target := serveFake(t, faketarget.Config{Answers: map[string]string{c.key: c.answer}})
 			s, err := Dial(t.Context(), Config{Portal: target.Portal(), Target: testTarget})
 			if s != nil {
-				defer s.Close()
+				defer func() { _ = s.Close() }()
 			}
 			var proto *ProtocolError
 			switch {

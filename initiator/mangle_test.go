@@ -88,7 +88,7 @@ func TestConn_SendsAnything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	p, err := c.Login(t.Context(), Config{Target: testTarget, HeaderDigest: true, DataDigest: true, FirstCmdSN: 5})
 	if err != nil || !p.DataDigest {
 		t.Fatal(p, err)
@@ -126,7 +126,7 @@ func TestConn_Receive_ChecksDigests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if _, err := c.Login(t.Context(), Config{Target: testTarget, DataDigest: true}); err != nil {
 		t.Fatal(err)
 	}

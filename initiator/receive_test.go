@@ -181,7 +181,7 @@ func allocPair(t *testing.T) (*Session, *echoTarget) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	near, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -255,7 +255,7 @@ func BenchmarkSubmit(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	const depth = 32
 	left, busy, idle := b.N, depth, make(chan struct{})
 	cdb := (&Disk{blockBytes: 512}).BlockCDB(opRead16, 0, 4096)

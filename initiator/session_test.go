@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,107 +12,8 @@ import (
 
 	"lunar/initiator/faketarget"
 	"lunar/iscsi/pdu"
-	"lunar/iscsi/serial"
 	"lunar/scsi/sam"
 )
-
-func randomBytes(n int) []byte {
-	r := rand.New(rand.NewPCG(1, uint64(n)))
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(r.Uint32())
-	}
-	return b
-}
-
-func openDisk(t *testing.T, s *Session) *Disk {
-	t.Helper()
-	d, err := OpenDisk(t.Context(), s, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-// roundTrip writes, reads back and compares with the medium.
-func roundTrip(t *testing.T, target *faketarget.Target, d *Disk, n int) {
-	t.Helper()
-	want := randomBytes(n)
-	if k, err := d.WriteAt(want, 1024); k != n || err != nil {
-		t.Fatalf("write: %d, %v", k, err)
-	}
-	target.Disk(func(disk []byte) {
-		if !bytes.Equal(disk[1024:1024+n], want) {
-			t.Error("the medium holds something else than was written")
-		}
-	})
-	got := make([]byte, n)
-	if k, err := d.ReadAt(got, 1024); k != n || err != nil {
-		t.Fatalf("read: %d, %v", k, err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Error("read something else than was written")
-	}
-}
-
-// Every way data may travel, against a target that judges each PDU.
-func TestDisk_RoundTrip_AllTransferModes(t *testing.T) {
-	for bits := range 32 {
-		immediate, initial := bits&1 != 0, bits&2 != 0
-		digest, separate := bits&4 != 0, bits&8 != 0
-		r2ts := 1 + bits>>4*2
-		name := fmt.Sprintf("immediate=%v,initialR2T=%v,digest=%v,separate=%v,r2ts=%d", immediate, initial, digest, separate, r2ts)
-		t.Run(name, func(t *testing.T) {
-			target := serveFake(t, faketarget.Config{
-				SeparateStatus: separate, R2Ts: r2ts, R2TBytes: 7000, DataInBytes: 5000,
-			})
-			s := dial(t, target, Config{
-				ImmediateData: &immediate, InitialR2T: &initial, MaxOutstandingR2T: uint16(r2ts),
-				HeaderDigest: digest, DataDigest: digest, FirstBurst: 12000, MaxBurst: 20000,
-			})
-			d := openDisk(t, s)
-			for _, n := range []int{512, 4096, 8192, 12288, 65536, 300 << 10} {
-				roundTrip(t, target, d, n)
-			}
-			if err := d.Sync(t.Context()); err != nil {
-				t.Error(err)
-			}
-			if err := s.Logout(t.Context()); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
-func TestSession_CmdSNWraps(t *testing.T) {
-	target := serveFake(t, faketarget.Config{Window: 3})
-	d := openDisk(t, dial(t, target, Config{FirstCmdSN: 0xfffffff0}))
-	for range 40 {
-		roundTrip(t, target, d, 512)
-	}
-}
-
-func TestSession_ManyCallers_ShareTheWindow(t *testing.T) {
-	target := serveFake(t, faketarget.Config{Window: 5})
-	d := openDisk(t, dial(t, target, Config{QueueDepth: 8}))
-	var wg sync.WaitGroup
-	for i := range 32 {
-		wg.Go(func() {
-			p, q := bytes.Repeat([]byte{byte(i)}, 4096), make([]byte, 4096)
-			for range 20 {
-				if _, err := d.WriteAt(p, int64(i)*4096); err != nil {
-					t.Error(err)
-					return
-				}
-				if _, err := d.ReadAt(q, int64(i)*4096); err != nil || !bytes.Equal(p, q) {
-					t.Errorf("caller %d read something else: %v", i, err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-}
 
 // A closed window holds commands back but not immediate ones.
 func TestSession_ClosedWindow_HoldsCommands(t *testing.T) {
@@ -148,7 +47,7 @@ func TestSession_ClosedWindow_HoldsCommands(t *testing.T) {
 // A cancelled command is aborted, and its slot lives on.
 func TestDo_Cancelled_SendsAbortTask(t *testing.T) {
 	var aborted atomic.Uint32
-	target := serveFake(t, faketarget.Config{Request: func(c *faketarget.Conn, h *pdu.Header, _ []byte) bool {
+	target := serveFake(t, faketarget.Config{Request: func(_ *faketarget.Conn, h *pdu.Header, _ []byte) bool {
 		switch {
 		case h.Opcode() == pdu.OpSCSICommand && pdu.AsSCSICommand(h).CDB()[0] == opRead16:
 			return true // never answered
@@ -318,101 +217,6 @@ func TestSession_AsyncDropping_EndsEverything(t *testing.T) {
 	}
 }
 
-// What a target must not send ends the session, and says why.
-func TestSession_TargetBreaksRules_IsNoticed(t *testing.T) {
-	for name, c := range map[string]struct {
-		change func(h *pdu.Header) faketarget.Fate
-		want   string
-	}{
-		"DataSN":   {onDataIn(func(d pdu.DataIn) { d.SetDataSN(d.DataSN().Next()) }), "DataSN"},
-		"offset":   {onDataIn(func(d pdu.DataIn) { d.SetBufferOffset(d.BufferOffset() + 4) }), "offset"},
-		"ITT":      {onDataIn(func(d pdu.DataIn) { d.SetITT(d.ITT() + generationStep) }), "ITT"},
-		"StatSN":   {onDataIn(func(d pdu.DataIn) { d.SetStatSN(d.StatSN().Add(1)) }), "StatSN"},
-		"residual": {onDataIn(func(d pdu.DataIn) { d.SetFlags(d.Flags() | pdu.ResidualUnderflow); d.SetResidual(9) }), "GOOD after"},
-		"no F":     {onDataIn(func(d pdu.DataIn) { d.SetFlags(d.Flags() &^ pdu.FlagFinal) }), "without F"},
-		"opcode":   {onDataIn(func(d pdu.DataIn) { d.SetOpcode(pdu.OpLoginResp) }), "Login Response"},
-		"both":     {onDataIn(func(d pdu.DataIn) { d.SetFlags(d.Flags() | 6) }), "both"},
-		"lost data": {func(h *pdu.Header) faketarget.Fate {
-			if h.Opcode() == pdu.OpDataIn && h.Flags()&pdu.DataStatus == 0 {
-				return faketarget.Lose
-			}
-			return faketarget.Deliver
-		}, "DataSN"},
-		"R2TSN":     {onR2T(func(r pdu.R2T) { r.SetR2TSN(r.R2TSN().Add(1)) }), "R2TSN"},
-		"R2T end":   {onR2T(func(r pdu.R2T) { r.SetDesiredBytes(r.DesiredBytes() + 1) }), "writes"},
-		"R2T empty": {onR2T(func(r pdu.R2T) { r.SetDesiredBytes(0) }), "MaxBurstLength"},
-		"R2T tag":   {onR2T(func(r pdu.R2T) { r.SetTTT(pdu.NoTag) }), "Transfer Tag"},
-		"R2T gap":   {onR2T(func(r pdu.R2T) { r.SetBufferOffset(r.BufferOffset() + 512) }), "offset"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			target := serveFake(t, faketarget.Config{DataInBytes: 4096, Reply: func(h *pdu.Header, _ []byte) faketarget.Fate {
-				return c.change(h)
-			}})
-			s := dial(t, target, Config{InitialR2T: new(true)})
-			d := &Disk{s: s, blockBytes: 512, blocks: 2048}
-			_, err := d.WriteAt(make([]byte, 16384), 0)
-			if err == nil {
-				_, err = d.ReadAt(make([]byte, 8192), 0)
-			}
-			var proto *ProtocolError
-			if !errors.As(err, &proto) || !strings.Contains(proto.What, c.want) {
-				t.Errorf("want an error about %q, got %v", c.want, err)
-			}
-		})
-	}
-}
-
-func onDataIn(f func(pdu.DataIn)) func(h *pdu.Header) faketarget.Fate {
-	return func(h *pdu.Header) faketarget.Fate {
-		if h.Opcode() == pdu.OpDataIn && h.Flags()&pdu.DataStatus != 0 {
-			f(pdu.AsDataIn(h))
-		}
-		return faketarget.Deliver
-	}
-}
-
-func onR2T(f func(pdu.R2T)) func(h *pdu.Header) faketarget.Fate {
-	return func(h *pdu.Header) faketarget.Fate {
-		if h.Opcode() == pdu.OpR2T {
-			f(pdu.AsR2T(h))
-		}
-		return faketarget.Deliver
-	}
-}
-
-// A GOOD whose last Data-In was lost shows in ExpDataSN and, where that is not
-// believed, in the count of bytes.
-func TestSession_LostLastDataIn_IsNoticed(t *testing.T) {
-	target := serveFake(t, faketarget.Config{SeparateStatus: true, DataInBytes: 4096,
-		Reply: func(h *pdu.Header, _ []byte) faketarget.Fate {
-			if h.Opcode() == pdu.OpDataIn && h.Final() {
-				return faketarget.Lose
-			}
-			return faketarget.Deliver
-		}})
-	for lenient, want := range map[bool]string{false: "ExpDataSN 2 after 1", true: "4096 of 8192"} {
-		d := &Disk{s: dial(t, target, Config{Lenient: lenient}), blockBytes: 512, blocks: 2048}
-		if _, err := d.ReadAt(make([]byte, 8192), 0); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("lenient=%v: got %v", lenient, err)
-		}
-	}
-}
-
-func TestSession_SpoiledDigest_IsNoticed(t *testing.T) {
-	for _, fate := range []faketarget.Fate{faketarget.SpoilHeader, faketarget.SpoilData} {
-		target := serveFake(t, faketarget.Config{Reply: func(h *pdu.Header, _ []byte) faketarget.Fate {
-			if h.Opcode() == pdu.OpDataIn {
-				return fate
-			}
-			return faketarget.Deliver
-		}})
-		d := &Disk{s: dial(t, target, Config{HeaderDigest: true, DataDigest: true}), blockBytes: 512, blocks: 2048}
-		if _, err := d.ReadAt(make([]byte, 4096), 0); !errors.Is(err, ErrDigest) {
-			t.Errorf("fate %d: got %v", fate, err)
-		}
-	}
-}
-
 func TestDo_CheckCondition_CarriesSense(t *testing.T) {
 	s := dial(t, serveFake(t, faketarget.Config{}), Config{})
 	r, err := s.Do(t.Context(), Command{CDB: []byte{0xc7, 0, 0, 0, 0, 0}, In: make([]byte, 64)})
@@ -427,7 +231,7 @@ func TestDo_CheckCondition_CarriesSense(t *testing.T) {
 
 // A connection that breaks ends every command, and nobody hangs.
 func TestSession_ConnectionBreaks_EndsEverything(t *testing.T) {
-	target := serveFake(t, faketarget.Config{Request: func(c *faketarget.Conn, h *pdu.Header, _ []byte) bool {
+	target := serveFake(t, faketarget.Config{Request: func(_ *faketarget.Conn, h *pdu.Header, _ []byte) bool {
 		return h.Opcode() == pdu.OpSCSICommand
 	}})
 	s := dial(t, target, Config{QueueDepth: 4})
@@ -444,20 +248,4 @@ func TestSession_ConnectionBreaks_EndsEverything(t *testing.T) {
 	}
 	target.Conns()[0].Close()
 	wg.Wait()
-}
-
-// RFC 3720 §3.2.2.1: numbers only move forward, and an impossible pair is ignored.
-func TestSession_Window_IgnoresNonsense(t *testing.T) {
-	s := &Session{exp: serial.Cmd(10), top: serial.Cmd(20)}
-	for _, c := range []struct{ exp, top, wantExp, wantTop uint32 }{
-		{12, 30, 12, 30}, {11, 25, 12, 30}, {40, 30, 12, 30}, {31, 30, 31, 30},
-	} {
-		var h pdu.Header
-		r := pdu.Response{Header: &h}
-		r.SetWindow(serial.Cmd(c.exp), serial.Cmd(c.top))
-		s.moveWindow(r)
-		if s.exp.Uint32() != c.wantExp || s.top.Uint32() != c.wantTop {
-			t.Errorf("%+v leaves %v..%v", c, s.exp, s.top)
-		}
-	}
 }

@@ -18,6 +18,9 @@ type Conn struct {
 	t  *Target
 	nc net.Conn
 	f  pdu.Framer
+	// h and data are the request being received.
+	h    pdu.Header
+	data []byte
 
 	// heard is what the initiator said in login, and agreed what followed.
 	heard, agreed map[string]string
@@ -73,45 +76,51 @@ func (c *Conn) number(key string, fallback int) int {
 func (c *Conn) serve() {
 	defer c.Close()
 	buf := make([]byte, 1<<20)
-	var h pdu.Header
-	var data []byte
-	var crc uint32
 	for {
 		n, err := c.nc.Read(buf)
 		if err != nil {
 			return
 		}
-		p := buf[:n]
-		for more := true; more; {
-			ev, used := c.f.Next(p)
-			p = p[used:]
-			ended := false
-			switch ev {
-			case pdu.EventMore:
-				more = false
-			case pdu.EventHeader:
-				h, data, crc = *c.f.Header(), data[:0], 0
-				if c.f.HeaderDigest && crc32.Checksum(c.f.Covered(), castagnoli) != c.f.HeaderCRC() {
-					c.t.fault("header digest of %v is wrong", h.Opcode())
-					return
-				}
-				ended = h.DataBytes() == 0
-			case pdu.EventPiece:
-				data = append(data, c.f.Piece()...)
-				crc = crc32.Update(crc, castagnoli, c.f.Piece())
-			case pdu.EventEnd:
-				ended = true
-				if c.f.DataDigest && crc32.Update(crc, castagnoli, c.f.Padding()) != c.f.DataCRC() {
-					c.t.fault("data digest of %v is wrong", h.Opcode())
-				}
+		goesOn := c.consume(buf[:n])
+		c.Flush()
+		if !goesOn {
+			return
+		}
+	}
+}
+
+// consume frames received bytes and answers what is complete; false ends the
+// connection.
+func (c *Conn) consume(p []byte) bool {
+	for {
+		ev, used := c.f.Next(p)
+		p = p[used:]
+		ended := ev == pdu.EventEnd
+		switch ev {
+		case pdu.EventMore:
+			return true
+		case pdu.EventHeader:
+			c.h, c.data = *c.f.Header(), c.data[:0]
+			if c.f.HeaderDigest && crc32.Checksum(c.f.Covered(), castagnoli) != c.f.HeaderCRC() {
+				c.t.fault("header digest of %v is wrong", c.h.Opcode())
+				return false
 			}
-			if ended && !c.handle(&h, data) {
-				c.Flush()
-				return
+			ended = c.h.DataBytes() == 0
+		case pdu.EventPiece:
+			c.data = append(c.data, c.f.Piece()...)
+		case pdu.EventEnd:
+			if c.f.DataDigest && c.crc() != c.f.DataCRC() {
+				c.t.fault("data digest of %v is wrong", c.h.Opcode())
 			}
 		}
-		c.Flush()
+		if ended && !c.handle(&c.h, c.data) {
+			return false
+		}
 	}
+}
+
+func (c *Conn) crc() uint32 {
+	return crc32.Update(crc32.Checksum(c.data, castagnoli), castagnoli, c.f.Padding())
 }
 
 // Send queues a reply. It writes the lengths, the window and, with status, StatSN.
