@@ -1,6 +1,8 @@
 package initiator
 
 import (
+	"fmt"
+
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
 	"lunar/scsi/sam"
@@ -115,7 +117,7 @@ func (s *Session) start(r *Request) (*task, error) {
 
 func (r *Request) check() error {
 	if n := len(r.CDB); n < 6 || n > maxCDBBytes {
-		return broken("our own: a CDB of %d bytes, not 6 to %d", n, maxCDBBytes)
+		return fmt.Errorf("initiator: a CDB of %d bytes is not one of 6 to %d", n, maxCDBBytes)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package initiator
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"lunar/iscsi/pdu"
 	"lunar/scsi/sam"
@@ -70,7 +71,7 @@ func (s *Session) scsiResponse(p pdu.SCSIResponse) error {
 	}
 	// §10.4.3 [R-10.4.3-1]: any other response is a failure to deliver.
 	if p.ServiceResponse() != pdu.CompletedAtTarget {
-		s.end(t, broken("command failed at the target, response 0x%02x", byte(p.ServiceResponse())))
+		s.end(t, fmt.Errorf("target could not deliver the command, response 0x%02x", byte(p.ServiceResponse())))
 		return nil
 	}
 	// §10.4.8: ExpDataSN counts the Data-In PDUs that were sent.

@@ -105,6 +105,20 @@ func TestSession_SpoiledDigest_IsNoticed(t *testing.T) {
 	}
 }
 
+// A CDB that no PDU can carry is the caller's mistake, found before it is sent.
+func TestSubmit_BadCDB_IsRefused(t *testing.T) {
+	target := serveFake(t, faketarget.Config{})
+	s := dial(t, target, Config{})
+	for _, n := range []int{0, 5, 261} {
+		if err := s.Submit(&Request{Command: Command{CDB: make([]byte, n)}}); err == nil {
+			t.Errorf("a CDB of %d bytes was sent", n)
+		}
+	}
+	if n := target.Seen(pdu.OpSCSICommand); n != 0 || s.Err() != nil {
+		t.Errorf("%d commands were sent; the session: %v", n, s.Err())
+	}
+}
+
 // RFC 3720 §3.2.2.1: numbers only move forward, and an impossible pair is ignored.
 func TestSession_Window_IgnoresNonsense(t *testing.T) {
 	s := &Session{exp: serial.Cmd(10), top: serial.Cmd(20)}
