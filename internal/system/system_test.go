@@ -70,7 +70,8 @@ func serve(t *testing.T, args ...string) *daemon {
 
 func (d *daemon) start(t *testing.T) {
 	t.Helper()
-	d.log, d.ended = new(bytes.Buffer), make(chan error, 1)
+	ended := make(chan error, 1)
+	d.log, d.ended = new(bytes.Buffer), ended
 	d.cmd = exec.Command(binary, append([]string{"serve", "--portal", d.portal}, d.args...)...)
 	d.cmd.Stderr = d.log
 	out, err := d.cmd.StdoutPipe()
@@ -80,6 +81,7 @@ func (d *daemon) start(t *testing.T) {
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	cmd := d.cmd
 	ready := make(chan string, 1)
 	go func() {
 		sc := bufio.NewScanner(out)
@@ -88,11 +90,11 @@ func (d *daemon) start(t *testing.T) {
 				ready <- m[1]
 			}
 		}
-		d.ended <- d.cmd.Wait()
+		ended <- cmd.Wait()
 	}()
 	select {
 	case d.portal = <-ready:
-	case err := <-d.ended:
+	case err := <-ended:
 		t.Fatalf("the daemon ended before it was ready: %v\n%s", err, d.log)
 	case <-time.After(20 * time.Second):
 		_ = d.cmd.Process.Kill()
