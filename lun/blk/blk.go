@@ -22,6 +22,11 @@ const (
 	Discard
 	// Zero writes zeros and keeps the range allocated.
 	Zero
+	// Map asks how many bytes from Offset, at most Length, are all allocated or all
+	// deallocated: Progress and Hole. It is a whole number of blocks and at least
+	// one, but may be less than there are in that state. A hole reads as zeros; what
+	// a medium does not know is no hole.
+	Map
 )
 
 // Result is how a request ended.
@@ -53,8 +58,10 @@ type Request struct {
 	// FUA asks that a Write be durable when it is reported.
 	FUA    bool
 	Result Result
+	// Hole is the answer of a Map: the bytes are deallocated.
+	Hole bool
 	// Offset and Length are in bytes and multiples of the block size. Length
-	// equals len(Data) for Read and Write.
+	// equals len(Data) for Read and Write, and is not zero for Map.
 	Offset, Length int64
 	// Data is page-aligned memory outside the Go heap, the backend's until the
 	// request is reported.
@@ -62,7 +69,7 @@ type Request struct {
 	// Tag is the submitter's; a backend carries it and gives it no meaning.
 	Tag uint64
 	// Progress counts the bytes already moved of an operation that the kernel
-	// did in parts. It belongs to the backend.
+	// did in parts, and is the answer of a Map. It belongs to the backend.
 	Progress int64
 }
 

@@ -6,7 +6,8 @@
 // belongs to one reactor and starts its operations on that reactor's loop.
 //
 // A newcomer reads open.go (what is checked before a file is served) and then
-// queue.go (how one request becomes one or more ring operations).
+// queue.go (how one request becomes one or more ring operations); map.go finds
+// the holes.
 //
 // Durability (package blk, SBC-3 §4.15): a Write with FUA is written with
 // RWF_DSYNC, a Sync is fdatasync, started only after the writes it covers were

@@ -93,6 +93,9 @@ func (q *Queue) start(r *blk.Request, done []*blk.Request) []*blk.Request {
 	if result := q.refuse(r); result != blk.Running {
 		return q.report(r, result, done)
 	}
+	if r.Op == blk.Map {
+		return q.report(r, q.b.mapped(r), done)
+	}
 	n := q.free[len(q.free)-1]
 	q.free = q.free[:len(q.free)-1]
 	s := &q.slot[n]
@@ -112,8 +115,8 @@ func (q *Queue) refuse(r *blk.Request) blk.Result {
 		return blk.MediumError
 	case r.Op == blk.Sync:
 		return blk.Running
-	case r.Op < blk.Read || r.Op > blk.Zero,
-		r.Op != blk.Read && i.ReadOnly,
+	case r.Op < blk.Read || r.Op > blk.Map,
+		r.Op != blk.Read && r.Op != blk.Map && i.ReadOnly,
 		r.Op == blk.Discard && !i.Thin:
 		return blk.Unsupported
 	case r.Offset < 0 || r.Length < 0 || r.Offset > i.Bytes || r.Length > i.Bytes-r.Offset:

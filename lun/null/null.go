@@ -52,7 +52,7 @@ func (q *Queue) Submit(batch, done []*blk.Request) []*blk.Request {
 }
 
 func (q *Queue) serve(r *blk.Request) blk.Result {
-	if r.Op < blk.Read || r.Op > blk.Zero {
+	if r.Op < blk.Read || r.Op > blk.Map {
 		return blk.Unsupported
 	}
 	if r.Op == blk.Sync {
@@ -61,8 +61,12 @@ func (q *Queue) serve(r *blk.Request) blk.Result {
 	if r.Offset < 0 || r.Length < 0 || r.Offset > q.bytes || r.Length > q.bytes-r.Offset {
 		return blk.MediumError
 	}
-	if r.Op == blk.Read {
+	switch r.Op {
+	case blk.Read:
 		clear(r.Data)
+	case blk.Map:
+		// Nothing is ever stored, so every block is deallocated.
+		r.Progress, r.Hole = r.Length, true
 	}
 	return blk.OK
 }

@@ -27,7 +27,10 @@ type Config struct {
 }
 
 // Backend is a medium in memory.
-type Backend struct{ cfg Config }
+type Backend struct {
+	cfg   Config
+	pages pages
+}
 
 // New returns a medium in cfg.Memory.
 func New(cfg Config) (*Backend, error) {
@@ -39,7 +42,7 @@ func New(cfg Config) (*Backend, error) {
 		return nil, fmt.Errorf("ram medium: size is %d bytes; use a positive multiple of the block size, %d",
 			n, cfg.BlockBytes)
 	}
-	return &Backend{cfg: cfg}, nil
+	return &Backend{cfg: cfg, pages: newPages(n)}, nil
 }
 
 // Info describes the medium. It is thin: a discard gives pages back.
@@ -95,7 +98,7 @@ func (b *Backend) serve(r *blk.Request) blk.Result {
 	if r.Op == blk.Sync {
 		return blk.OK
 	}
-	if b.cfg.ReadOnly && r.Op != blk.Read {
+	if b.cfg.ReadOnly && r.Op != blk.Read && r.Op != blk.Map {
 		return blk.Unsupported
 	}
 	size := int64(len(b.cfg.Memory))
@@ -108,10 +111,14 @@ func (b *Backend) serve(r *blk.Request) blk.Result {
 		copy(r.Data, mem)
 	case blk.Write:
 		copy(mem, r.Data)
+		b.pages.allocate(r.Offset, r.Offset+r.Length)
 	case blk.Zero:
 		clear(mem)
+		b.pages.allocate(r.Offset, r.Offset+r.Length)
 	case blk.Discard:
 		b.discard(r.Offset, r.Offset+r.Length)
+	case blk.Map:
+		r.Progress, r.Hole = b.pages.run(r.Offset, r.Offset+r.Length)
 	default:
 		return blk.Unsupported
 	}
@@ -125,6 +132,7 @@ func (b *Backend) discard(from, to int64) {
 		clear(b.cfg.Memory[from:to])
 		return
 	}
+	b.pages.free(first, last)
 	clear(b.cfg.Memory[from:first])
 	clear(b.cfg.Memory[last:to])
 }

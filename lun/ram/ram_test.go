@@ -18,7 +18,9 @@ func open(t testing.TB, cfg Config) blktest.Subject {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return blktest.Subject{Backend: b, Queue: b.NewQueue()}
+	// A page that is cleared instead of given back stays allocated.
+	keeps := cfg.Trim == nil || cfg.Trim(nil) != nil
+	return blktest.Subject{Backend: b, Queue: b.NewQueue(), Keeps: keeps}
 }
 
 func TestRAM_Suite(t *testing.T) {
@@ -50,6 +52,40 @@ func TestRAM_TrimGetsWholePages(t *testing.T) {
 	s.Queue.Submit([]*blk.Request{r}, nil)
 	if r.Result != blk.OK || trimmed != 2*pageBytes {
 		t.Errorf("result %d, trimmed %d bytes, want %d", r.Result, trimmed, 2*pageBytes)
+	}
+}
+
+// The state of a page is that of every block in it, over any number of words.
+func TestRAM_Map_FollowsPages(t *testing.T) {
+	s := open(t, Config{Trim: func(b []byte) error { clear(b); return nil }})
+	run := func(op blk.Op, offset, length int64) *blk.Request {
+		r := &blk.Request{Op: op, Offset: offset, Length: length, Data: make([]byte, length)}
+		s.Queue.Submit([]*blk.Request{r}, nil)
+		if r.Result != blk.OK {
+			t.Fatalf("op %d: result %d", op, r.Result)
+		}
+		return r
+	}
+	const size = 2 << 20
+	run(blk.Write, 100*pageBytes+512, 512)
+	run(blk.Zero, 101*pageBytes, 64*pageBytes)
+	run(blk.Discard, 110*pageBytes-512, 3*pageBytes)
+	for _, k := range []struct {
+		offset, length, bytes int64
+		hole                  bool
+	}{
+		{0, size, 100 * pageBytes, true},
+		{99 * pageBytes, 512, 512, true},
+		{100 * pageBytes, size - 100*pageBytes, 10 * pageBytes, false},
+		{100*pageBytes + 1024, 512, 512, false},
+		{110 * pageBytes, size - 110*pageBytes, 2 * pageBytes, true},
+		{112 * pageBytes, size - 112*pageBytes, 53 * pageBytes, false},
+		{165 * pageBytes, size - 165*pageBytes, size - 165*pageBytes, true},
+		{size - 512, 512, 512, true},
+	} {
+		if r := run(blk.Map, k.offset, k.length); r.Progress != k.bytes || r.Hole != k.hole {
+			t.Errorf("%+v: %d bytes, hole %v", k, r.Progress, r.Hole)
+		}
 	}
 }
 

@@ -29,6 +29,8 @@ type Subject struct {
 	Alloc func(n int) []byte
 	// Forgets is for a medium that drops writes.
 	Forgets bool
+	// Keeps is for a medium whose discard leaves the range mapped.
+	Keeps bool
 }
 
 // Run runs every case on subjects made by open, which also arranges their end.
@@ -36,6 +38,7 @@ func Run(t *testing.T, open func(t testing.TB) Subject) {
 	readOnly := open(t).Backend.Info().ReadOnly
 	t.Run("info", func(t *testing.T) { testInfo(t, open(t)) })
 	t.Run("bounds", func(t *testing.T) { testBounds(t, open(t)) })
+	t.Run("map", func(t *testing.T) { testMap(t, open(t)) })
 	if readOnly {
 		t.Run("readonly", func(t *testing.T) { testReadOnly(t, open(t)) })
 		return
@@ -159,9 +162,9 @@ func testInfo(t *testing.T, s Subject) {
 func testBounds(t *testing.T, s Subject) {
 	i := s.Backend.Info()
 	n := int64(i.BlockBytes)
-	ops := []blk.Op{blk.Read, blk.Write, blk.Discard, blk.Zero}
+	ops := []blk.Op{blk.Read, blk.Map, blk.Write, blk.Discard, blk.Zero}
 	if i.ReadOnly {
-		ops = ops[:1]
+		ops = ops[:2]
 	}
 	for _, op := range ops {
 		for _, offset := range []int64{i.Bytes, i.Bytes - n + 1, -n, 1<<63 - 1} {
@@ -288,5 +291,6 @@ func testModel(t *testing.T, open func(t testing.TB) Subject) {
 			}
 		}
 		s.expect(t, 0, model[:min(int64(len(model)), blk.MaxRequestBytes)])
+		s.expectHoles(rt, model)
 	})
 }

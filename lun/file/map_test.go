@@ -1,0 +1,56 @@
+package file
+
+import (
+	"testing"
+
+	"lunar/lun/blk"
+
+	"golang.org/x/sys/unix"
+)
+
+// A hole smaller than a block, or beside one, never hides the data in a block.
+func TestFile_Map_BlockMappedInPartIsMapped(t *testing.T) {
+	b := openTest(t, func(c *Config) { c.BlockBytes, c.Direct = 4096, Off })
+	if b.async {
+		t.Skip("nothing is asked of this file system")
+	}
+	s, _ := subject(t, b, nil)
+	// Blocks as large as several of the file system's, as a larger block size of the
+	// unit would have it.
+	b.info.BlockBytes = 16384
+	for _, at := range []int64{20480, 65536} {
+		if _, err := unix.Pwrite(b.fd, []byte{1}, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, k := range []struct {
+		offset, bytes int64
+		hole          bool
+	}{{0, 16384, true}, {16384, 16384, false}, {32768, 32768, true}, {65536, 16384, false}, {81920, testBytes - 81920, true}} {
+		r := &blk.Request{Op: blk.Map, Offset: k.offset, Length: testBytes - k.offset}
+		if one(t, s, r) != blk.OK || r.Progress != k.bytes || r.Hole != k.hole {
+			t.Errorf("%+v: result %d, %d bytes, hole %v", k, r.Result, r.Progress, r.Hole)
+		}
+	}
+}
+
+// Behind a file system that may wait nothing is asked and everything is mapped.
+func TestFile_Map_AsyncFileSystemIsAllMapped(t *testing.T) {
+	b := openTest(t)
+	b.async = true
+	s, l := subject(t, b, nil)
+	r := &blk.Request{Op: blk.Map, Offset: 512, Length: testBytes - 512, Hole: true}
+	if one(t, s, r) != blk.OK || r.Hole || r.Progress != r.Length || len(l.seen) != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestFile_Map_ErrnoBecomesResult(t *testing.T) {
+	for errno, want := range map[unix.Errno]blk.Result{
+		unix.EINVAL: blk.OK, unix.EOPNOTSUPP: blk.OK, unix.EIO: blk.MediumError, unix.ESTALE: blk.NotReady,
+	} {
+		if got := unknown(errno); got != want {
+			t.Errorf("%v: result %d, want %d", errno, got, want)
+		}
+	}
+}
