@@ -269,7 +269,7 @@ func (l *Local) startStep(u *Unit, s scsi.Step) *step {
 
 // run starts steps of a program until enough are in flight.
 func (l *Local) run(p *program) {
-	for p.running < maxSteps {
+	for p.running < p.most() {
 		s, ok := p.take()
 		if !ok {
 			return
@@ -325,8 +325,11 @@ func (l *Local) endProgramStep(x *step) {
 	switch {
 	case p.failed:
 	case x.Result != blk.OK:
-		scsi.FailMedium(p.command, x.Result, x.Op != blk.Read, uint64(x.Offset)/uint64(p.unit.info.BlockBytes))
+		reads := x.Op == blk.Read || x.Op == blk.Map
+		scsi.FailMedium(p.command, x.Result, !reads, uint64(x.Offset)/uint64(p.unit.info.BlockBytes))
 		p.fail()
+	case x.Op == blk.Map:
+		p.unit.device.Extent(p.command, &p.plan, x.Progress, x.Hole)
 	case x.Op == blk.Read && !p.unit.device.Check(p.command, p.plan.Kind, x.Data):
 		p.fail()
 	}

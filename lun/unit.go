@@ -51,8 +51,9 @@ func (u *Unit) finish(l *Local, ticket uint32) {
 	}
 }
 
-// program is one command that runs steps on the medium without data from or to
-// the initiator: SYNCHRONIZE CACHE, UNMAP, WRITE SAME, VERIFY.
+// program is one command that runs steps on the medium whose data, if any, is
+// not the initiator's: SYNCHRONIZE CACHE, UNMAP, WRITE SAME, VERIFY, GET LBA
+// STATUS.
 type program struct {
 	unit    *Unit
 	command *sam.Command
@@ -89,6 +90,14 @@ func (u *Unit) execute(l *Local, c *sam.Command) bool {
 	p := &program{unit: u, command: c, plan: plan}
 	l.run(p)
 	return p.over()
+}
+
+// most is how many steps may be in flight.
+func (p *program) most() int {
+	if p.plan.InOrder() {
+		return 1
+	}
+	return maxSteps
 }
 
 func (p *program) over() bool { return p.running == 0 && p.ended && !p.waiting }

@@ -98,13 +98,21 @@ func checkAction(t *testing.T, d *Device, c *sam.Command) {
 
 // runChecked walks the program; its work is bounded and stays on the medium.
 func runChecked(t *testing.T, d *Device, c *sam.Command, p Program) {
-	total := int64(0)
+	total, lookups, room := int64(0), 0, int64(len(c.Buffer))
 	for {
 		s, more := d.Next(c, &p)
 		if !more {
 			return
 		}
 		if s.Op == blk.Sync {
+			continue
+		}
+		if s.Op == blk.Map {
+			// Metadata: bounded by the number of look-ups, not by bytes.
+			d.Extent(c, &p, int64(d.info.BlockBytes), p.index%2 == 0)
+			if lookups++; lookups > maxLookups || s.Offset < 0 || s.Offset > d.info.Bytes-s.Length || c.DataInBytes > room {
+				t.Fatalf("look-up %d: %+v, %d bytes of answer", lookups, s, c.DataInBytes)
+			}
 			continue
 		}
 		if s.Length <= 0 || s.Offset < 0 || s.Offset > d.info.Bytes-s.Length {

@@ -133,6 +133,11 @@ var opcodes = []Opcode{
 		Recommended: secondsQuick, begin: (*Device).beginReadCapacity16, execute: (*Device).readCapacity16,
 	},
 	{
+		Code: 0x9e, Action: 0x12, Name: "GET LBA STATUS", Class: MediumRead, flags: hasAction,
+		Usage:       []byte{0x9e, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0},
+		Recommended: secondsMedium, begin: (*Device).beginLBAStatus, execute: (*Device).lbaStatus,
+	},
+	{
 		Code: 0xa0, Name: "REPORT LUNS", Class: Neutral, flags: passAttention | passStopped | passAbsent,
 		Usage:       []byte{0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0},
 		Recommended: secondsQuick, begin: (*Device).beginReportLUNs, execute: (*Device).reportLUNs,

@@ -27,6 +27,9 @@ const (
 	// VerifySame reads one range and compares each block with the one the
 	// initiator sent; Check does it.
 	VerifySame
+	// Extents asks which blocks of one range are deallocated, one step after the
+	// other; Extent takes each answer.
+	Extents
 )
 
 // maxRangeBytes is the longest Discard or Zero step, so that one request cannot
@@ -39,9 +42,24 @@ type Program struct {
 	Kind ProgramKind
 	// Offset and Bytes are the rest of the range, in bytes.
 	Offset, Bytes int64
-	// index counts the descriptors of a DiscardList already taken.
+	// index counts the descriptors of a DiscardList already taken, or the look-ups
+	// of an Extents.
 	index int
+	// runs counts the descriptors an Extents has written; run is the last of them,
+	// which the next look-up may make longer.
+	runs int
+	run  run
 }
+
+// run is a part of the medium in one provisioning state, in bytes.
+type run struct {
+	offset, bytes int64
+	hole          bool
+}
+
+// InOrder says that each step depends on the result of the one before, which
+// must have ended when Next is called.
+func (p *Program) InOrder() bool { return p.Kind == Extents }
 
 // Step is one operation for the medium.
 type Step struct {
@@ -54,7 +72,7 @@ type Step struct {
 }
 
 // Next takes the next step from p. The steps of a program do not depend on each
-// other and may run at the same time; c.Buffer must stay as Execute found it
+// other and may run at the same time, unless it is InOrder; c.Buffer must stay as Execute found it
 // until the last one is done.
 func (d *Device) Next(c *sam.Command, p *Program) (Step, bool) {
 	switch p.Kind {
@@ -71,6 +89,8 @@ func (d *Device) Next(c *sam.Command, p *Program) (Step, bool) {
 		return p.cut(blk.Write, blk.MaxRequestBytes)
 	case Verify, VerifySame:
 		return p.cut(blk.Read, blk.MaxRequestBytes)
+	case Extents:
+		return p.nextLookup(c)
 	}
 	return Step{}, false
 }

@@ -16,6 +16,22 @@ type medium struct {
 	data  []byte
 	syncs int
 	ops   map[blk.Op]int
+	// free has one entry for each block that is deallocated.
+	free map[uint64]bool
+	// sight is the most blocks one look-up sees; zero sees all.
+	sight int64
+}
+
+// look answers a Map.
+func (m *medium) look(d *Device, s Step) (n int64, hole bool) {
+	block := int64(d.info.BlockBytes)
+	at := uint64(s.Offset / block)
+	hole = m.free[at]
+	for n < s.Length && m.free[at] == hole && (m.sight == 0 || n < m.sight*block) {
+		n += block
+		at++
+	}
+	return n, hole
 }
 
 func (m *medium) run(t testing.TB, d *Device, c *sam.Command, p Program) {
@@ -33,8 +49,11 @@ func (m *medium) run(t testing.TB, d *Device, c *sam.Command, p Program) {
 			continue
 		}
 		limit := int64(blk.MaxRequestBytes)
-		if s.Op == blk.Discard || s.Op == blk.Zero {
+		switch s.Op {
+		case blk.Discard, blk.Zero:
 			limit = maxRangeBytes
+		case blk.Map:
+			limit = maxMapBytes
 		}
 		if s.Length <= 0 || s.Length > limit || s.Offset < 0 || s.Offset+s.Length > int64(len(m.data)) ||
 			(s.Offset|s.Length)%int64(d.info.BlockBytes) != 0 {
@@ -42,6 +61,9 @@ func (m *medium) run(t testing.TB, d *Device, c *sam.Command, p Program) {
 		}
 		mem := m.data[s.Offset : s.Offset+s.Length]
 		switch s.Op {
+		case blk.Map:
+			n, hole := m.look(d, s)
+			d.Extent(c, &p, n, hole)
 		case blk.Write:
 			d.Supply(c, mem)
 		case blk.Read:
