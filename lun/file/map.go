@@ -21,19 +21,19 @@ import (
 // Blocks that were zeroed but never written are holes to the file system, which
 // is what an initiator wants to know: nothing need be read there.
 func (b *Backend) mapped(r *blk.Request) blk.Result {
-	r.Progress, r.Hole = r.Length, false
+	r.Hole = false
 	if b.async {
-		return blk.OK
+		return allMapped(r)
 	}
 	end := r.Offset + r.Length
 	data, err := b.seek(r.Offset, unix.SEEK_DATA)
 	switch {
 	case errors.Is(err, unix.ENXIO):
 		// There is no data from here to the end of the file.
-		r.Hole = true
+		r.Progress, r.Hole = r.Length, true
 		return blk.OK
 	case err != nil:
-		return unknown(err)
+		return unknown(r, err)
 	}
 	// A block that is mapped in part is mapped: the hole ends where it starts.
 	block := int64(b.info.BlockBytes)
@@ -43,7 +43,7 @@ func (b *Backend) mapped(r *blk.Request) blk.Result {
 	}
 	hole, err := b.seek(r.Offset, unix.SEEK_HOLE)
 	if err != nil {
-		return unknown(err)
+		return unknown(r, err)
 	}
 	hole += (block - hole%block) % block
 	r.Progress = min(max(hole, r.Offset+block), end) - r.Offset
@@ -62,15 +62,20 @@ func (b *Backend) seek(offset int64, whence int) (int64, error) {
 	return 0, unix.EIO
 }
 
+func allMapped(r *blk.Request) blk.Result {
+	r.Progress = r.Length
+	return blk.OK
+}
+
 // unknown is the result of a look-up that failed: OK, with everything mapped,
 // where the file system does not know holes.
-func unknown(err error) blk.Result {
+func unknown(r *blk.Request, err error) blk.Result {
 	var e unix.Errno
 	if !errors.As(err, &e) {
 		return blk.MediumError
 	}
 	if e == unix.EINVAL || e == unix.EOPNOTSUPP {
-		return blk.OK
+		return allMapped(r)
 	}
 	return resultOf(e)
 }

@@ -49,8 +49,10 @@ func TestFile_Map_ErrnoBecomesResult(t *testing.T) {
 	for errno, want := range map[unix.Errno]blk.Result{
 		unix.EINVAL: blk.OK, unix.EOPNOTSUPP: blk.OK, unix.EIO: blk.MediumError, unix.ESTALE: blk.NotReady,
 	} {
-		if got := unknown(errno); got != want {
-			t.Errorf("%v: result %d, want %d", errno, got, want)
+		r := &blk.Request{Op: blk.Map, Length: 4096}
+		got := unknown(r, errno)
+		if got != want || r.Hole || (r.Progress == r.Length) != (got == blk.OK) {
+			t.Errorf("%v: result %d, want %d, %d bytes", errno, got, want, r.Progress)
 		}
 	}
 }
