@@ -326,7 +326,8 @@ func (l *Local) endProgramStep(x *step) {
 	case p.failed:
 	case x.Result != blk.OK:
 		reads := x.Op == blk.Read || x.Op == blk.Map
-		scsi.FailMedium(p.command, x.Result, !reads, uint64(x.Offset)/uint64(p.unit.info.BlockBytes))
+		first := uint64(x.Offset+x.Progress) / uint64(p.unit.info.BlockBytes)
+		scsi.FailMedium(p.command, x.Result, !reads, first)
 		p.fail()
 	case x.Op == blk.Map:
 		p.unit.device.Extent(p.command, &p.plan, x.Progress, x.Hole)

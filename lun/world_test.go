@@ -29,10 +29,18 @@ type disk struct {
 
 func newDisk() *disk {
 	d := &disk{mem: make([]byte, testBytes), free: map[int64]bool{}, served: map[blk.Op]int{}}
-	for i := range d.mem {
+	for i := range d.mem[:1<<16] {
 		d.mem[i] = byte(i>>9)*3 | 1
 	}
+	d.repeat(1 << 16)
 	return d
+}
+
+// repeat lays out the first n bytes again and again.
+func (d *disk) repeat(n int) {
+	for ; n < len(d.mem); n *= 2 {
+		copy(d.mem[n:], d.mem[:n])
+	}
 }
 
 func (d *disk) Info() blk.Info {
