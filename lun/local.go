@@ -197,10 +197,12 @@ func (l *Local) batch(u *Unit, r *blk.Request) {
 }
 
 // Flush hands the turn's requests to the media, one crossing for each unit.
-// Requests that end at once may start others, which go out too. It is true when
-// anything was handed over.
+// Requests that end at once may start others, which go out too, and what waited
+// for a slot or a buffer tries again: the pool is shared, so a buffer may have
+// come back without an end of anything of ours. It is true when anything was
+// handed over.
 func (l *Local) Flush() (worked bool) {
-	for len(l.dirty) > 0 {
+	for l.retry(); len(l.dirty) > 0; l.retry() {
 		u := l.dirty[len(l.dirty)-1]
 		l.dirty = l.dirty[:len(l.dirty)-1]
 		batch := u.batch
@@ -299,8 +301,8 @@ func (l *Local) compare(u *Unit, r *blk.Request) {
 	l.batch(u, &x.Request)
 }
 
-// endStep takes the result of a request of this package and lets those that
-// waited for its slot or buffer go on.
+// endStep takes the result of a request of this package. Those that wait for its
+// slot or buffer go on at the next Flush.
 func (l *Local) endStep(x *step) {
 	if x.program != nil {
 		l.endProgramStep(x)
@@ -316,7 +318,6 @@ func (l *Local) endStep(x *step) {
 	if p != nil {
 		l.goOn(p)
 	}
-	l.retry()
 }
 
 func (l *Local) endProgramStep(x *step) {
@@ -365,6 +366,9 @@ func firstDifference(a, b []byte) int64 {
 
 // retry starts what waited, as far as slots and buffers reach.
 func (l *Local) retry() {
+	if len(l.programs)+len(l.compares) == 0 {
+		return
+	}
 	programs, compares := l.programs, l.compares
 	l.programs, l.compares = nil, nil
 	for _, p := range programs {

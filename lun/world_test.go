@@ -207,7 +207,20 @@ func (w *world) settle() {
 			}
 			again = w.turn(from) || again
 		}
+		again = again || w.underWay()
 	}
+}
+
+// underWay says whether messages wait to be passed.
+func (w *world) underWay() bool {
+	for from := range w.pipes {
+		for to := range w.pipes[from] {
+			if len(w.pipes[from][to]) > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // take returns the events of an owner so far and forgets them.
