@@ -53,7 +53,7 @@ type Message struct {
 	kind  messageKind
 	unit  *Unit
 	nexus sam.Nexus
-	// ticket is of the command that is finished.
+	// ticket is of the command that is stopped or finished.
 	ticket uint32
 	Event
 }

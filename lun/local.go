@@ -107,10 +107,12 @@ func (l *Local) Finish(u *Unit, c *sam.Command) {
 // still comes.
 func (l *Local) Stop(u *Unit, c *sam.Command) {
 	if u.home == l.reactor {
-		c.Stop = true
+		u.tasks.stop(c.Ticket)
 		return
 	}
-	l.post.Post(u.home, Message{kind: askStop, unit: u, Event: Event{Command: c}})
+	// By ticket: when this arrives the command may have ended, and its memory be
+	// another's. The ticket stays its own until the Finish behind this.
+	l.post.Post(u.home, Message{kind: askStop, unit: u, ticket: c.Ticket})
 }
 
 // Manage starts a task management function; a Managed event comes when every
@@ -156,7 +158,7 @@ func (l *Local) Receive(m Message) {
 	case askCompare:
 		l.compare(m.unit, m.Request)
 	case askStop:
-		m.Command.Stop = true
+		m.unit.tasks.stop(m.ticket)
 	case askFinish:
 		m.unit.finish(l, m.ticket)
 	case askManage:

@@ -22,6 +22,8 @@ type entry struct {
 	owner   uint64
 	arrival uint64
 	nexus   sam.Nexus
+	// program is what Execute started for the command, if anything.
+	program *program
 }
 
 // add draws a ticket. The slab grows to the most commands there ever were, so a
@@ -35,13 +37,20 @@ func (s *taskSet) add(c *sam.Command) {
 	s.free = s.free[:len(s.free)-1]
 	s.arrivals++
 	s.count++
-	s.entries[c.Ticket] = entry{c.Owner, s.arrivals, c.Nexus}
+	s.entries[c.Ticket] = entry{owner: c.Owner, arrival: s.arrivals, nexus: c.Nexus}
 }
 
 func (s *taskSet) remove(ticket uint32) {
 	s.entries[ticket] = entry{}
 	s.free = append(s.free, ticket)
 	s.count--
+}
+
+// stop keeps the program of a command from starting further steps.
+func (s *taskSet) stop(ticket uint32) {
+	if p := s.entries[ticket].program; p != nil {
+		p.stopped = true
+	}
 }
 
 // Management is one task management function on one unit.

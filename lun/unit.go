@@ -63,6 +63,7 @@ type program struct {
 	waiting bool
 	ended   bool
 	failed  bool
+	stopped bool
 	running int
 }
 
@@ -88,6 +89,7 @@ func (u *Unit) execute(l *Local, c *sam.Command) bool {
 		return true
 	}
 	p := &program{unit: u, command: c, plan: plan}
+	u.tasks.entries[c.Ticket].program = p
 	l.run(p)
 	return p.over()
 }
@@ -104,12 +106,12 @@ func (p *program) over() bool { return p.running == 0 && p.ended && !p.waiting }
 
 // take is the next step to start, if any.
 func (p *program) take() (scsi.Step, bool) {
-	if p.waiting && !p.command.Stop {
+	if p.waiting && !p.stopped {
 		p.waiting = false
 		return p.next, true
 	}
 	p.waiting = false
-	if p.ended || p.command.Stop {
+	if p.ended || p.stopped {
 		p.ended = true
 		return scsi.Step{}, false
 	}

@@ -91,11 +91,9 @@ type Command struct {
 
 	// Owner is the owner's own handle for the command; nobody else reads meaning
 	// into it. Ticket is the task set's, drawn with Begin and given back when the
-	// command is finished. Stop is set at the home of an aborted command: no
-	// further step of it starts.
+	// command is finished.
 	Owner  uint64
 	Ticket uint32
-	Stop   bool
 
 	// Buffer is lent for Execute. Execute finds the parameter list in
 	// Buffer[:Received] and leaves DataInBytes bytes of answer at its start.
