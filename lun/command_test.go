@@ -197,3 +197,21 @@ func TestMap_Find(t *testing.T) {
 	w.locals[away].NexusLossAll(m, 1)
 	w.settle()
 }
+
+// A comparison that the medium ends says how far it came, as a read does.
+func TestLocal_Compare_MediumError_KeepsProgress(t *testing.T) {
+	for r := range 2 {
+		w := newWorld(t)
+		w.disk.refuse = func(q *blk.Request) blk.Result {
+			q.Progress = 3 * testBlock
+			return blk.MediumError
+		}
+		q := &blk.Request{Op: blk.Read, Length: 8 * testBlock, Data: make([]byte, 8*testBlock), Tag: Owner(r, 1)}
+		w.locals[r].Compare(w.unit, q)
+		w.want(q.Tag, Moved)
+		if q.Result != blk.MediumError || q.Progress != 3*testBlock {
+			t.Errorf("result %d, progress %d", q.Result, q.Progress)
+		}
+		w.idle()
+	}
+}

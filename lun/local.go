@@ -350,7 +350,7 @@ func (l *Local) goOn(p *program) {
 
 func (l *Local) endCompare(x *step) {
 	r := x.against
-	r.Result = x.Result
+	r.Result, r.Progress = x.Result, x.Progress
 	if x.Result == blk.OK && !bytes.Equal(x.Data, r.Data) {
 		r.Result, r.Progress = blk.Differs, firstDifference(x.Data, r.Data)
 	}
