@@ -1,0 +1,220 @@
+package lun
+
+import (
+	"testing"
+
+	"lunar/scsi/sam"
+)
+
+// open makes both nexuses known to the unit and takes their power on attention.
+func (w *world) open() {
+	for r := range w.locals {
+		w.locals[r].Open(w.unit, sam.Nexus(r))
+		w.settle()
+		w.attention(r, 0x2900)
+	}
+}
+
+// attention checks which unit attention a nexus is told next; 0 is none.
+func (w *world) attention(r int, code uint16) {
+	w.t.Helper()
+	c := command(w.t, r, 1<<40, "00")
+	w.do(r, c, nil)
+	if c.Sense.Code != code {
+		w.t.Fatalf("nexus %d is told %04x, want %04x", r, c.Sense.Code, code)
+	}
+}
+
+func (w *world) manage(r int, id uint64, f sam.Function) *Management {
+	m := &Management{Function: f, Nexus: sam.Nexus(r), Owner: Owner(r, id)}
+	w.locals[r].Manage(w.unit, m)
+	w.settle()
+	return m
+}
+
+var unitFunctions = []sam.Function{
+	sam.AbortTaskSet, sam.ClearTaskSet, sam.LogicalUnitReset, sam.TargetWarmReset, sam.TargetColdReset,
+}
+
+// A function with nothing to end is carried out at once.
+func TestManage_EmptyTaskSet_EndsAtOnce(t *testing.T) {
+	for _, f := range unitFunctions {
+		for r := range 2 {
+			w := newWorld(t)
+			w.manage(r, 9, f)
+			w.want(Owner(r, 9), Managed)
+			w.idle()
+		}
+	}
+}
+
+// Of the commands of two nexuses a function ends those it is for; its end comes
+// after the last of them is finished, and later commands are left alone.
+func TestManage_EndsWhatItIsFor_AfterTheLastFinish(t *testing.T) {
+	for _, f := range unitFunctions {
+		for from := range 2 {
+			w := newWorld(t)
+			w.open()
+			var before [2]*sam.Command
+			for r := range before {
+				before[r] = command(t, r, uint64(10+r), "28 00 00 00 00 00 00 00 01")
+				w.begin(r, before[r])
+			}
+			w.manage(from, 9, f)
+			var later [2]*sam.Command
+			affected := 0
+			for r, c := range before {
+				hit := f != sam.AbortTaskSet || r == from
+				if got := w.take(c.Owner); hit != (len(got) == 1 && got[0].Kind == Abort) || !hit && got != nil {
+					t.Fatalf("function %d from %d: command of %d got %+v", f, from, r, got)
+				}
+				if hit {
+					affected++
+				}
+				later[r] = command(t, r, uint64(20+r), "28 00 00 00 00 00 00 00 01")
+				w.begin(r, later[r])
+			}
+			for r, c := range before {
+				if f == sam.AbortTaskSet && r != from {
+					continue
+				}
+				w.want(Owner(from, 9)) // not before the last
+				w.locals[r].Finish(w.unit, c)
+				affected--
+			}
+			if affected != 0 {
+				t.Fatalf("function %d: %d commands left", f, affected)
+			}
+			w.want(Owner(from, 9), Managed)
+			for r, c := range later {
+				w.want(c.Owner)
+				w.locals[r].Finish(w.unit, c)
+			}
+			if f == sam.AbortTaskSet {
+				w.locals[1-from].Finish(w.unit, before[1-from])
+			}
+			w.idle()
+		}
+	}
+}
+
+// SAM-5 §7.3, §7.4, §7.7: who is told of what.
+func TestManage_Attentions(t *testing.T) {
+	for _, k := range []struct {
+		f           sam.Function
+		mine, other uint16
+	}{
+		{sam.AbortTaskSet, 0, 0},
+		{sam.ClearTaskSet, 0, 0x2f00},
+		{sam.LogicalUnitReset, 0x2903, 0x2903},
+		{sam.TargetWarmReset, 0x2902, 0x2902},
+		{sam.TargetColdReset, 0x2902, 0x2902},
+	} {
+		for from := range 2 {
+			w := newWorld(t)
+			w.open()
+			for r := range 2 {
+				c := command(t, r, uint64(10+r), "28 00 00 00 00 00 00 00 01")
+				w.begin(r, c)
+			}
+			w.manage(from, 9, k.f)
+			for r := range 2 {
+				c := Owner(r, uint64(10+r))
+				w.take(c)
+				w.locals[r].Finish(w.unit, &sam.Command{Ticket: uint32(r), Owner: c})
+			}
+			w.want(Owner(from, 9), Managed)
+			w.attention(from, k.mine)
+			w.attention(1-from, k.other)
+			w.attention(1-from, 0)
+			w.idle()
+		}
+	}
+}
+
+// A nexus without a command in the set is not told of a CLEAR TASK SET.
+func TestManage_ClearTaskSet_TellsOnlyWhoLostCommands(t *testing.T) {
+	w := newWorld(t)
+	w.open()
+	w.manage(home, 9, sam.ClearTaskSet)
+	w.want(Owner(home, 9), Managed)
+	w.attention(away, 0)
+	w.idle()
+}
+
+// Several functions wait for the same command; each ends when its own commands
+// are gone, in the order they came.
+func TestManage_SeveralAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.open()
+	first := command(t, away, 10, "28 00 00 00 00 00 00 00 01")
+	w.begin(away, first)
+	w.manage(away, 1, sam.AbortTaskSet)
+	second := command(t, home, 11, "28 00 00 00 00 00 00 00 01")
+	w.begin(home, second)
+	w.manage(home, 2, sam.LogicalUnitReset)
+	w.manage(home, 3, sam.AbortTaskSet)
+	w.want(first.Owner, Abort, Abort)
+	w.want(second.Owner, Abort, Abort)
+
+	w.locals[away].Finish(w.unit, first)
+	w.want(Owner(away, 1), Managed)
+	w.want(Owner(home, 2))
+	w.locals[home].Finish(w.unit, second)
+	w.want(Owner(home, 2), Managed)
+	w.want(Owner(home, 3), Managed)
+	w.attention(home, 0x2903)
+	w.attention(away, 0x2903)
+	w.idle()
+}
+
+// A command whose Begin is under way when a function arrives is a later one, and
+// one whose Finish is under way is still there.
+func TestManage_RacesWithBeginAndFinish(t *testing.T) {
+	w := newWorld(t)
+	old := command(t, away, 10, "28 00 00 00 00 00 00 00 01")
+	w.begin(away, old)
+	w.locals[away].Finish(w.unit, old)
+	young := command(t, away, 11, "28 00 00 00 00 00 00 00 01")
+	w.locals[away].Begin(w.unit, young)
+	m := &Management{Function: sam.LogicalUnitReset, Owner: Owner(home, 9)}
+	w.locals[home].Manage(w.unit, m)
+	w.turn(home)
+	if got := w.take(m.Owner); got != nil {
+		t.Fatalf("ended before the Finish arrived: %+v", got)
+	}
+	w.want(young.Owner, Begun) // and no Abort
+	w.want(old.Owner, Abort)   // its owner knows it is over
+	w.want(m.Owner, Managed)
+	w.locals[away].Finish(w.unit, young)
+	w.idle()
+}
+
+// A reset starts a stopped unit again (SBC-3 §4.20).
+func TestManage_ResetStartsTheUnit(t *testing.T) {
+	w := newWorld(t)
+	w.do(home, command(t, home, 1, "1b 00 00 00 00"), nil)
+	c := command(t, away, 2, "00")
+	if w.do(away, c, nil); c.Sense.Code != 0x0402 {
+		t.Fatalf("stopped: %+v", c.Sense)
+	}
+	w.manage(away, 3, sam.LogicalUnitReset)
+	w.want(Owner(away, 3), Managed)
+	w.do(away, c, nil)
+	if c.Status != sam.Good {
+		t.Errorf("after the reset: %+v", c.Sense)
+	}
+	w.idle()
+}
+
+func TestLocal_Lose_TellsTheNexus(t *testing.T) {
+	w := newWorld(t)
+	w.open()
+	for r := range 2 {
+		w.locals[r].Lose(w.unit, sam.Nexus(r))
+		w.settle()
+		w.attention(r, 0x2907)
+		w.attention(1-r, 0)
+	}
+	w.idle()
+}
