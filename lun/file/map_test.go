@@ -18,7 +18,7 @@ func TestFile_Map_BlockMappedInPartIsMapped(t *testing.T) {
 	// Blocks as large as several of the file system's, as a larger block size of the
 	// unit would have it.
 	b.info.BlockBytes = 16384
-	for _, at := range []int64{20480, 65536} {
+	for _, at := range []int64{20480, 65536, 69632, 73728, 77824, 81920} {
 		if _, err := unix.Pwrite(b.fd, []byte{1}, at); err != nil {
 			t.Fatal(err)
 		}
@@ -26,7 +26,7 @@ func TestFile_Map_BlockMappedInPartIsMapped(t *testing.T) {
 	for _, k := range []struct {
 		offset, bytes int64
 		hole          bool
-	}{{0, 16384, true}, {16384, 16384, false}, {32768, 32768, true}, {65536, 16384, false}, {81920, testBytes - 81920, true}} {
+	}{{0, 16384, true}, {16384, 16384, false}, {32768, 32768, true}, {65536, 32768, false}, {98304, testBytes - 98304, true}} {
 		r := &blk.Request{Op: blk.Map, Offset: k.offset, Length: testBytes - k.offset}
 		if one(t, s, r) != blk.OK || r.Progress != k.bytes || r.Hole != k.hole {
 			t.Errorf("%+v: result %d, %d bytes, hole %v", k, r.Result, r.Progress, r.Hole)
