@@ -321,8 +321,8 @@ func (k *core) Admit(h transport.Handle, id login.Identity) {
 }
 
 // Ended implements transport.Keeper.
-func (k *core) Ended(h transport.Handle, id login.Identity, admitted bool) {
-	k.send(0, message{ctl: &control{ended: func(d *directory) []order { return d.ended(h, id, admitted) }}})
+func (k *core) Ended(h transport.Handle, _ login.Identity, _ bool) {
+	k.send(0, message{ctl: &control{ended: func(d *directory) []order { return d.ended(h) }}})
 }
 
 // ColdReset implements transport.Keeper.

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"lunar/iscsi/login"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/transport"
@@ -13,7 +15,8 @@ import (
 type directory struct {
 	limit    int
 	sessions map[sessionKey]*sessionEntry
-	count    int
+	// conns are the connections that have a session or wait for one.
+	conns    map[transport.Handle]*sessionEntry
 	lastTSIH pdu.TSIH
 	handles  map[pdu.TSIH]*sessionEntry
 	nexuses  nexuses
@@ -68,8 +71,8 @@ const (
 
 func newDirectory(limit int) *directory {
 	return &directory{
-		limit: limit, sessions: map[sessionKey]*sessionEntry{}, handles: map[pdu.TSIH]*sessionEntry{},
-		nexuses: newNexuses(maxNexuses),
+		limit: limit, sessions: map[sessionKey]*sessionEntry{}, conns: map[transport.Handle]*sessionEntry{},
+		handles: map[pdu.TSIH]*sessionEntry{}, nexuses: newNexuses(maxNexuses),
 	}
 }
 
@@ -95,6 +98,7 @@ func (d *directory) admit(r request) []order {
 	// old one ends first, with all its tasks (§5.3.5 [R-5.3.5-2], §5.3.4
 	// [R-5.3.4-3]).
 	e.waiting = append(e.waiting, r)
+	d.conns[r.conn] = e
 	if e.ending {
 		return nil
 	}
@@ -105,7 +109,7 @@ func (d *directory) admit(r request) []order {
 // refusal is the status of a login that cannot become a session.
 func (d *directory) refusal(r request, e *sessionEntry) pdu.LoginStatus {
 	switch {
-	case r.id.TSIH == 0 && e == nil && d.count >= d.limit:
+	case r.id.TSIH == 0 && e == nil && len(d.sessions) >= d.limit:
 		return pdu.LoginOutOfResources
 	case r.id.TSIH == 0:
 		return pdu.LoginSuccess
@@ -125,8 +129,7 @@ func (d *directory) create(r request) order {
 		e.tsih = d.draw()
 	}
 	e.nexus = d.nexuses.open(e.key)
-	d.sessions[e.key], d.handles[e.tsih] = e, e
-	d.count++
+	d.sessions[e.key], d.handles[e.tsih], d.conns[e.conn] = e, e, e
 	return order{kind: orderAdmit, conn: r.conn, admit: transport.Admission{TSIH: e.tsih, Nexus: e.nexus}}
 }
 
@@ -142,18 +145,20 @@ func (d *directory) draw() pdu.TSIH {
 }
 
 // ended takes the end of a connection: of a session, or of a login that waited.
-func (d *directory) ended(conn transport.Handle, id login.Identity, admitted bool) (orders []order) {
-	if id.Discovery {
-		return nil
-	}
-	e := d.sessions[keyOf(id)]
-	if e == nil || !admitted || e.conn != conn {
-		d.forget(conn)
+// Only the directory knows which: a connection may die with its answer under way,
+// and then does not know of the session it has.
+func (d *directory) ended(conn transport.Handle) (orders []order) {
+	e := d.conns[conn]
+	delete(d.conns, conn)
+	switch {
+	case e == nil:
+		return nil // refused, a discovery session, or never asked
+	case e.conn != conn:
+		e.forget(conn)
 		return nil
 	}
 	delete(d.sessions, e.key)
 	delete(d.handles, e.tsih)
-	d.count--
 	d.nexuses.close(e.key)
 	// §5.3.5.1 [R-5.3.5.1-1]: SCSI hears of the nexus loss.
 	orders = append(orders, order{kind: orderLoss, nexus: e.nexus})
@@ -163,6 +168,9 @@ func (d *directory) ended(conn transport.Handle, id login.Identity, admitted boo
 		if n := d.sessions[e.key]; n != nil && i+1 < len(waiting) {
 			// Logins that raced: each reinstates the one before it.
 			n.waiting = append(n.waiting, waiting[i+1:]...)
+			for _, later := range n.waiting {
+				d.conns[later.conn] = n
+			}
 			n.ending = true
 			return append(orders, order{kind: orderClose, conn: n.conn})
 		}
@@ -170,16 +178,9 @@ func (d *directory) ended(conn transport.Handle, id login.Identity, admitted boo
 	return orders
 }
 
-// forget takes a login that ended while it waited out of every queue.
-func (d *directory) forget(conn transport.Handle) {
-	for _, e := range d.sessions {
-		for i, r := range e.waiting {
-			if r.conn == conn {
-				e.waiting = append(e.waiting[:i], e.waiting[i+1:]...)
-				return
-			}
-		}
-	}
+// forget takes a login that ended while it waited out of the queue.
+func (e *sessionEntry) forget(conn transport.Handle) {
+	e.waiting = slices.DeleteFunc(e.waiting, func(r request) bool { return r.conn == conn })
 }
 
 // of returns the connections of every session of a target.
