@@ -162,18 +162,17 @@ func (d *directory) ended(conn transport.Handle) (orders []order) {
 	d.nexuses.close(e.key)
 	// §5.3.5.1 [R-5.3.5.1-1]: SCSI hears of the nexus loss.
 	orders = append(orders, order{kind: orderLoss, nexus: e.nexus})
-	waiting := e.waiting
-	for i, r := range waiting {
-		orders = append(orders, d.admit(r)...)
-		if n := d.sessions[e.key]; n != nil && i+1 < len(waiting) {
-			// Logins that raced: each reinstates the one before it.
-			n.waiting = append(n.waiting, waiting[i+1:]...)
-			for _, later := range n.waiting {
-				d.conns[later.conn] = n
-			}
-			n.ending = true
-			return append(orders, order{kind: orderClose, conn: n.conn})
+	for _, r := range e.waiting {
+		delete(d.conns, r.conn)
+		if r.id.TSIH == e.tsih && d.sessions[e.key] == nil {
+			// Reinstatement of the only connection: the session keeps the handle that the
+			// login names (§5.3.4 [R-5.3.4-3]).
+			orders = append(orders, d.create(r))
+			continue
 		}
+		// Of logins that raced, each reinstates the one before it, unless it named the
+		// session that is gone.
+		orders = append(orders, d.admit(r)...)
 	}
 	return orders
 }

@@ -96,6 +96,26 @@ func TestDirectory_SessionReinstatement(t *testing.T) {
 	wantOrders(t, "the new one's CID", d.admit(request{conn(3), port(1, 2, 9)}), "close 2")
 }
 
+// Connection reinstatement keeps the session's handle: the initiator named it.
+func TestDirectory_ConnectionReinstatement_KeepsTSIH(t *testing.T) {
+	d := newDirectory(8)
+	d.admit(request{conn(1), port(1, 0, 7)})
+	wantOrders(t, "login", d.admit(request{conn(2), port(1, 1, 7)}), "close 1")
+	wantOrders(t, "end of the old", d.ended(conn(1)), "loss 0", "answer 2: 0000 tsih 1 nexus 0")
+	wantOrders(t, "another port", d.admit(request{conn(3), port(2, 0, 7)}), "answer 3: 0000 tsih 2 nexus 1")
+}
+
+// A login that waited for a session which another reinstated is refused, and
+// does not end the other.
+func TestDirectory_WaitingForASessionThatWasReplaced(t *testing.T) {
+	d := newDirectory(8)
+	d.admit(request{conn(1), port(1, 0, 7)})
+	d.admit(request{conn(2), port(1, 0, 7)})
+	wantOrders(t, "by handle", d.admit(request{conn(3), port(1, 1, 7)}))
+	wantOrders(t, "end of 1", d.ended(conn(1)), "loss 0", "answer 2: 0000 tsih 2 nexus 0", "answer 3: 020a tsih 0 nexus 0")
+	wantOrders(t, "end of 3", d.ended(conn(3)))
+}
+
 // Logins that race are answered in order; each ends the one before it.
 func TestDirectory_RacingLogins(t *testing.T) {
 	d := newDirectory(1) // at the limit: a reinstatement needs no further place
