@@ -73,7 +73,7 @@ func ParseLUN(spec string) (LUN, error) {
 		}
 		key, value, _ := strings.Cut(word, "=")
 		if seen[key] {
-			return l, fmt.Errorf("LUN %q: %s is given twice", spec, key)
+			return l, fmt.Errorf("LUN %q: %s is given twice; give it once", spec, key)
 		}
 		seen[key] = true
 		if err := l.set(key, value); err != nil {
@@ -109,9 +109,17 @@ func (l *LUN) set(key, value string) (err error) {
 		}
 		l.Sync = value == "on"
 	default:
-		err = fmt.Errorf("%s has no option %q", l.Medium, key)
+		err = fmt.Errorf("%s has no option %q; use %s", l.Medium, key, l.Medium.options())
 	}
 	return err
+}
+
+// options lists what a specification of the medium may say.
+func (m Medium) options() string {
+	if m == File {
+		return "size, bs, path, direct, sync"
+	}
+	return "size, bs"
 }
 
 func (l *LUN) check(spec string) error {
@@ -121,7 +129,7 @@ func (l *LUN) check(spec string) error {
 	case l.Medium != File && l.Bytes == 0:
 		return fmt.Errorf("LUN %q: %s needs size=…, for instance size=1GiB", spec, l.Medium)
 	case l.Bytes%int64(l.BlockBytes) != 0:
-		return fmt.Errorf("LUN %q: size is no multiple of the block size %d", spec, l.BlockBytes)
+		return fmt.Errorf("LUN %q: size %d is no multiple of the block size %d; give a multiple", spec, l.Bytes, l.BlockBytes)
 	}
 	return nil
 }
@@ -133,11 +141,11 @@ func ParseBytes(s string) (int64, error) {
 	shift, ok := map[string]uint{
 		"": 0, "B": 0, "K": 10, "KiB": 10, "M": 20, "MiB": 20, "G": 30, "GiB": 30, "T": 40, "TiB": 40,
 	}[s[len(digits):]]
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || !ok || n <= 0 || n > (1<<62)>>shift {
+	n, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil || !ok || n == 0 || n > (1<<62)>>shift {
 		return 0, fmt.Errorf("size %q: use a number with KiB, MiB, GiB or TiB, for instance 1GiB", s)
 	}
-	return n << shift, nil
+	return int64(n << shift), nil
 }
 
 // check looks at a configuration as a whole, before anything is opened.
