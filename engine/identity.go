@@ -2,6 +2,7 @@ package engine
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -21,17 +22,34 @@ func (e *Engine) unitIdentity(n int, l LUN) (scsi.Identity, error) {
 		// A file keeps its identity when it is exported under another number.
 		p, err := filepath.Abs(l.Path)
 		if err != nil {
-			return scsi.Identity{}, err
+			return scsi.Identity{}, fmt.Errorf("identity of LUN %d: %w; give an absolute path", n, err)
 		}
-		name = "file" + strings.ReplaceAll(p, "/", "_")
+		name = fileName(p)
 	}
 	id, err := persistentUUID(filepath.Join(e.cfg.State, "units", name))
 	if err != nil {
-		return scsi.Identity{}, fmt.Errorf("identity of LUN %d: %w; make the state directory writable or give another --state", n, err)
+		return scsi.Identity{}, fmt.Errorf("identity of LUN %d: %w", n, err)
 	}
 	s := scsi.IdentityOf(id)
 	s.TargetName, s.PortalGroupTag = e.cfg.Target, portalGroupTag
 	return s, nil
+}
+
+// maxFileName is what every file system takes in one name, with some to spare.
+const maxFileName = 200
+
+// escapes make two paths two names.
+var escapes = strings.NewReplacer("/", "_", "_", "%5F", "%", "%25")
+
+// fileName names the identity of a medium in a file. Different paths never share
+// a name: two disks with one identity are merged by multipath hosts.
+func fileName(path string) string {
+	name := "file" + escapes.Replace(path)
+	if len(name) > maxFileName {
+		sum := sha256.Sum256([]byte(path))
+		name = "file-" + hex.EncodeToString(sum[:])
+	}
+	return name
 }
 
 // persistentUUID reads the UUID in a file, or draws one and writes it there
@@ -41,17 +59,21 @@ func persistentUUID(path string) (id [16]byte, err error) {
 	if err == nil {
 		b, err := hex.DecodeString(strings.TrimSpace(string(text)))
 		if err != nil || len(b) != len(id) {
-			return id, fmt.Errorf("%s holds no identity of 32 hex digits", path)
+			// Drawing another would make it another disk, so that is not ours to decide.
+			return id, fmt.Errorf("%s holds no identity of 32 hex digits; restore it, or remove it to make the unit a new disk", path)
 		}
 		return [16]byte(b), nil
 	}
-	if !os.IsNotExist(err) {
-		return id, err
+	if os.IsNotExist(err) {
+		_, err = rand.Read(id[:])
+		if err == nil {
+			err = writeDurably(path, []byte(hex.EncodeToString(id[:])+"\n"))
+		}
 	}
-	if _, err := rand.Read(id[:]); err != nil {
-		return id, err
+	if err != nil {
+		return id, fmt.Errorf("%w; make the state directory writable or give another --state", err)
 	}
-	return id, writeDurably(path, []byte(hex.EncodeToString(id[:])+"\n"))
+	return id, nil
 }
 
 // writeDurably replaces a file so that after a power cut it is the old or the new
