@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 
@@ -41,7 +40,7 @@ func Start(cfg Config) (*Engine, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(cfg.State, 0o700); err != nil {
+	if err := makeDir(cfg.State); err != nil {
 		return nil, fmt.Errorf("state directory: %w; give another --state", err)
 	}
 	if _, err := host.RaiseFDLimit(); err != nil {

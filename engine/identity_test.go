@@ -121,3 +121,35 @@ func TestUnitIdentity_OneForEachMedium(t *testing.T) {
 		}
 	}
 }
+
+// The way to a file is made as far as it is missing, and what is no directory is
+// not taken for one.
+func TestMakeDir(t *testing.T) {
+	root := t.TempDir()
+	deep := filepath.Join(root, "a", "b", "c")
+	for range 2 {
+		if err := makeDir(deep); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, err := os.Stat(deep); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("%v, %v", info, err)
+	}
+	file, dangling, link := filepath.Join(root, "file"), filepath.Join(root, "dangling"), filepath.Join(root, "link")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for to, name := range map[string]string{filepath.Join(root, "none"): dangling, deep: link} {
+		if err := os.Symlink(to, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{file, filepath.Join(file, "d"), dangling, filepath.Join(dangling, "d")} {
+		says(t, makeDir(dir), root)
+	}
+	for _, dir := range []string{link, filepath.Join(link, "d"), "/", "."} {
+		if err := makeDir(dir); err != nil {
+			t.Error(err)
+		}
+	}
+}
