@@ -209,7 +209,7 @@ func (l *Local) Flush() (worked bool) {
 		l.dirty = l.dirty[:len(l.dirty)-1]
 		batch := u.batch
 		u.batch = nil
-		l.finished(u, u.queue.Submit(batch, l.done[:0]))
+		l.finished(u.queue.Submit(batch, l.done[:0]))
 		if u.batch == nil {
 			u.batch = batch[:0]
 		}
@@ -221,11 +221,11 @@ func (l *Local) Flush() (worked bool) {
 // Complete takes the end of a ring operation whose token carried this index.
 func (l *Local) Complete(index uint32, result int32) {
 	u := l.units[index>>16]
-	l.finished(u, u.queue.Complete(index&0xffff, result, l.done[:0]))
+	l.finished(u.queue.Complete(index&0xffff, result, l.done[:0]))
 }
 
 // finished brings every finished request to whoever submitted it.
-func (l *Local) finished(u *Unit, done []*blk.Request) {
+func (l *Local) finished(done []*blk.Request) {
 	for _, r := range done {
 		if r.Tag&ownStep == 0 {
 			l.tell(r.Tag, Event{Kind: Moved, Request: r})

@@ -25,11 +25,9 @@ func (w *world) attention(r int, code uint16) {
 	}
 }
 
-func (w *world) manage(r int, id uint64, f sam.Function) *Management {
-	m := &Management{Function: f, Nexus: sam.Nexus(r), Owner: Owner(r, id)}
-	w.locals[r].Manage(w.unit, m)
+func (w *world) manage(r int, id uint64, f sam.Function) {
+	w.locals[r].Manage(w.unit, &Management{Function: f, Nexus: sam.Nexus(r), Owner: Owner(r, id)})
 	w.settle()
-	return m
 }
 
 var unitFunctions = []sam.Function{
