@@ -1,7 +1,6 @@
 package lun
 
 import (
-	"lunar/internal/buf"
 	"lunar/lun/blk"
 	"lunar/scsi"
 	"lunar/scsi/sam"
@@ -69,17 +68,6 @@ type program struct {
 
 // maxSteps bounds the steps of one program in flight.
 const maxSteps = 4
-
-// step is one request of this package: a step of a program, or the read half of
-// a comparison.
-type step struct {
-	blk.Request
-	program *program
-	// against is the request whose data the medium is compared with.
-	against *blk.Request
-	unit    *Unit
-	buf     *buf.Buf
-}
 
 // execute runs a command whose data is complete. It is true when the command is
 // done already.
