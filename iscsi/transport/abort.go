@@ -2,7 +2,6 @@ package transport
 
 import (
 	"lunar/iscsi/session"
-	"lunar/scsi/sam"
 )
 
 // abort ends a task without a response. It is over when nothing touches its
@@ -18,7 +17,7 @@ func (c *Conn) abort(t *task) {
 	if c.current.Task == t.s {
 		c.place = nil
 	}
-	if t.asking && t.s.Action == sam.Execute {
+	if t.executing {
 		c.stack.local.Stop(t.unit, &t.s.Command)
 	}
 	if t.s.Out.Owed() && c.phase == fullFeature && !c.sess.LoggingOut() {

@@ -156,7 +156,7 @@ func (c *Conn) progressExecute(t *task) {
 	}
 	t.s.Received = int(min(t.s.Out.Received, t.s.Out.Total))
 	if !c.stack.local.Execute(t.unit, &t.s.Command) {
-		t.asking = true
+		t.asking, t.executing = true, true
 		return
 	}
 	c.executed(t)
@@ -164,7 +164,7 @@ func (c *Conn) progressExecute(t *task) {
 
 // executed takes the end of an Execute.
 func (c *Conn) executed(t *task) {
-	t.asking = false
+	t.asking, t.executing = false, false
 	t.s.Buffer = nil
 	if t.s.Phase == session.Aborting {
 		c.quiet(t)

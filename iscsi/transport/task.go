@@ -39,11 +39,13 @@ type task struct {
 	moving uint8
 	// began: the unit's task set holds the command; asking: the unit has it now;
 	// syncing: what is cached goes to the medium before a read asks it.
-	began, asking, syncing bool
-	queued                 bool
-	ended                  bool // said its last; over when it leaves the queue
-	late                   bool // a function that no longer waits
-	sync                   blk.Request
+	// executing: what it has is an Execute. While the unit has a command, nothing of
+	// it may be read here.
+	began, asking, syncing, executing bool
+	queued                            bool
+	ended                             bool // said its last; over when it leaves the queue
+	late                              bool // a function that no longer waits
+	sync                              blk.Request
 
 	// buffer is the memory of an Execute.
 	buffer *buf.Buf
