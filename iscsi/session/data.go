@@ -79,6 +79,8 @@ func (c *Conn) place(t *Task, p pdu.DataOut, limit uint32) Disposition {
 			t.FailData(senseAmountOfData)
 		}
 	}
+	// The task goes with data that is thrown away too: the end of its last burst is
+	// what its response, or its abort, waits for.
 	if t.failed || t.Phase == Aborting {
 		return Disposition{Verdict: Skip, Task: t}
 	}
