@@ -46,7 +46,7 @@ func TestServe_Refusals(t *testing.T) {
 	}{
 		{"busy port", append(ram, "--portal", l.Addr().String()), []string{l.Addr().String(), "another process", "--portal"}},
 		{"foreign address", append(ram, "--portal", "192.0.2.1:3260"), []string{"192.0.2.1:3260", "address of this machine"}},
-		{"missing file", []string{"--state", dir, "--lun", "file:path=" + dir + "/nosuch"}, []string{dir + "/nosuch", "size"}},
+		{"missing file", []string{"--state", dir, "--lun", "file:path=" + dir + "/nosuch"}, []string{dir + "/nosuch", "create the file"}},
 		{"other size", []string{"--state", dir, "--lun", "file:path=" + odd + ",size=2MiB"}, []string{odd, "1048576", "2097152"}},
 		{"no medium", []string{"--state", dir, "--lun", "tape:size=1GiB"}, []string{"tape", "ram, file or null"}},
 		{"no size", []string{"--state", dir, "--lun", "ram:"}, []string{"ram", "size="}},
@@ -109,7 +109,7 @@ func TestServe_PortOfADyingPredecessor(t *testing.T) {
 func TestServe_IdentitySurvives(t *testing.T) {
 	dir := t.TempDir()
 	d := serve(t, "--state", dir, "--lun", "file:path="+dir+"/f,size=16MiB", "--lun", "ram:size=16MiB")
-	page := func(lun int) string { return run(t, "iscsi-inq", "-e", "1", "-c", "0x83", d.url(lun)) }
+	page := func(lun int) string { return run(t, "iscsi-inq", "-e", "1", "-c", "131", d.url(lun)) }
 	first, second := page(0), page(1)
 	if first == second {
 		t.Errorf("two units have one identity:\n%s", first)
@@ -147,7 +147,7 @@ func TestServe_EveryRingAndReactorCount(t *testing.T) {
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			dir := t.TempDir()
-			d := serve(t, append(args, "--state", dir, "--lun", "ram:size=32MiB", "--lun", "file:path="+dir+"/f,size=32MiB")...)
+			d := serve(t, append(args, "--state", dir, "--lun", "ram:size=32MiB,bs=4096", "--lun", "file:path="+dir+"/f,size=32MiB")...)
 			for lun := range 2 {
 				// Several connections, so that with two reactors some are far from the unit.
 				for range 4 {

@@ -213,9 +213,12 @@ func readBack(t *testing.T, url, path string, n int64) string {
 	return fmt.Sprintf("%x", h.Sum(nil))
 }
 
+// Units of 4096-byte blocks are left to the other initiators: QEMU 7.2 aborts on
+// reads of 32 KiB from any thin one, because it asks for the status of a range
+// that is no multiple of 4096 (block/iscsi.c, BDRV_REQUEST_MAX_BYTES).
 func TestQEMU_PatternsReadBack(t *testing.T) {
 	dir := t.TempDir()
-	d := serve(t, "--state", dir, "--lun", "file:path="+dir+"/f,size=64MiB", "--lun", "ram:size=64MiB,bs=4096")
+	d := serve(t, "--state", dir, "--lun", "file:path="+dir+"/f,size=64MiB", "--lun", "ram:size=64MiB")
 	for lun := range 2 {
 		out := run(t, "qemu-io", "-f", "raw",
 			"-c", "write -P 0x5a 0 1M", "-c", "write -P 0xa5 12345344 300k", "-c", "flush",

@@ -103,7 +103,11 @@ func qemuRandom(d *daemon, lun int, length time.Duration) (string, error) {
 	for at, pattern := range last {
 		fmt.Fprintf(in, "read -P %d %d %d\n", pattern, first+at*region, region)
 	}
-	fmt.Fprintln(in, "quit")
+	// qemu-io reads ahead of the line it is at and then waits for more input, so the
+	// end of the input is what ends it.
+	if err := in.Close(); err != nil {
+		return "", err
+	}
 	err = cmd.Wait()
 	text := out.String()
 	if err == nil && (strings.Contains(text, "failed") || strings.Contains(text, "error") || strings.Contains(text, "ERR")) {
