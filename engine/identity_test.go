@@ -98,10 +98,17 @@ func TestUnitIdentity_OneForEachMedium(t *testing.T) {
 	seen := map[string]string{}
 	long := "/" + strings.Repeat("long/", 60) + "disk"
 	for i, l := range []LUN{
-		{Medium: RAM}, {Medium: RAM}, {Medium: Null},
-		{Medium: File, Path: "/a/b"}, {Medium: File, Path: "/a_b"}, {Medium: File, Path: "/a%5Fb"},
-		{Medium: File, Path: "/a%b"}, {Medium: File, Path: "/a/_b"}, {Medium: File, Path: "/a_/b"},
-		{Medium: File, Path: long}, {Medium: File, Path: long + "2"},
+		{Medium: RAM},
+		{Medium: RAM},
+		{Medium: Null},
+		{Medium: File, Path: "/a/b"},
+		{Medium: File, Path: "/a_b"},
+		{Medium: File, Path: "/a%5Fb"},
+		{Medium: File, Path: "/a%b"},
+		{Medium: File, Path: "/a/_b"},
+		{Medium: File, Path: "/a_/b"},
+		{Medium: File, Path: long},
+		{Medium: File, Path: long + "2"},
 	} {
 		id, err := e.unitIdentity(i, l)
 		if err != nil {

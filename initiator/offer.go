@@ -41,38 +41,58 @@ type keyRow struct {
 
 // keyTable is every operational key that is offered, in the order of the request.
 var keyTable = []keyRow{
-	{name: "HeaderDigest", rule: digests,
+	{
+		name: "HeaderDigest", rule: digests,
 		offer: func(c *Config) string { return digestOffer(c.HeaderDigest) },
-		store: func(p *Params, v string) { p.HeaderDigest = v == "CRC32C" }},
-	{name: "DataDigest", rule: digests,
+		store: func(p *Params, v string) { p.HeaderDigest = v == "CRC32C" },
+	},
+	{
+		name: "DataDigest", rule: digests,
 		offer: func(c *Config) string { return digestOffer(c.DataDigest) },
-		store: func(p *Params, v string) { p.DataDigest = v == "CRC32C" }},
-	{name: "MaxRecvDataSegmentLength", rule: declare, low: minLength, high: maxLength,
+		store: func(p *Params, v string) { p.DataDigest = v == "CRC32C" },
+	},
+	{
+		name: "MaxRecvDataSegmentLength", rule: declare, low: minLength, high: maxLength,
 		offer: func(c *Config) string { return number(c.MaxRecvDataSegmentLength) },
-		store: func(p *Params, v string) { p.MaxSendDataSegmentLength = parsed(v) }},
-	{name: "InitialR2T", rule: or2, normal: true,
+		store: func(p *Params, v string) { p.MaxSendDataSegmentLength = parsed(v) },
+	},
+	{
+		name: "InitialR2T", rule: or2, normal: true,
 		offer: func(c *Config) string { return text.YesNo(*c.InitialR2T) },
-		store: func(p *Params, v string) { p.InitialR2T = v == text.Yes }},
-	{name: "ImmediateData", rule: and, normal: true,
+		store: func(p *Params, v string) { p.InitialR2T = v == text.Yes },
+	},
+	{
+		name: "ImmediateData", rule: and, normal: true,
 		offer: func(c *Config) string { return text.YesNo(*c.ImmediateData) },
-		store: func(p *Params, v string) { p.ImmediateData = v == text.Yes }},
-	{name: "MaxBurstLength", rule: minimum, normal: true, low: minLength, high: maxLength,
+		store: func(p *Params, v string) { p.ImmediateData = v == text.Yes },
+	},
+	{
+		name: "MaxBurstLength", rule: minimum, normal: true, low: minLength, high: maxLength,
 		offer: func(c *Config) string { return number(c.MaxBurst) },
-		store: func(p *Params, v string) { p.MaxBurst = parsed(v) }},
-	{name: "FirstBurstLength", rule: minimum, normal: true, low: minLength, high: maxLength,
+		store: func(p *Params, v string) { p.MaxBurst = parsed(v) },
+	},
+	{
+		name: "FirstBurstLength", rule: minimum, normal: true, low: minLength, high: maxLength,
 		offer: func(c *Config) string { return number(c.FirstBurst) },
-		store: func(p *Params, v string) { p.FirstBurst = parsed(v) }},
-	{name: "MaxOutstandingR2T", rule: minimum, normal: true, low: 1, high: 65535,
+		store: func(p *Params, v string) { p.FirstBurst = parsed(v) },
+	},
+	{
+		name: "MaxOutstandingR2T", rule: minimum, normal: true, low: 1, high: 65535,
 		offer: func(c *Config) string { return number(uint32(c.MaxOutstandingR2T)) },
-		store: func(p *Params, v string) { p.MaxOutstandingR2T = uint16(parsed(v)) }},
+		store: func(p *Params, v string) { p.MaxOutstandingR2T = uint16(parsed(v)) },
+	},
 	{name: "MaxConnections", rule: minimum, normal: true, low: 1, high: 65535, offer: fixed("1"), store: ignored},
 	{name: "ErrorRecoveryLevel", rule: minimum, high: 2, offer: fixed("0"), store: ignored},
 	{name: "DataPDUInOrder", rule: or2, normal: true, offer: fixed(text.Yes), store: ignored},
 	{name: "DataSequenceInOrder", rule: or2, normal: true, offer: fixed(text.Yes), store: ignored},
-	{name: "DefaultTime2Wait", rule: maximum, high: 3600, offer: fixed("0"),
-		store: func(p *Params, v string) { p.DefaultTime2Wait = uint16(parsed(v)) }},
-	{name: "DefaultTime2Retain", rule: minimum, high: 3600, offer: fixed("0"),
-		store: func(p *Params, v string) { p.DefaultTime2Retain = uint16(parsed(v)) }},
+	{
+		name: "DefaultTime2Wait", rule: maximum, high: 3600, offer: fixed("0"),
+		store: func(p *Params, v string) { p.DefaultTime2Wait = uint16(parsed(v)) },
+	},
+	{
+		name: "DefaultTime2Retain", rule: minimum, high: 3600, offer: fixed("0"),
+		store: func(p *Params, v string) { p.DefaultTime2Retain = uint16(parsed(v)) },
+	},
 }
 
 func fixed(v string) func(*Config) string { return func(*Config) string { return v } }

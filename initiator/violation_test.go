@@ -75,13 +75,15 @@ func onR2T(f func(pdu.R2T)) func(h *pdu.Header) faketarget.Fate {
 // A GOOD whose last Data-In was lost shows in ExpDataSN and, where that is not
 // believed, in the count of bytes.
 func TestSession_LostLastDataIn_IsNoticed(t *testing.T) {
-	target := serveFake(t, faketarget.Config{SeparateStatus: true, DataInBytes: 4096,
+	target := serveFake(t, faketarget.Config{
+		SeparateStatus: true, DataInBytes: 4096,
 		Reply: func(h *pdu.Header, _ []byte) faketarget.Fate {
 			if h.Opcode() == pdu.OpDataIn && h.Final() {
 				return faketarget.Lose
 			}
 			return faketarget.Deliver
-		}})
+		},
+	})
 	for lenient, want := range map[bool]string{false: "ExpDataSN 2 after 1", true: "4096 of 8192"} {
 		d := &Disk{s: dial(t, target, Config{Lenient: lenient}), blockBytes: 512, blocks: 2048}
 		if _, err := d.ReadAt(make([]byte, 8192), 0); err == nil || !strings.Contains(err.Error(), want) {

@@ -103,6 +103,8 @@ func (u *Unit) concludeManagement(l *Local) {
 			u.device.Reset(scsi.UnitReset)
 		case sam.TargetWarmReset, sam.TargetColdReset:
 			u.device.Reset(scsi.HardReset)
+		default:
+			// The others end commands and nothing else.
 		}
 		l.tell(m.Owner, Event{Kind: Managed, Management: m})
 	}

@@ -38,7 +38,7 @@ func failField(c *sam.Command, b, bit int) { c.Fail(illegal(codeInvalidField).At
 // (SBC-3 §4.18.1). OK and Running are no failures and leave c alone.
 func FailMedium(c *sam.Command, r blk.Result, write bool, lba uint64) {
 	switch r {
-	case blk.Running, blk.OK:
+	case blk.Running, blk.OK, blk.Differs: // FailCompare reports a difference
 	case blk.MediumError:
 		code := uint16(codeReadError)
 		if write {

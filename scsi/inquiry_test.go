@@ -83,7 +83,7 @@ func TestIdentityOf_DifferentUnitsDiffer(t *testing.T) {
 		if IdentityOf(a).NAA == IdentityOf(b).NAA || IdentityOf(a).Serial == IdentityOf(b).Serial {
 			rt.Fatalf("%x and %x", a, b)
 		}
-		if IdentityOf(a) != IdentityOf(a) || IdentityOf(a).NAA[0]>>4 != 6 {
+		if again := IdentityOf(a); again != IdentityOf(a) || again.NAA[0]>>4 != 6 {
 			rt.Fatalf("NAA %x", IdentityOf(a).NAA)
 		}
 	})

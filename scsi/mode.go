@@ -31,8 +31,6 @@ const (
 	// longMask is LONGLBA in the header of MODE SENSE(10).
 	longMask = 0x01
 
-	shortDescriptorBytes, longDescriptorBytes = 8, 16
-
 	// maxModeSense is the longest answer: header, long descriptor, all pages.
 	maxModeSense = 512
 )

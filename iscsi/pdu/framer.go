@@ -57,6 +57,7 @@ func (f *Framer) Next(p []byte) (ev Event, used int) {
 		return f.nextPiece(p)
 	case inTail:
 		return f.nextTail(p)
+	case inHeader:
 	}
 	return f.nextHeader(p)
 }

@@ -38,10 +38,20 @@ func TestNumber(t *testing.T) {
 		n  uint64
 		ok bool
 	}{
-		{"0", 0, true}, {"8192", 8192, true}, {"0x2000", 8192, true}, {"0Xff", 255, true},
-		{"18446744073709551615", 1<<64 - 1, true}, {"18446744073709551616", 0, false},
-		{"0xffffffffffffffff", 1<<64 - 1, true}, {"0x10000000000000000", 0, false},
-		{"007", 0, false}, {"", 0, false}, {"0x", 0, false}, {"-1", 0, false}, {"1a", 0, false}, {"+1", 0, false},
+		{"0", 0, true},
+		{"8192", 8192, true},
+		{"0x2000", 8192, true},
+		{"0Xff", 255, true},
+		{"18446744073709551615", 1<<64 - 1, true},
+		{"18446744073709551616", 0, false},
+		{"0xffffffffffffffff", 1<<64 - 1, true},
+		{"0x10000000000000000", 0, false},
+		{"007", 0, false},
+		{"", 0, false},
+		{"0x", 0, false},
+		{"-1", 0, false},
+		{"1a", 0, false},
+		{"+1", 0, false},
 	} {
 		if n, ok := Number([]byte(c.in)); n != c.n || ok != c.ok {
 			t.Errorf("%q: %d %v", c.in, n, ok)
@@ -60,8 +70,12 @@ func TestName(t *testing.T) {
 		{"eui.02004567a425678", "", false},
 		{"naa.6001405abcdef012", "naa.6001405abcdef012", true},
 		{"naa.6001405abcdef0126001405abcdef012", "naa.6001405abcdef0126001405abcdef012", true},
-		{"iqn.2026-11.a b", "", false}, {"foo.bar.baz", "", false}, {"", "", false}, {"iqn", "", false},
-		{"iqn.x%n", "", false}, {"iqn.x\n", "", false},
+		{"iqn.2026-11.a b", "", false},
+		{"foo.bar.baz", "", false},
+		{"", "", false},
+		{"iqn", "", false},
+		{"iqn.x%n", "", false},
+		{"iqn.x\n", "", false},
 		{"iqn." + strings.Repeat("a", 219), "iqn." + strings.Repeat("a", 219), true},
 		{"iqn." + strings.Repeat("a", 220), "", false},
 	} {

@@ -67,6 +67,8 @@ func (q *Queue) serve(r *blk.Request) blk.Result {
 	case blk.Map:
 		// Nothing is ever stored, so every block is deallocated.
 		r.Progress, r.Hole = r.Length, true
+	default:
+		// What is written is forgotten.
 	}
 	return blk.OK
 }

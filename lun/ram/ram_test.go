@@ -107,7 +107,8 @@ func TestRAM_CloseFreesOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b.Close() != nil || b.Close() != nil || freed != 1 {
+	first, second := b.Close(), b.Close()
+	if first != nil || second != nil || freed != 1 {
 		t.Errorf("freed %d times", freed)
 	}
 }

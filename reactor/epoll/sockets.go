@@ -101,8 +101,9 @@ func (d *descriptor) slot(code reactor.Code) *pending {
 		return &d.accept
 	case reactor.Recv:
 		return &d.recv
+	default:
+		return &d.send
 	}
-	return &d.send
 }
 
 // watch has the kernel report every change of fd from now on, beginning with its

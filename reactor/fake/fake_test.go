@@ -82,7 +82,7 @@ func TestRing_Chunk_CutsWhatArrives(t *testing.T) {
 	l.Submit(reactor.Op{Token: 1, Code: reactor.Accept, FD: listener})
 	fd := turn(t, l)[0].Result
 	p.Write([]byte("eleven byte"))
-	var sizes, want = []int{}, []int{3, 3, 3, 2}
+	sizes, want := []int{}, []int{3, 3, 3, 2}
 	var got []byte
 	for range want {
 		l.Submit(reactor.Op{Token: 2, Code: reactor.Recv, FD: fd})

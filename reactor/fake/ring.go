@@ -207,8 +207,9 @@ func (r *Ring) progress(w *waiting) bool {
 		return r.accept(&w.op)
 	case reactor.Recv:
 		return r.receive(w)
+	default:
+		return r.send(&w.op)
 	}
-	return r.send(&w.op)
 }
 
 // cancel ends a socket operation. One on a file runs on: its memory is in use

@@ -137,10 +137,17 @@ func badDescriptor(r *rig) {
 	data := memory(r, 16)
 	const none = 1 << 15
 	for _, op := range []reactor.Op{
-		{Code: reactor.Read, Data: data}, {Code: reactor.Write, Data: data}, {Code: reactor.Sync},
-		{Code: reactor.Recv}, {Code: reactor.Recv, Data: data}, {Code: reactor.Send},
-		{Code: reactor.Accept}, {Code: reactor.Shutdown}, {Code: reactor.Close},
-		{Code: reactor.Discard, Length: 16}, {Code: reactor.Zero, Length: 16},
+		{Code: reactor.Read, Data: data},
+		{Code: reactor.Write, Data: data},
+		{Code: reactor.Sync},
+		{Code: reactor.Recv},
+		{Code: reactor.Recv, Data: data},
+		{Code: reactor.Send},
+		{Code: reactor.Accept},
+		{Code: reactor.Shutdown},
+		{Code: reactor.Close},
+		{Code: reactor.Discard, Length: 16},
+		{Code: reactor.Zero, Length: 16},
 	} {
 		op.FD = none
 		if c := r.do(op); c.Result != -int32(syscall.EBADF) || c.Buffer != reactor.NoBuffer {

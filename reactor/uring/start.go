@@ -25,21 +25,24 @@ func (r *Ring) start(op *reactor.Op) error {
 	case reactor.Shutdown:
 		r.shutdown(op)
 		return nil
+	default:
+		return r.startPlain(op)
 	}
+}
+
+// startPlain submits an operation that needs no record of its own.
+func (r *Ring) startPlain(op *reactor.Op) error {
 	e, number, err := r.entry()
 	if err != nil {
 		return err
 	}
-	switch op.Code {
-	case reactor.Send:
+	if op.Code == reactor.Send {
 		if !r.features.Extended {
 			r.keepSend(op)
 		}
 		r.prepareSend(e, number, op)
-	default:
-		if !prepareFile(e, op) {
-			return fmt.Errorf("unknown code %d", op.Code)
-		}
+	} else if !prepareFile(e, op) {
+		return fmt.Errorf("unknown code %d", op.Code)
 	}
 	e.SetUserData(uint64(op.Token))
 	return nil
