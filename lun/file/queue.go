@@ -285,6 +285,7 @@ func resultOf(e unix.Errno) blk.Result {
 		return blk.NotReady
 	case unix.EOPNOTSUPP:
 		return blk.Unsupported
+	default:
+		return blk.MediumError
 	}
-	return blk.MediumError
 }
