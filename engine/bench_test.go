@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 
@@ -17,6 +18,7 @@ func BenchmarkEngine_Read4K(b *testing.B)  { benchmark(b, 0x28) }
 func BenchmarkEngine_Write4K(b *testing.B) { benchmark(b, 0x2a) }
 
 func benchmark(b *testing.B, opcode byte) {
+	slog.SetDefault(slog.New(slog.DiscardHandler))
 	e, err := Start(Config{
 		Portals: []string{"127.0.0.1:0"}, Target: DefaultTarget, CPUs: []int{-1}, Ring: "auto",
 		Poll: reactor.Auto, State: b.TempDir(), LUNs: []LUN{{Medium: RAM, Bytes: 64 << 20, BlockBytes: 512}},
