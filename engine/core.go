@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"lunar/internal/buf"
@@ -239,11 +240,17 @@ func (k *core) listen(l []listener) {
 
 func (k *core) accept(x *reactor.Completion) {
 	l := &k.listeners[x.Token.Index()]
-	if x.Result < 0 {
-		if !k.stopping && !x.More {
-			// Out of descriptors or the like: the connection stays in the backlog.
-			k.loop.Submit(reactor.Op{Code: reactor.Accept, Token: x.Token, FD: l.fd})
-		}
+	switch {
+	case x.Timer && !k.stopping:
+		k.loop.Submit(reactor.Op{Code: reactor.Accept, Token: x.Token, FD: l.fd})
+		return
+	case x.Timer, x.Result < 0 && (k.stopping || x.More):
+		return
+	case x.Result < 0:
+		// Out of descriptors or the like: the connection stays in the backlog, and
+		// asking again at once would only spin.
+		slog.Warn("accepting pauses", "reactor", k.id, "error", syscall.Errno(-x.Result))
+		k.loop.Arm(x.Token, k.loop.Now()+acceptPause.Nanoseconds())
 		return
 	}
 	address, err := host.LocalAddr(x.Result)
@@ -255,6 +262,9 @@ func (k *core) accept(x *reactor.Completion) {
 	}
 	k.loop.Submit(reactor.Op{Code: reactor.Close, Token: reactor.NewToken(transport.KindEnd, 0, 0), FD: x.Result})
 }
+
+// acceptPause is how long accepting pauses after it failed.
+const acceptPause = 100 * time.Millisecond
 
 // stop closes the door and says goodbye to everyone.
 func (k *core) stop() {

@@ -175,8 +175,9 @@ func (l *Local) Events() []Event {
 	return l.spare
 }
 
-// Pending says whether events wait.
-func (l *Local) Pending() bool { return len(l.events) > 0 }
+// Pending says whether events wait to be taken, or requests to be flushed: a
+// reactor that slept now would leave them.
+func (l *Local) Pending() bool { return len(l.events) > 0 || len(l.dirty) > 0 }
 
 func (l *Local) batch(u *Unit, r *blk.Request) {
 	if len(u.batch) == 0 {

@@ -154,8 +154,8 @@ var keys = [...]Key{
 		ourNumber: func(o *Offer) uint32 { return o.ErrorRecoveryLevel },
 	},
 	{
-		// Markers are gone since RFC 7143 §13.25 [N-1]: No is the answer both
-		// standards allow, and intervals are answered Reject.
+		// DEVIATION [D-4]: markers are gone since RFC 7143 §13.25 [N-1]; No is the
+		// answer both standards allow, and intervals are answered Reject.
 		name: "OFMarker", kind: kindAnd, when: inOperational,
 		flag: func(*Params) *bool { return new(bool) }, ourFlag: func(*Offer) bool { return false },
 	},

@@ -158,7 +158,8 @@ func (n *Negotiation) list(k *Key, v []byte, out *text.Writer) pdu.LoginStatus {
 	return pdu.LoginSuccess
 }
 
-// boolean always answers, also where §5.2.2 [R-5.2.2-4] would allow silence.
+// boolean always answers. DEVIATION [D-7]: §5.2.2 [R-5.2.2-4] allows silence when
+// the result is certain, and initiators exist that wait for an answer.
 func (n *Negotiation) boolean(k *Key, v []byte, out *text.Writer) {
 	theirs, ok := text.Bool(v)
 	if !ok {
