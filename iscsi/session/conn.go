@@ -86,6 +86,11 @@ func (c *Conn) Header(h *pdu.Header, ahs []byte) Disposition {
 	if h.DataBytes() > int(c.S.Params.MaxRecv) {
 		return Disposition{Verdict: Drop}
 	}
+	if c.LoggingOut() {
+		// §10.14 [R-10.14-7]: nothing new comes after a Logout Request; what comes all
+		// the same, data of ended tasks included, is thrown away.
+		return Disposition{Verdict: Skip}
+	}
 	row := &opcodes[h.Opcode()]
 	if row.header == nil {
 		// §10.2.1.2 [R-10.2.1.2-1]: unknown opcodes are refused, the connection stays.

@@ -78,6 +78,7 @@ func (c *Conn) abortAll(except *task) {
 	if c.sess == nil {
 		return
 	}
+	c.delayed = nil // functions among them end below like all others
 	for i := range c.tasks {
 		t := &c.tasks[i]
 		switch {
