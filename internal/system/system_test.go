@@ -21,7 +21,8 @@ import (
 
 const target = "iqn.2026-11.lunar:default"
 
-// binary is the daemon under test, built once with the checks compiled in.
+// binary is the daemon under test, built once with the checks compiled in, and
+// with LUNAR_RACE set with the race detector.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -30,7 +31,11 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	binary = filepath.Join(dir, "lunar")
-	build := exec.Command("go", "build", "-tags", "invariants", "-o", binary, "../../cmd/lunar")
+	args := []string{"build", "-tags", "invariants", "-o", binary}
+	if os.Getenv("LUNAR_RACE") != "" {
+		args = append(args, "-race")
+	}
+	build := exec.Command("go", append(args, "../../cmd/lunar")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 		os.Exit(1)
@@ -61,7 +66,7 @@ func serve(t *testing.T, args ...string) *daemon {
 		if d.cmd.ProcessState == nil {
 			d.terminate(t)
 		}
-		if strings.Contains(d.log.String(), "internal error") {
+		if s := d.log.String(); strings.Contains(s, "internal error") || strings.Contains(s, "DATA RACE") {
 			t.Errorf("the daemon broke an invariant:\n%s", d.log)
 		}
 	})
