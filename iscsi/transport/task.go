@@ -2,6 +2,7 @@ package transport
 
 import (
 	"lunar/internal/buf"
+	"lunar/internal/invariant"
 	"lunar/iscsi/session"
 	"lunar/lun"
 	"lunar/lun/blk"
@@ -105,6 +106,7 @@ func (c *Conn) move(t *task, k *chunk, op blk.Op, compare bool) {
 	if op == blk.Read {
 		n = (n + block - 1) / block * block
 	} else {
+		invariant.Check(n%block == 0 || k.end() == t.s.Out.Total, "transport: a piece ends inside a block")
 		n = n / block * block
 	}
 	if n == 0 {

@@ -35,6 +35,9 @@ func (c *Conn) firstChunk(t *task, d session.Disposition) bool {
 	if d.Task.Out.Unsolicited() {
 		n = d.Task.Out.Limit()
 	}
+	// Pieces meet at whole blocks: when unasked data ends inside one, the first R2T
+	// completes it. Buffers hold whole pages, so there is always room.
+	n = min((n+minUnasked-1)&^(minUnasked-1), d.Task.Out.Total)
 	b := c.stack.unasked.Get(max(int(n), minUnasked))
 	if b == nil {
 		return false
@@ -46,10 +49,9 @@ func (c *Conn) firstChunk(t *task, d session.Disposition) bool {
 // write starts a write or comparison whose extent is known.
 func (c *Conn) write(t *task) {
 	if t.count > 0 {
-		// Pieces meet at whole blocks: when unasked data ends inside one, the first
-		// R2T completes it.
+		// What the initiator announced may be more than the command takes.
 		k := t.chunkAt(0)
-		k.bytes = min((k.bytes+minUnasked-1)&^(minUnasked-1), t.s.Out.Total)
+		k.bytes = min(k.bytes, t.s.Out.Total)
 	}
 	c.progress(t)
 }
