@@ -35,6 +35,9 @@ func (u *Unit) Home() int { return u.home }
 // Info is what the medium says of itself; it does not change.
 func (u *Unit) Info() blk.Info { return u.info }
 
+// Tasks is how many commands its task set holds.
+func (u *Unit) Tasks() int { return u.tasks.count }
+
 // Backend is the medium, nil for a unit without one.
 func (u *Unit) Backend() blk.Backend { return u.backend }
 

@@ -80,8 +80,9 @@ func (c *Conn) place(t *Task, p pdu.DataOut, limit uint32) Disposition {
 		}
 	}
 	// The task goes with data that is thrown away too: the end of its last burst is
-	// what its response, or its abort, waits for.
-	if t.failed || t.Phase == Aborting {
+	// what its response, or its abort, waits for. §10.7.7 [R-10.7.7-1]: a Data-Out
+	// without data only ends its burst.
+	if t.failed || t.Phase == Aborting || n == 0 {
 		return Disposition{Verdict: Skip, Task: t}
 	}
 	c.open.bytes = n

@@ -15,7 +15,10 @@ func (c *Conn) placeFor(d session.Disposition) bool {
 		c.place = t.buffer.Bytes()[d.Offset:][:d.Bytes]
 		return true
 	}
-	if t.count == 0 && (d.Task.Phase == session.Receiving || d.Task.Out.Unsolicited()) && !c.firstChunk(t, d) {
+	// Data that comes unasked starts at 0, and only then is there no memory for it
+	// yet: a piece that is complete may have gone to the medium already.
+	unasked := d.Task.Phase == session.Receiving || d.Task.Out.Unsolicited()
+	if unasked && d.Offset == 0 && !c.firstChunk(t, d) {
 		return false
 	}
 	for i := range t.count {

@@ -1,0 +1,35 @@
+package transport
+
+import (
+	"testing"
+
+	"lunar/iscsi/pdu"
+	"lunar/scsi/sam"
+)
+
+// An initiator may leave F out of the data that fills its first burst and end it
+// with a Data-Out that carries nothing (RFC 3720 §10.7.7).
+func TestWrite_EmptyDataOutEndsTheFirstBurst(t *testing.T) {
+	for _, immediate := range []int{0, 2048, 4096} {
+		for _, slow := range []bool{false, true} {
+			w := newWorld(t, options{slow: slow})
+			c := w.login("InitialR2T=No", "FirstBurstLength=4096")
+			data := w.bytesOf(8192)
+			itt := c.write10(8, 16, data[:immediate], false)
+			w.settle()
+			sn := uint32(0)
+			if immediate < 4096 {
+				c.dataOut(itt, pdu.NoTag, 0, uint32(immediate), data[immediate:4096], false)
+				sn = 1
+			}
+			w.settle()
+			c.dataOut(itt, pdu.NoTag, sn, 4096, nil, true)
+			r2t := c.one(pdu.OpR2T)
+			c.answerR2T(&r2t, data, 1024)
+			if a := c.one(pdu.OpSCSIResponse); statusOf(&a) != sam.Good {
+				t.Fatalf("status %d", statusOf(&a))
+			}
+			c.check(8, data)
+		}
+	}
+}
