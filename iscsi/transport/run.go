@@ -177,8 +177,13 @@ func (c *Conn) executed(t *task) {
 
 // arrived goes on with the task a PDU belonged to.
 func (c *Conn) arrived(t *task) {
-	if t.s.Kind == session.KindSCSI {
+	switch t.s.Kind {
+	case session.KindSCSI:
 		c.progress(t)
+	case session.KindFree:
+		// Its PDU was refused after all; memory for its data was drawn already.
+		c.over(t)
+	case session.KindManage, session.KindPing, session.KindText, session.KindLogout:
 	}
 }
 

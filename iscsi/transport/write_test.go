@@ -33,3 +33,35 @@ func TestWrite_EmptyDataOutEndsTheFirstBurst(t *testing.T) {
 		}
 	}
 }
+
+// A command whose immediate data arrives broken is refused and gone; its memory
+// must not be found by the next task in its place (RFC 3720 §6.7).
+func TestWrite_BrokenImmediateData_LeavesNothingBehind(t *testing.T) {
+	w := newWorld(t, options{})
+	c := w.login("DataDigest=CRC32C")
+	want := w.bytesOf(1024)
+	copy(w.medium, want)
+	h := c.request(pdu.OpSCSICommand, false)
+	c.cmdSN--
+	h.SetFlags(pdu.FlagFinal | pdu.CommandWrite)
+	p := pdu.AsSCSICommand(h)
+	p.SetEDTL(1024)
+	copy(p.CDB()[:], cdb10(0x2a, 8, 2))
+	bad := c.wire(h, w.bytesOf(1024))
+	bad[60] ^= 1
+	c.peer.Write(bad)
+	if a := c.one(pdu.OpReject); pdu.AsReject(&a.h).Reason() != pdu.RejectDataDigest {
+		t.Fatalf("reason %v", pdu.AsReject(&a.h).Reason())
+	}
+	for range 40 {
+		c.check(0, want)
+	}
+	for i := range 40 {
+		data := w.bytesOf(512)
+		c.write10(16+i, 1, data, true)
+		if a := c.one(pdu.OpSCSIResponse); statusOf(&a) != sam.Good {
+			t.Fatalf("status %d", statusOf(&a))
+		}
+		c.check(16+i, data)
+	}
+}
