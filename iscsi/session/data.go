@@ -25,7 +25,7 @@ func (c *Conn) unsolicitedData(p pdu.DataOut) Disposition {
 	if !t.Out.unsolicited {
 		// §10.8 [R-10.8-1], §3.2.4.2 [R-3.2.4.2-4]: not agreed, or its burst has ended.
 		t.FailData(senseUnexpectedData)
-		return Disposition{Verdict: Skip}
+		return Disposition{Verdict: Skip, Task: t}
 	}
 	c.open.kind, c.open.task = openData, t
 	// [R-3.2.2.3-2]: DataSN counts from 0. A jump means a PDU is missing, which at

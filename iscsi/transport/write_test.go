@@ -65,3 +65,16 @@ func TestWrite_BrokenImmediateData_LeavesNothingBehind(t *testing.T) {
 		c.check(16+i, data)
 	}
 }
+
+// Data that nobody agreed to fails its command once; the command ends (RFC 3720
+// §10.4.7.2).
+func TestWrite_UnexpectedDataOut_EndsTheCommand(t *testing.T) {
+	w := newWorld(t, options{})
+	c := w.login("ImmediateData=No")
+	itt := c.write10(0, 4, nil, true)
+	c.dataOut(itt, pdu.NoTag, 0, 0, w.bytesOf(512), true)
+	a := c.one(pdu.OpSCSIResponse)
+	if statusOf(&a) != sam.CheckCondition || len(a.data) < 16 || a.data[2+2] != 0xb || a.data[2+12] != 0x0c || a.data[2+13] != 0x0c {
+		t.Fatalf("status %d sense %x", statusOf(&a), a.data)
+	}
+}
