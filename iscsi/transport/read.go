@@ -94,8 +94,9 @@ func (c *Conn) readChunk(t *task, n uint32) bool {
 		return false
 	}
 	k := t.push(b, t.issued, n)
+	k.read = int(n)
 	t.issued += n
-	c.readBytes += int(n)
+	c.readBytes += k.read
 	c.move(t, k, blk.Read, false)
 	return true
 }

@@ -94,7 +94,7 @@ func (c *Conn) conclude(t *task) {
 		c.place = nil
 	}
 	if c.direct == nil || c.current.Task != t.s {
-		t.dropData()
+		c.dropData(t)
 	}
 	c.respond(t)
 }

@@ -320,7 +320,7 @@ func (c *Conn) handOver(t *task, b *batch) {
 		t.buffer = nil
 		return
 	}
-	n := int(t.chunkAt(0).bytes)
+	n := t.chunkAt(0).read
 	b.hold(t.pop(), n)
 	if t.s.Phase == session.Running {
 		c.progressRead(t)

@@ -21,8 +21,10 @@ type chunk struct {
 	buf *buf.Buf
 	// offset and bytes are the range of the transfer.
 	offset, bytes uint32
-	moving        bool
-	done          bool
+	// read is how much data-in it counts for in Conn.readBytes.
+	read   int
+	moving bool
+	done   bool
 }
 
 func (k *chunk) end() uint32 { return k.offset + k.bytes }
@@ -91,8 +93,9 @@ func (t *task) pop() *buf.Buf {
 }
 
 // dropData gives the memory back that nothing touches any more.
-func (t *task) dropData() {
+func (c *Conn) dropData(t *task) {
 	for t.count > 0 {
+		c.readBytes -= t.chunkAt(0).read
 		release(t.pop())
 	}
 	release(t.buffer)
@@ -151,7 +154,7 @@ func (c *Conn) over(t *task) {
 			}
 		}
 	}
-	t.dropData()
+	c.dropData(t)
 	if t.began {
 		c.stack.local.Finish(t.unit, &t.s.Command)
 	}

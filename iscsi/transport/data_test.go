@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"lunar/iscsi/pdu"
+	"lunar/lun/blk"
 	"lunar/scsi/sam"
 )
 
@@ -76,5 +77,25 @@ func TestWrite_UnexpectedDataOut_EndsTheCommand(t *testing.T) {
 	a := c.one(pdu.OpSCSIResponse)
 	if statusOf(&a) != sam.CheckCondition || len(a.data) < 16 || a.data[2+2] != 0xb || a.data[2+12] != 0x0c || a.data[2+13] != 0x0c {
 		t.Fatalf("status %d sense %x", statusOf(&a), a.data)
+	}
+}
+
+// Reads that fail count no longer as data held for the peer.
+func TestRead_Failures_LeaveRoomForOthers(t *testing.T) {
+	w := newWorld(t, options{limits: func(l *Limits) { l.ReadBytes = 64 << 10 }})
+	c := w.login()
+	w.queue.fail = func(*blk.Request) blk.Result { return blk.MediumError }
+	for range 20 {
+		c.read10(0, 16)
+		if a := c.one(pdu.OpSCSIResponse); statusOf(&a) != sam.CheckCondition {
+			t.Fatalf("status %d", statusOf(&a))
+		}
+	}
+	w.queue.fail = nil
+	for i := range 4 {
+		c.read10(i, 64)
+	}
+	if n := len(dataIn(c.answers())); n != 4*64*512 {
+		t.Fatalf("%d bytes came", n)
 	}
 }
