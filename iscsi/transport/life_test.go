@@ -1,0 +1,185 @@
+package transport
+
+import (
+	"testing"
+
+	"lunar/iscsi/pdu"
+)
+
+func TestConn_AnotherPDUDuringLogin_IsRefused(t *testing.T) {
+	w := newWorld(t, options{})
+	c := w.dial()
+	h, text := c.loginRequest()
+	pdu.AsLoginRequest(h).SetStages(pdu.OperationalStage, 0, false, false)
+	c.send(h, text)
+	c.one(pdu.OpLoginResp)
+	c.read10(0, 1)
+	a := c.one(pdu.OpLoginResp)
+	if pdu.AsLoginResponse(&a.h).Status() != pdu.LoginInvalidDuringLogin || !c.peer.Ended() {
+		t.Error("a command during login")
+	}
+}
+
+// Half a header and then silence ends by the clock; so does a login that never
+// gets anywhere.
+func TestConn_LoginTimeout(t *testing.T) {
+	for n := range 3 {
+		w := newWorld(t, options{})
+		c := w.dial()
+		h, text := c.loginRequest()
+		pdu.AsLoginRequest(h).SetStages(pdu.OperationalStage, 0, false, false)
+		c.peer.Write(c.wire(h, text)[:n*40])
+		w.pass(w.stack.limits.LoginNanos * 9 / 10)
+		if c.peer.Ended() {
+			t.Fatal("closed before its time")
+		}
+		w.pass(w.stack.limits.LoginNanos / 2)
+		if !c.peer.Ended() || w.stack.Live() != 0 {
+			t.Fatal("a login without end")
+		}
+	}
+}
+
+func TestConn_SilentPeer_IsAskedThenDropped(t *testing.T) {
+	w := newWorld(t, options{})
+	c := w.login()
+	for range 3 {
+		w.pass(w.stack.limits.PingNanos + w.stack.limits.AbortNanos)
+		a := c.one(pdu.OpNOPIn)
+		p := pdu.AsNOPIn(&a.h)
+		if p.TTT() == pdu.NoTag || p.ITT() != pdu.NoTag || len(a.data) != 0 {
+			t.Fatalf("ping with TTT %x ITT %x and %d bytes", p.TTT(), p.ITT(), len(a.data))
+		}
+		h := c.request(pdu.OpNOPOut, true)
+		h.SetITT(pdu.NoTag)
+		pdu.AsNOPOut(h).SetTTT(p.TTT())
+		c.send(h, nil)
+		if a := c.answers(); len(a) != 0 {
+			t.Fatalf("an answer was answered: %s", names(a))
+		}
+	}
+	w.pass(w.stack.limits.PingNanos + w.stack.limits.AbortNanos)
+	c.one(pdu.OpNOPIn)
+	w.pass(w.stack.limits.PingNanos + w.stack.limits.AbortNanos)
+	if !c.peer.Ended() {
+		t.Error("a dead peer stays")
+	}
+}
+
+// Login and the first command in one segment: the command is served under what
+// the login agreed to.
+func TestConn_PipelinedCommandBehindLogin(t *testing.T) {
+	for _, cut := range []bool{false, true} {
+		w := newWorld(t, options{cut: cut, seed: 3})
+		c := w.dial()
+		keys := []string{"HeaderDigest=CRC32C", "DataDigest=CRC32C"}
+		first := c.wire(c.loginRequest(keys...))
+		h := c.request(pdu.OpNOPOut, true)
+		pdu.AsNOPOut(h).SetTTT(pdu.NoTag)
+		c.digests(keys)
+		second := c.wire(h, []byte("hello"))
+		c.peer.Write(append(first, second...))
+		w.settle()
+		all := c.peer.Read()
+		// The Login Response travels without digests.
+		text := int(all[6])<<8 | int(all[7])
+		c.read = 48 + text + pdu.PadBytes(text)
+		if a := c.one(pdu.OpNOPIn); string(a.data) != "hello" {
+			t.Errorf("answer %q", a.data)
+		}
+	}
+}
+
+// With commands in flight a logout waits for the medium, answers last and closes
+// (RFC 3720 §10.14 [R-10.14-1], [R-10.14-3]).
+func TestLogout_CommandsInFlight(t *testing.T) {
+	w := newWorld(t, options{slow: true})
+	c := w.login("InitialR2T=Yes")
+	w.queue.held = true
+	for i := range 5 {
+		c.read10(i, 8)
+	}
+	c.write10(0, 8, w.bytesOf(4096), true)
+	c.write10(16, 32, nil, true)
+	c.one(pdu.OpR2T)
+	c.logout()
+	if a := c.answers(); len(a) != 0 || c.peer.Ended() {
+		t.Fatalf("answers %s while the medium works", names(a))
+	}
+	w.queue.held = false
+	a := c.one(pdu.OpLogoutResp)
+	if pdu.AsLogoutResponse(&a.h).Result() != pdu.LogoutDone || !c.peer.Ended() || w.stack.Live() != 0 {
+		t.Error("the connection stays")
+	}
+}
+
+// Without markers a header digest error ends the connection (RFC 3720 §6.7
+// [R-6.7-2]).
+func TestConn_HeaderDigestError_Closes(t *testing.T) {
+	w := newWorld(t, options{})
+	c := w.login("HeaderDigest=CRC32C")
+	h := c.request(pdu.OpNOPOut, true)
+	wire := c.wire(h, nil)
+	wire[50] ^= 4
+	c.peer.Write(wire)
+	if a := c.answers(); len(a) != 0 || !c.peer.Ended() {
+		t.Errorf("answers %s, ended %v", names(a), c.peer.Ended())
+	}
+}
+
+// A peer that does not read costs at most ReadBytes, and others go on.
+func TestConn_SlowReader_IsBounded(t *testing.T) {
+	w := newWorld(t, options{limits: func(l *Limits) { l.ReadBytes = 1 << 20 }})
+	c, other := w.login(), w.login()
+	w.ring.SendLimit = func(int) int { return 1 }
+	for i := range 20 {
+		c.read10(i, 1024)
+	}
+	for range 300 {
+		w.turn()
+		if held := w.staged.Bytes() - w.staged.Free(); held > 2<<20 {
+			t.Fatalf("%d bytes held for a peer that does not read", held)
+		}
+	}
+	w.ring.SendLimit = nil
+	if n := len(dataIn(c.answers())); n != 20*1024*512 {
+		t.Errorf("%d bytes came in the end", n)
+	}
+	other.check(0, w.medium[:4096])
+}
+
+// A connection may be cut behind each byte of a write: nothing stays.
+func TestConn_CutAtEveryByte(t *testing.T) {
+	for _, slow := range []bool{false, true} {
+		w := newWorld(t, options{slow: slow})
+		step := 1
+		if testing.Short() {
+			step = 7
+		}
+		for cut := 0; ; cut += step {
+			c := w.login("DataDigest=CRC32C", "HeaderDigest=CRC32C", "InitialR2T=No", "FirstBurstLength=1024")
+			data := w.bytesOf(2048)
+			itt := c.write10(0, 4, data[:512], false)
+			c.dataOut(itt, pdu.NoTag, 0, 512, data[512:1024], true)
+			r2t := c.one(pdu.OpR2T)
+			wire := c.wire(dataOutHeader(itt, pdu.AsR2T(&r2t.h).TTT(), 0, 1024, true), data[1024:])
+			if cut > len(wire) {
+				break
+			}
+			w.queue.held = cut%2 == 0
+			c.peer.Write(wire[:cut])
+			w.settle()
+			if cut%3 == 0 {
+				c.peer.Reset()
+			} else {
+				c.peer.Close()
+			}
+			w.settle()
+			w.queue.held = false
+			w.checkEnd()
+			if t.Failed() {
+				t.Fatalf("cut at byte %d, slow %v", cut, slow)
+			}
+		}
+	}
+}
