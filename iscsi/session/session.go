@@ -123,14 +123,18 @@ func (s *Session) deliver(t *Task) {
 	s.readyTo++
 }
 
-// NextReady returns the next task to start, in order of delivery.
+// NextReady returns the next task to start, in order of delivery. One that was
+// ended since its delivery, by a function or a logout in front of it, is passed
+// over.
 func (s *Session) NextReady() *Task {
-	if s.readyAt == s.readyTo {
-		return nil
+	for s.readyAt != s.readyTo {
+		t := &s.tasks[s.ready[s.readyAt%uint32(len(s.ready))]]
+		s.readyAt++
+		if t.Kind != KindFree && t.Phase == Running {
+			return t
+		}
 	}
-	t := &s.tasks[s.ready[s.readyAt%uint32(len(s.ready))]]
-	s.readyAt++
-	return t
+	return nil
 }
 
 // EarlierMissing says whether commands numbered before an immediate t have not

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"lunar/iscsi/pdu"
+	"lunar/iscsi/serial"
 	"lunar/scsi/sam"
 )
 
@@ -11,6 +12,85 @@ import (
 func (c *client) gap() uint32 {
 	c.cmdSN++
 	return c.cmdSN - 1
+}
+
+// A function that waits for earlier commands ends with the session, and never
+// takes effect.
+func TestLogout_EndsWaitingFunctions(t *testing.T) {
+	w := newWorld(t, options{})
+	c, other := w.login(), w.login()
+	c.gap()
+	c.manage(sam.LogicalUnitReset, pdu.NoTag, 0)
+	c.logout()
+	c.one(pdu.OpLogoutResp)
+	if !c.peer.Ended() {
+		t.Error("the connection stays open after the Logout Response")
+	}
+	other.check(0, w.medium[:512])
+}
+
+// Commands delivered together with a logout in front of them do not start.
+func TestLogout_CommandsBehindItNeverStart(t *testing.T) {
+	w := newWorld(t, options{})
+	c := w.login()
+	missing := c.gap()
+	h := c.request(pdu.OpLogoutReq, false)
+	pdu.AsLogoutRequest(h).SetReason(pdu.CloseSession)
+	c.send(h, nil)
+	data := w.bytesOf(512)
+	c.write10(5, 1, data, true)
+	c.read10(0, 1)
+	if a := c.answers(); len(a) != 0 {
+		t.Fatalf("answers before the gap is closed: %s", names(a))
+	}
+	c.cmdSN = missing
+	c.command(make([]byte, 6), pdu.FlagFinal, 0, nil)
+	a := c.answers()
+	// The command before the logout ends with its session (R-10.14-1) or was
+	// answered; the Logout Response is the last PDU.
+	if len(a) == 0 || a[len(a)-1].h.Opcode() != pdu.OpLogoutResp || !c.peer.Ended() {
+		t.Fatalf("answers %s", names(a))
+	}
+	if string(w.medium[5*512:6*512]) == string(data) {
+		t.Error("a command behind the logout was executed")
+	}
+}
+
+// What is sent behind a logout has no effect and no answer (RFC 3720 §10.14
+// [R-10.14-7]).
+func TestLogout_RequestsBehindItAreIgnored(t *testing.T) {
+	w := newWorld(t, options{slow: true})
+	c := w.login()
+	w.queue.held = true
+	c.read10(0, 8)
+	w.settle()
+	c.logout()
+	c.read10(0, 1)
+	w.settle()
+	w.queue.held = false
+	c.one(pdu.OpLogoutResp)
+}
+
+// A numbered function may name a command delivered right behind it.
+func TestManage_AbortsACommandNotStarted(t *testing.T) {
+	w := newWorld(t, options{})
+	c := w.login()
+	missing := c.gap()
+	h := c.request(pdu.OpTaskRequest, false)
+	p := pdu.AsTaskRequest(h)
+	p.SetFunction(sam.AbortTask)
+	p.SetReferencedTag(pdu.ITT(c.nextT))
+	p.SetRefCmdSN(serial.Cmd(c.cmdSN))
+	c.send(h, nil)
+	c.read10(0, 1)
+	c.cmdSN = missing
+	c.command(make([]byte, 6), pdu.FlagFinal, 0, nil)
+	a := c.answers()
+	if len(a) != 2 || len(dataIn(a)) != 0 {
+		t.Fatalf("answers %s", names(a))
+	}
+	c.cmdSN = missing + 3
+	c.check(0, w.medium[:512])
 }
 
 // An initiator that aborts and then sends nothing more is waited for within a

@@ -90,7 +90,9 @@ func (s *Stack) recycle(b int32) {
 
 // parse cuts p into PDUs and returns what it could not look at yet.
 func (c *Conn) parse(p []byte) (rest []byte) {
-	for c.phase == loggingIn || c.phase == fullFeature {
+	// RFC 3720 §10.14 [R-10.14-7]: nothing may come behind a Logout Request; what
+	// does is thrown away.
+	for c.phase == loggingIn || c.phase == fullFeature && !c.sess.LoggingOut() {
 		ev, used := c.framer.Next(p)
 		p = p[used:]
 		switch ev {

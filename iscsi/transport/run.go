@@ -41,7 +41,7 @@ func (c *Conn) run(t *task) {
 			c.enqueue(t)
 			return
 		}
-		c.logout = t
+		c.logout, c.delayed = t, nil
 		c.abortAll(t)
 		c.logoutReady()
 	case session.KindFree:
