@@ -92,3 +92,24 @@ func (s *Session) StopWaiting(t *Task) {
 		t.counted = false
 	}
 }
+
+// MustWait says whether t is an immediate function over many tasks of which some,
+// numbered before it, have not come yet; it waits for them (RFC 3720 §10.6.2
+// [R-10.6.2-1]). ABORT TASK names one task, and if that never came, its number
+// (§6.9 [R-6.9-1]).
+func (s *Session) MustWait(t *Task) bool {
+	switch t.Function {
+	case sam.AbortTaskSet, sam.ClearTaskSet, sam.LogicalUnitReset, sam.TargetWarmReset, sam.TargetColdReset:
+		return s.window.exp.Less(t.CmdSN)
+	case sam.AbortTask, sam.ClearACA, sam.TaskReassign:
+	}
+	return false
+}
+
+// Covers says whether a function over many tasks of one unit, or of the target,
+// ends other, which waits for an earlier CmdSN: commands numbered before the function
+// are its business wherever they are (§10.5.1 [R-10.5.1-2]).
+func (t *Task) Covers(other *Task) bool {
+	return other.Kind == KindSCSI && other.Phase == Waiting && other.CmdSN.Less(t.CmdSN) &&
+		(!t.Function.NeedsLUN() || other.LUN == t.LUN)
+}

@@ -136,8 +136,3 @@ func (s *Session) NextReady() *Task {
 	}
 	return nil
 }
-
-// EarlierMissing says whether commands numbered before an immediate t have not
-// come yet; a function over many tasks waits for them (RFC 3720 §10.6.2
-// [R-10.6.2-1]).
-func (s *Session) EarlierMissing(t *Task) bool { return s.window.exp.Less(t.CmdSN) }

@@ -9,12 +9,15 @@ import (
 
 // runManage starts a task management function.
 func (c *Conn) runManage(t *task) {
-	if c.sess.S.EarlierMissing(t.s) && !t.late {
+	if c.sess.S.MustWait(t.s) && !t.late {
 		// RFC 3720 §10.6.2 [R-10.6.2-1]: an immediate function waits for the commands
 		// numbered before it, within a bound.
 		c.await(t)
 		c.delayed = append(c.delayed, t)
 		return
+	}
+	if t.late {
+		c.abortQueued(t)
 	}
 	step, ref := c.sess.RunManage(t.s)
 	switch step {
@@ -46,6 +49,15 @@ func (c *Conn) runManage(t *task) {
 	}
 }
 
+// abortQueued ends the commands that a function covers and that no unit knows yet.
+func (c *Conn) abortQueued(f *task) {
+	for i := range c.tasks {
+		if t := &c.tasks[i]; f.s.Covers(t.s) {
+			c.abort(t)
+		}
+	}
+}
+
 func (c *Conn) manageUnit(t *task, u *lun.Unit) {
 	t.functions++
 	c.stack.local.Manage(u, &lun.Management{Function: t.s.Function, Nexus: c.nexus, Owner: c.handle(t)})
@@ -67,7 +79,7 @@ func (c *Conn) retryDelayed() {
 	waiting := c.delayed
 	c.delayed = nil
 	for _, t := range waiting {
-		if t.waits && c.sess.S.EarlierMissing(t.s) {
+		if t.waits && c.sess.S.MustWait(t.s) {
 			c.delayed = append(c.delayed, t)
 			continue
 		}

@@ -93,6 +93,49 @@ func TestManage_AbortsACommandNotStarted(t *testing.T) {
 	c.check(0, w.medium[:512])
 }
 
+// ABORT TASK of a command that never came needs no waiting: the gap it names is
+// what it closes (RFC 3720 §6.9 [R-6.9-1]).
+func TestManage_AbortTaskClosesAGapAtOnce(t *testing.T) {
+	w := newWorld(t, options{})
+	c := w.login()
+	missing := c.gap()
+	c.read10(0, 1)
+	if a := c.answers(); len(a) != 0 {
+		t.Fatalf("answers %s", names(a))
+	}
+	c.manage(sam.AbortTask, 0x4711, missing)
+	a := c.answers()
+	if len(a) != 2 || a[0].h.Opcode() != pdu.OpTaskResponse || pdu.AsTaskResponse(&a[0].h).Result() != pdu.FunctionComplete {
+		t.Fatalf("answers %s", names(a))
+	}
+	if len(dataIn(a)) != 512 {
+		t.Error("the command behind the gap was not executed")
+	}
+}
+
+// A reset that waited in vain for earlier commands ends those that came and wait
+// behind the gap: they are numbered before it (RFC 3720 §10.5.1).
+func TestManage_ResetAfterItsWait_EndsQueuedCommands(t *testing.T) {
+	w := newWorld(t, options{})
+	c := w.login()
+	missing := c.gap()
+	c.read10(0, 1)
+	c.manage(sam.LogicalUnitReset, pdu.NoTag, 0)
+	w.settle()
+	w.pass(3 * w.stack.limits.AbortNanos)
+	if a := c.one(pdu.OpTaskResponse); pdu.AsTaskResponse(&a.h).Result() != pdu.FunctionComplete {
+		t.Fatal("result", pdu.AsTaskResponse(&a.h).Result())
+	}
+	next := c.cmdSN
+	c.cmdSN = missing
+	c.command(make([]byte, 6), pdu.FlagFinal, 0, nil)
+	if a := c.answers(); len(a) != 1 || len(dataIn(a)) != 0 {
+		t.Fatalf("answers %s", names(a))
+	}
+	c.cmdSN = next
+	c.check(0, w.medium[:512])
+}
+
 // An initiator that aborts and then sends nothing more is waited for within a
 // bound (open-iscsi with FastAbort); data that comes later is thrown away.
 func TestManage_AbortOfAWriteThatOwesData(t *testing.T) {
