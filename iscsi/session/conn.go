@@ -49,8 +49,10 @@ type Conn struct {
 	statSN  serial.StatSN
 	// expStatSN is what the initiator acknowledged last.
 	expStatSN serial.StatSN
-	rejects   []reject
-	text      textExchange
+	// toldMax is the MaxCmdSN that was sent last.
+	toldMax serial.CmdSN
+	rejects []reject
+	text    textExchange
 
 	// open is the PDU between Header and End.
 	open struct {
@@ -74,7 +76,9 @@ const (
 // NewConn returns the connection a login ended with. Its first status number
 // follows the final Login Response.
 func NewConn(s *Session, cid pdu.CID, statSN serial.StatSN, targets Targets) *Conn {
-	return &Conn{S: s, State: LoggedIn, CID: cid, statSN: statSN, expStatSN: statSN, targets: targets}
+	return &Conn{
+		S: s, State: LoggedIn, CID: cid, statSN: statSN, expStatSN: statSN, toldMax: s.window.last, targets: targets,
+	}
 }
 
 // Header takes a header that is complete and whose digest is right, with its
@@ -211,8 +215,18 @@ func (c *Conn) begin(h *pdu.Header, o pdu.Opcode, t pdu.ITT) {
 // numbers writes the window and shows the next StatSN without consuming it.
 func (c *Conn) numbers(p pdu.Response) {
 	p.SetStatSN(c.statSN)
-	p.SetWindow(c.S.window.exp, c.S.window.last)
+	c.window(p)
 }
+
+// window writes ExpCmdSN and MaxCmdSN.
+func (c *Conn) window(p pdu.Response) {
+	c.toldMax = c.S.window.last
+	p.SetWindow(c.S.window.exp, c.toldMax)
+}
+
+// WindowUntold says whether the window has moved on and no answer is to come that
+// would tell: then a NOP-In does (RFC 3720 §10.4.11 [R-10.4.11-1]).
+func (c *Conn) WindowUntold() bool { return c.toldMax != c.S.window.last && c.S.Live() == 0 }
 
 // status writes the window and consumes a StatSN (RFC 3720 §3.2.2.2).
 func (c *Conn) status(p pdu.Response) {

@@ -203,7 +203,7 @@ func (c *Conn) EmitDataIn(t *Task, h *pdu.Header, ready uint32) (s Segment, done
 	// §10.7.3 [R-10.7.3-2], [R-10.7.3-5]: status rides on the last Data-In only when
 	// there is no sense, and never in a bidirectional command.
 	if !s.Last || t.Phase != Responding || t.Status != 0 || t.Write {
-		d.SetWindow(c.S.window.exp, c.S.window.last)
+		c.window(d.Response)
 		return s, false, true
 	}
 	flags, residual := t.residual()

@@ -51,6 +51,7 @@ func (c *Conn) quiet(t *task) {
 	}
 	c.sess.S.Release(t.s)
 	c.over(t)
+	c.stack.touch(c) // the window may have moved without an answer
 	if c.phase == closing {
 		c.gone()
 	}

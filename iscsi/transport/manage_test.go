@@ -136,6 +136,36 @@ func TestManage_ResetAfterItsWait_EndsQueuedCommands(t *testing.T) {
 	c.check(0, w.medium[:512])
 }
 
+// LUN RESET from elsewhere ends commands without an answer; the window they held
+// is told about (RFC 3720 §10.4.11 [R-10.4.11-1]).
+func TestManage_ResetFromElsewhere_ReopensTheWindow(t *testing.T) {
+	w := newWorld(t, options{slow: true})
+	a, b := w.login(), w.login()
+	w.queue.held = true
+	for range w.stack.limits.Session.Window {
+		b.read10(0, 8)
+	}
+	w.settle()
+	a.manage(sam.LogicalUnitReset, pdu.NoTag, 0)
+	w.settle()
+	if got := a.drain(); len(got) != 0 {
+		t.Fatalf("answers before the medium is quiet: %s", names(got))
+	}
+	w.queue.held = false
+	a.one(pdu.OpTaskResponse)
+	nop := b.one(pdu.OpNOPIn)
+	r := pdu.AsNOPIn(&nop.h)
+	if r.TTT() != pdu.NoTag || r.ITT() != pdu.NoTag || r.MaxCmdSN().Uint32() != b.cmdSN+w.stack.limits.Session.Window-1 {
+		t.Errorf("TTT %x ITT %x MaxCmdSN %v, next CmdSN %d", r.TTT(), r.ITT(), r.MaxCmdSN(), b.cmdSN)
+	}
+	b.read10(0, 1)
+	got := b.answers() // the unit attention of the reset
+	if len(got) != 1 || statusOf(&got[0]) != sam.CheckCondition || got[0].data[4] != byte(sam.UnitAttention) {
+		t.Fatalf("answers %s", names(got))
+	}
+	b.check(0, w.medium[:512])
+}
+
 // An initiator that aborts and then sends nothing more is waited for within a
 // bound (open-iscsi with FastAbort); data that comes later is thrown away.
 func TestManage_AbortOfAWriteThatOwesData(t *testing.T) {

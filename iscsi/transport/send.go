@@ -225,6 +225,10 @@ func (c *Conn) pump() {
 		}
 	}
 	c.queue = append(c.queue[:0], c.queue[n:]...)
+	if b.n == 0 && c.sess.WindowUntold() {
+		c.sess.EmitPing(&h, false)
+		b.add(&h, nil, nil, hd, dd)
+	}
 	c.farewells(b)
 }
 
