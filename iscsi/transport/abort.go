@@ -29,11 +29,8 @@ func (c *Conn) abort(t *task) {
 // await gives the initiator a bounded time to end the bursts it owes
 // (RFC 3720 §10.5.1 [R-10.5.1-5]).
 func (c *Conn) await(t *task) {
-	l := c.stack.limits
-	now := c.stack.loop.Now()
-	t.deadline, t.waits = now+l.AbortNanos, true
+	t.deadline, t.waits = c.stack.loop.Now()+c.stack.limits.AbortNanos, true
 	c.aborts++
-	c.stack.loop.Arm(c.token(KindTimer), t.deadline)
 }
 
 // quiet ends an aborted task if it is quiet now.

@@ -102,8 +102,15 @@ func (c *Conn) open(fd int32, address string, p *Portal) {
 	}
 	now := c.stack.loop.Now()
 	c.heard, c.deadline = now, now+c.stack.limits.LoginNanos
-	c.stack.loop.Arm(c.token(KindTimer), c.deadline)
+	c.armTimer()
 	c.arm()
+}
+
+// armTimer asks for the next tick. A connection has one timer, armed here when it
+// opens and by each tick, so that the loop's table of timers holds them all. A
+// tick is the grain of every bound of a connection.
+func (c *Conn) armTimer() {
+	c.stack.loop.Arm(c.token(KindTimer), c.stack.loop.Now()+c.stack.limits.AbortNanos)
 }
 
 // full starts full feature phase after the final Login Response was built.
@@ -135,7 +142,6 @@ func (c *Conn) full(a Admission) {
 		}
 	}
 	c.machine = nil
-	c.stack.loop.Arm(c.token(KindTimer), c.stack.loop.Now()+c.stack.limits.PingNanos)
 }
 
 // close begins the end: the socket is shut, every task ends, and once nothing can
@@ -212,31 +218,32 @@ func (c *Conn) tick() {
 	case loggingIn, admitting:
 		if now >= c.deadline {
 			c.close("login took too long")
+			return
 		}
-		return
 	case fullFeature, leaving:
+		if c.aborts > 0 {
+			c.abandonOwed(now)
+		}
+		if now-c.heard >= l.PingNanos && !c.askForLife(now) {
+			return
+		}
 	case gone, closing:
 		return
 	}
-	if c.aborts > 0 {
-		c.abandonOwed(now)
+	c.armTimer()
+}
+
+// askForLife pings a silent peer, or drops one that did not answer.
+func (c *Conn) askForLife(now int64) (alive bool) {
+	// RFC 3720 §6.12 [R-6.12-1]: a ping finds a dead peer that TCP keeps.
+	if c.pinged || c.phase == leaving {
+		c.close("no answer to a ping")
+		return false
 	}
-	silent := now - c.heard
-	if silent >= l.PingNanos {
-		// RFC 3720 §6.12 [R-6.12-1]: a ping finds a dead peer that TCP keeps.
-		if c.pinged || c.phase == leaving {
-			c.close("no answer to a ping")
-			return
-		}
-		c.pinged, c.wantsPing = true, true
-		c.heard = now
-		c.stack.touch(c)
-	}
-	next := c.heard + l.PingNanos
-	if c.aborts > 0 {
-		next = min(next, now+l.AbortNanos/4)
-	}
-	c.stack.loop.Arm(c.token(KindTimer), next)
+	c.pinged, c.wantsPing = true, true
+	c.heard = now
+	c.stack.touch(c)
+	return true
 }
 
 // farewell announces the end of the session, then closes once it was sent.

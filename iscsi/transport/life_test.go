@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"lunar/iscsi/pdu"
+	"lunar/scsi/sam"
 )
 
 func TestConn_AnotherPDUDuringLogin_IsRefused(t *testing.T) {
@@ -63,6 +64,36 @@ func TestConn_SilentPeer_IsAskedThenDropped(t *testing.T) {
 	w.pass(w.stack.limits.PingNanos + w.stack.limits.AbortNanos)
 	if !c.peer.Ended() {
 		t.Error("a dead peer stays")
+	}
+}
+
+// However often a connection needs its clock, it has one timer.
+func TestConn_OneTimerEach(t *testing.T) {
+	w := newWorld(t, options{})
+	c := w.login("InitialR2T=Yes")
+	for range 50 {
+		itt := c.write10(0, 32, nil, true)
+		r2t := c.one(pdu.OpR2T)
+		c.manage(sam.AbortTask, itt, c.cmdSN-1)
+		w.settle()
+		c.answerR2T(&r2t, make([]byte, 16384), 16384)
+		c.one(pdu.OpTaskResponse)
+	}
+	expired := 0
+	w.ring.Advance(w.stack.limits.PingNanos)
+	for range 100 {
+		done, err := w.loop.Turn()
+		w.must(err)
+		for _, x := range done {
+			if x.Timer {
+				expired++
+			}
+			w.stack.Complete(x)
+		}
+		w.stack.Flush()
+	}
+	if expired > 3 {
+		t.Errorf("%d timers of one connection expired at once", expired)
 	}
 }
 

@@ -27,7 +27,8 @@ type Limits struct {
 	// [R-7.1.2-1]); PingNanos is how long a connection may be silent before it is
 	// asked for a sign of life, and again before it is dropped.
 	LoginNanos, PingNanos int64
-	// AbortNanos is how long an aborted task waits for data its initiator still
+	// AbortNanos is how long, give or take a tick of the same length, an aborted task
+	// waits for data its initiator still
 	// owes before it ends without (RFC 3720 §10.5.1 [R-10.5.1-5]; without a bound an
 	// initiator that stopped sending would block task management for ever).
 	AbortNanos int64
