@@ -109,6 +109,25 @@ func (p *Pool) put(b *Buf) {
 	p.free += c.bytes
 }
 
+// Classes is how many classes there are.
+func (p *Pool) Classes() int { return len(p.classes) }
+
+// Class is the number of the smallest class that holds n bytes, -1 when none does.
+func (p *Pool) Class(n int) int {
+	for i := range p.classes {
+		if p.classes[i].bytes >= n {
+			return i
+		}
+	}
+	return -1
+}
+
+// Count is how many buffers a class has, and how many of them are not lent.
+func (p *Pool) Count(class int) (all, free int) {
+	c := &p.classes[class]
+	return len(c.bufs), len(c.free)
+}
+
 // Free is the number of bytes that are not lent.
 func (p *Pool) Free() int { return p.free }
 

@@ -48,8 +48,9 @@ type Conn struct {
 	tasks []task
 	nexus sam.Nexus
 	units *lun.Map
-	// reserved is this session's share of the stack's unasked memory.
-	reserved int
+	// firstBytes is what one command may bring unasked; promised is how many
+	// buffers for it this session was promised, of the class promisedOf.
+	firstBytes, promised, promisedOf int
 
 	// The PDU being received.
 	current session.Disposition
@@ -198,7 +199,7 @@ func (c *Conn) gone() {
 	c.phase = gone
 	s := c.stack
 	s.loop.Submit(reactor.Op{Code: reactor.Close, Token: c.token(KindEnd), FD: c.fd})
-	s.reserved -= c.reserved
+	s.promised[c.promisedOf] -= c.promised
 	var id login.Identity
 	if c.sess != nil {
 		id = c.sess.S.Identity

@@ -214,3 +214,39 @@ func TestConn_CutAtEveryByte(t *testing.T) {
 		}
 	}
 }
+
+// What sessions may send unasked always finds memory: a login that would promise
+// more than there is gets no session (RFC 3720 §10.13.5: 0302).
+func TestLogin_UnaskedMemory_IsNeverPromisedTwice(t *testing.T) {
+	w := newWorld(t, options{limits: func(l *Limits) { l.Connections = 64 }})
+	var all []*client
+	refused := 0
+	for range 40 {
+		c := w.dial()
+		c.send(c.loginRequest("InitialR2T=No", "FirstBurstLength=8192"))
+		a := c.one(pdu.OpLoginResp)
+		switch pdu.AsLoginResponse(&a.h).Status() {
+		case pdu.LoginSuccess:
+			all = append(all, c)
+		case pdu.LoginOutOfResources:
+			refused++
+		default:
+			t.Fatal("status", pdu.AsLoginResponse(&a.h).Status())
+		}
+	}
+	if len(all) == 0 || refused == 0 {
+		t.Fatalf("%d sessions, %d refused", len(all), refused)
+	}
+	// Every session sends as much as it may: commands wait behind a gap.
+	for _, c := range all {
+		c.gap()
+		for range w.stack.limits.Session.Window - 1 {
+			itt := c.write10(0, 64, make([]byte, 4096), false)
+			c.dataOut(itt, pdu.NoTag, 0, 4096, make([]byte, 4096), true)
+		}
+		w.settle()
+		if c.peer.Ended() {
+			t.Fatal("no memory for what was agreed to")
+		}
+	}
+}

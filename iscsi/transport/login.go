@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"lunar/internal/buf"
 	"lunar/iscsi/login"
 	"lunar/iscsi/pdu"
 )
@@ -34,22 +35,38 @@ func (c *Conn) answerLogin(resp *pdu.Header, step func() (login.Outcome, []byte)
 	}
 }
 
-// reserve sets aside memory for everything the initiator may send unasked: its
-// first burst for each command of the window and each immediate one.
+// reserve sets aside memory for everything the initiator may send unasked: a
+// buffer of its first burst for each command of the window and each immediate
+// one. A discovery session has no commands.
 func (c *Conn) reserve() bool {
-	s := c.stack
-	l := s.limits.Session
-	first := max(int(c.machine.Params().FirstBurstLength), minUnasked)
-	c.reserved = first * int(l.Window+l.Immediate)
 	if c.machine.Identity().Discovery {
-		c.reserved = 0
+		return true
 	}
-	if s.reserved+c.reserved > s.unasked.Bytes() {
-		c.reserved = 0
+	s := c.stack
+	first := max(int(c.machine.Params().FirstBurstLength), minUnasked)
+	commands := int(s.limits.Session.Window + s.limits.Session.Immediate)
+	class := s.unasked.Class(first)
+	if class < 0 {
 		return false
 	}
-	s.reserved += c.reserved
+	if all, _ := s.unasked.Count(class); s.promised[class]+commands > all {
+		return false
+	}
+	s.promised[class] += commands
+	c.firstBytes, c.promised, c.promisedOf = first, commands, class
 	return true
+}
+
+// unaskedBuffer lends memory for n bytes that come unasked. It is of the class
+// the session was promised, or of a smaller one when nobody was promised the
+// buffer it takes.
+func (c *Conn) unaskedBuffer(n int) *buf.Buf {
+	pool := c.stack.unasked
+	small := pool.Class(max(n, minUnasked))
+	if _, free := pool.Count(small); small < c.promisedOf && free > c.stack.promised[small] {
+		return pool.Get(n)
+	}
+	return pool.Get(c.firstBytes)
 }
 
 // minUnasked is the smallest buffer a command can be given.

@@ -92,8 +92,10 @@ type Stack struct {
 	// unasked holds data that comes with commands. Each session reserves its share
 	// at login, so a command that may come always finds memory and a connection is
 	// never stopped from reading: what unblocks it may lie behind.
-	unasked  *buf.Pool
-	reserved int
+	unasked *buf.Pool
+	// promised counts, for each class of unasked, the buffers that sessions were
+	// promised.
+	promised []int
 	// staged holds everything asked for: reads, bursts, parameter lists. Whoever
 	// finds none waits in hungry.
 	staged *buf.Pool
@@ -119,7 +121,10 @@ type Stats struct {
 // New returns the stack of one reactor. Unasked and staged belong to it; staged
 // has buffers of blk.MaxRequestBytes.
 func New(r int, loop *reactor.Loop, local *lun.Local, unasked, staged *buf.Pool, k Keeper, l Limits) *Stack {
-	return &Stack{loop: loop, local: local, keeper: k, reactor: r, limits: l, unasked: unasked, staged: staged}
+	return &Stack{
+		loop: loop, local: local, keeper: k, reactor: r, limits: l, staged: staged,
+		unasked: unasked, promised: make([]int, unasked.Classes()),
+	}
 }
 
 // Stats are the counts so far.

@@ -41,7 +41,7 @@ func (c *Conn) firstChunk(t *task, d session.Disposition) bool {
 	// Pieces meet at whole blocks: when unasked data ends inside one, the first R2T
 	// completes it. Buffers hold whole pages, so there is always room.
 	n = min((n+minUnasked-1)&^(minUnasked-1), d.Task.Out.Total)
-	b := c.stack.unasked.Get(max(int(n), minUnasked))
+	b := c.unaskedBuffer(int(n))
 	if b == nil {
 		return false
 	}
