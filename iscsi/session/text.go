@@ -22,6 +22,10 @@ type textExchange struct {
 	itt pdu.ITT
 	ttt pdu.TTT
 	in  *text.Collector
+	// keys is the negotiation of the exchange. Its values come into force with the
+	// response that ends it (§5.4 [R-5.4-5]).
+	keys  *login.Negotiation
+	offer login.Offer
 	// reply is what is left to send of a long answer.
 	reply []byte
 	count uint16
@@ -34,8 +38,7 @@ func (c *Conn) textRequest(h *pdu.Header, ahs []byte) Disposition {
 	if p.Continue() && h.Final() {
 		return c.refuse(pdu.RejectProtocolError, h, ahs)
 	}
-	// §10.10.4: a tag goes on with the exchange that has it, else it is stale.
-	if p.TTT() != pdu.NoTag && (p.TTT() != c.text.ttt || h.ITT() != c.text.itt || c.text.ttt == 0) {
+	if !c.text.has(p.TTT(), h.ITT()) {
 		return c.refuse(pdu.RejectInvalidField, h, ahs)
 	}
 	t, d := c.request(KindText, h, ahs)
@@ -49,11 +52,21 @@ func (c *Conn) textRequest(h *pdu.Header, ahs []byte) Disposition {
 	return Disposition{Verdict: Collect, Task: t, Bytes: uint32(h.DataBytes())}
 }
 
+// has says whether a request opens an exchange or goes on with this one; a tag
+// that does neither is stale (§10.10.4, §10.11.4 [R-10.11.4-2]).
+func (x *textExchange) has(ttt pdu.TTT, itt pdu.ITT) bool {
+	return ttt == pdu.NoTag || x.in != nil && ttt == x.ttt && itt == x.itt
+}
+
 // RunText carries out a delivered Text Request. It is false when the request was
 // refused by a Reject instead, which has released it: the initiator then starts
 // anew (RFC 3720 §5.4 [R-5.4-4], [R-5.4-6]).
 func (c *Conn) RunText(t *Task) bool {
 	x := &c.text
+	if !x.has(t.textTTT, t.ITT) {
+		// Another exchange began while this request waited for its turn.
+		return c.rejectText(t, pdu.RejectInvalidField)
+	}
 	if t.textTTT == pdu.NoTag {
 		// §10.10.4 [R-10.10.4-1]: a new request; what was under way is forgotten.
 		*x = textExchange{itt: t.ITT, in: text.NewCollector(MaxTextBytes), count: x.count}
@@ -72,8 +85,7 @@ func (c *Conn) RunText(t *Task) bool {
 	return true
 }
 
-// answerText parses a complete text and builds the whole answer. New values act
-// now, which is after the last request of the exchange (§5.4 [R-5.4-5]).
+// answerText parses a complete text and builds the whole answer.
 func (c *Conn) answerText() bool {
 	segment := c.text.in.Bytes()
 	if p, rest, ok := text.NextPair(segment); ok && string(p.Key) == login.SendTargets {
@@ -84,14 +96,17 @@ func (c *Conn) answerText() bool {
 		// §3.3 [R-3.3-1], [R-3.3-2].
 		return len(segment) == 0
 	}
-	offer := login.Offer{}
-	n := login.NewNegotiation(&offer, c.S.Params, false)
+	x := &c.text
+	if x.keys == nil {
+		x.keys = login.NewNegotiation(&x.offer, c.S.Params, false)
+	}
 	out := text.NewWriter(MaxTextBytes)
-	if n.Text(segment, out) != pdu.LoginSuccess {
+	// One negotiation for the whole exchange finds a key that comes twice
+	// (§5.4 [R-5.4-4]).
+	if x.keys.Text(segment, out) != pdu.LoginSuccess {
 		return false
 	}
-	c.S.Params = n.Params
-	c.text.reply = append([]byte{}, out.Bytes()...)
+	x.reply = append([]byte{}, out.Bytes()...)
 	return true
 }
 
@@ -100,13 +115,12 @@ func (c *Conn) answerText() bool {
 // normal session only the connected target is told about ([R-D-4]).
 func (c *Conn) sendTargets(which string) bool {
 	id := &c.S.Identity
-	name := which
+	var name string
 	switch which {
 	case "All":
 		if !id.Discovery {
 			return false
 		}
-		name = ""
 	case "":
 		if id.Discovery {
 			return false
@@ -131,11 +145,21 @@ func (c *Conn) rejectText(t *Task, r pdu.RejectReason) bool {
 		h.SetImmediate()
 	}
 	h.SetITT(t.ITT)
+	var flags byte
+	if t.textFinal {
+		flags |= pdu.FlagFinal
+	}
+	if t.textMore {
+		flags |= pdu.FlagContinue
+	}
+	h.SetFlags(flags)
 	p := pdu.AsTextRequest(&h)
 	p.SetTTT(t.textTTT)
 	p.SetCmdSN(t.CmdSN)
 	h.SetDataBytes(len(t.Text))
-	c.text = textExchange{count: c.text.count}
+	if t.ITT == c.text.itt {
+		c.text = textExchange{count: c.text.count}
+	}
 	c.S.Release(t)
 	c.refuse(r, &h, nil)
 	return false
@@ -159,6 +183,9 @@ func (c *Conn) textResponse(t *Task, h *pdu.Header) []byte {
 	// reserved tag; otherwise the exchange goes on under a tag.
 	if t.textFinal && len(x.reply) == 0 {
 		p.SetTTT(pdu.NoTag)
+		if x.keys != nil {
+			c.S.Params = x.keys.Params
+		}
 		*x = textExchange{count: x.count}
 	} else {
 		h.SetFlags(0)

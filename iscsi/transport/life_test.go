@@ -250,3 +250,33 @@ func TestLogin_UnaskedMemory_IsNeverPromisedTwice(t *testing.T) {
 		}
 	}
 }
+
+// A text that is left waiting behind a gap while another exchange ends belongs to
+// nothing any more (RFC 3720 §10.11.4 [R-10.11.4-2]).
+func TestText_ExchangeReplacedMeanwhile(t *testing.T) {
+	w := newWorld(t, options{})
+	c := w.login()
+	text := func(itt pdu.ITT, ttt pdu.TTT, immediate, final bool, data string) {
+		h := c.request(pdu.OpTextReq, immediate)
+		if !final {
+			h.SetFlags(0)
+		}
+		h.SetITT(itt)
+		pdu.AsTextRequest(h).SetTTT(ttt)
+		c.send(h, []byte(data))
+	}
+	text(70, pdu.NoTag, false, false, "")
+	first := c.one(pdu.OpTextResp)
+	ttt := pdu.AsTextResponse(&first.h).TTT()
+	missing := c.gap()
+	text(70, ttt, false, true, "SendTargets=\x00")
+	text(71, pdu.NoTag, true, true, "SendTargets=\x00")
+	if a := c.one(pdu.OpTextResp); a.h.ITT() != 71 {
+		t.Fatal("tag", a.h.ITT())
+	}
+	c.manage(sam.AbortTask, 0x4711, missing)
+	a := c.answers()
+	if len(a) != 2 || a[0].h.Opcode() != pdu.OpReject && a[1].h.Opcode() != pdu.OpReject {
+		t.Fatalf("answers %s", names(a))
+	}
+}
