@@ -120,6 +120,7 @@ func (k *core) build(cpu int) error {
 	}
 	k.loop, err = reactor.NewLoop(reactor.Config{
 		Ring: ring, Poll: k.engine.cfg.Poll, RecvBytes: m.recvBytes, RecvBuffers: recv, Mailbox: k.mail,
+		Timers: maxTimers,
 	})
 	if err != nil {
 		return err

@@ -15,6 +15,9 @@ const (
 	// mailboxMessages is how many messages wait for a reactor before its senders
 	// keep them.
 	mailboxMessages = 1 << 14
+	// maxTimers is how many timers a reactor may have armed: one for each connection,
+	// and for those that ended within the last tick.
+	maxTimers = 1 << 18
 	// maxNexuses is how many I_T nexuses are remembered; beyond it the one unused
 	// for longest makes place.
 	maxNexuses = 4096
