@@ -100,6 +100,7 @@ func (k *core) build(cpu int) error {
 		}
 	}
 	limits := transport.DefaultLimits()
+	limits.SharesLeft = sharesLeft
 	m, err := plan(limits)
 	if err != nil {
 		return err

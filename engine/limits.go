@@ -69,4 +69,7 @@ func plan(l transport.Limits) (memory, error) {
 
 // fullShares is how many sessions of a reactor have the whole command window at
 // the same time.
-const fullShares = 128
+const fullShares = 512
+
+// sharesLeft makes windows smaller when fewer than this many whole ones are left.
+const sharesLeft = 16

@@ -48,8 +48,9 @@ type Conn struct {
 	tasks []task
 	nexus sam.Nexus
 	units *lun.Map
-	// firstBytes is what one command may bring unasked; promised is how many
+	// limits are this session's; firstBytes is what one command may bring unasked; promised is how many
 	// buffers for it this session was promised, of the class promisedOf.
+	limits                           session.Limits
 	firstBytes, promised, promisedOf int
 
 	// The PDU being received.
@@ -99,7 +100,7 @@ func (c *Conn) open(fd int32, address string, p *Portal) {
 	*c = Conn{
 		stack: c.stack, index: c.index, generation: c.generation + 1, tasks: c.tasks, queue: c.queue[:0],
 		fd: fd, phase: loggingIn, portal: p, address: address, heldBuffer: reactor.NoBuffer,
-		machine: login.NewMachine(&p.Login),
+		machine: login.NewMachine(&p.Login), limits: c.stack.limits.Session,
 	}
 	now := c.stack.loop.Now()
 	c.heard, c.deadline = now, now+c.stack.limits.LoginNanos
@@ -119,7 +120,7 @@ func (c *Conn) full(a Admission) {
 	c.phase = fullFeature
 	c.stack.stats.LoggedIn++
 	id := c.machine.Identity()
-	s := session.New(id, c.machine, c.stack.limits.Session)
+	s := session.New(id, c.machine, c.limits)
 	var targets session.Targets
 	if c.portal.Targets != nil {
 		targets = c.portal.Targets(c.address)

@@ -37,25 +37,34 @@ func (c *Conn) answerLogin(resp *pdu.Header, step func() (login.Outcome, []byte)
 
 // reserve sets aside memory for everything the initiator may send unasked: a
 // buffer of its first burst for each command of the window and each immediate
-// one. A discovery session has no commands.
+// one. When little is left the window is smaller. A discovery session has no
+// commands.
 func (c *Conn) reserve() bool {
 	if c.machine.Identity().Discovery {
 		return true
 	}
 	s := c.stack
 	first := max(int(c.machine.Params().FirstBurstLength), minUnasked)
-	commands := int(s.limits.Session.Window + s.limits.Session.Immediate)
 	class := s.unasked.Class(first)
 	if class < 0 {
 		return false
 	}
-	if all, _ := s.unasked.Count(class); s.promised[class]+commands > all {
+	all, _ := s.unasked.Count(class)
+	left := all - s.promised[class]
+	immediate := int(c.limits.Immediate)
+	window := min(int(c.limits.Window), max(left/s.limits.SharesLeft-immediate, minWindow))
+	if window+immediate > left {
 		return false
 	}
-	s.promised[class] += commands
-	c.firstBytes, c.promised, c.promisedOf = first, commands, class
+	c.limits.Window = uint32(window)
+	c.firstBytes, c.promised, c.promisedOf = first, window+immediate, class
+	s.promised[class] += c.promised
 	return true
 }
+
+// minWindow is the smallest command window a session is given; when not even that
+// is left, logins are refused (adr/0004).
+const minWindow = 8
 
 // unaskedBuffer lends memory for n bytes that come unasked. It is of the class
 // the session was promised, or of a smaller one when nobody was promised the
@@ -76,7 +85,7 @@ const minUnasked = 4096
 func (c *Conn) admitted(a Admission) {
 	var resp pdu.Header
 	c.isAdmitted = a.Status == pdu.LoginSuccess
-	outcome, text := c.machine.Admitted(a.Status, a.TSIH, c.stack.limits.Session.Window, &resp)
+	outcome, text := c.machine.Admitted(a.Status, a.TSIH, c.limits.Window, &resp)
 	c.say(&resp, text)
 	if outcome != login.Done {
 		c.phase = leaving

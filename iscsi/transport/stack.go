@@ -32,6 +32,9 @@ type Limits struct {
 	// owes before it ends without (RFC 3720 §10.5.1 [R-10.5.1-5]; without a bound an
 	// initiator that stopped sending would block task management for ever).
 	AbortNanos int64
+	// SharesLeft is how many sessions the unasked memory that is left must still do
+	// for: one is promised that part of it, at most its whole command window.
+	SharesLeft int
 	// ReadBytes bounds the data-in that one connection holds in memory, so that a
 	// peer that does not read cannot take all of it.
 	ReadBytes int
@@ -43,7 +46,7 @@ func DefaultLimits() Limits {
 		Connections: 4096,
 		Session:     session.Limits{Window: 128, Immediate: 16},
 		LoginNanos:  10e9, PingNanos: 15e9, AbortNanos: 2e9,
-		ReadBytes: 8 << 20,
+		SharesLeft: 1, ReadBytes: 8 << 20,
 	}
 }
 
