@@ -54,8 +54,8 @@ func TestThreeInitiators_Together(t *testing.T) {
 		}
 	}
 	for lun := range 2 {
-		// Blocks 0..65535 belong to libiscsi, the next to QEMU, and what lies behind
-		// 128 MiB of the other unit to our own.
+		// The first 64 MiB belong to our own initiator, the next 32 MiB to libiscsi, and
+		// what lies behind 192 MiB to QEMU.
 		start(fmt.Sprintf("libiscsi on LUN %d", lun), tool(verify, d.url(lun), "131072", "65536", seconds, fmt.Sprint(lun+1)))
 		start(fmt.Sprintf("QEMU on LUN %d", lun), func() (string, error) { return qemuRandom(d, lun, length) })
 		start(fmt.Sprintf("lunar on LUN %d", lun), tool(binary, "bench", d.url(lun), "--verify", "--rw", "mix=50",
