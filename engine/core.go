@@ -10,7 +10,6 @@ import (
 
 	"lunar/internal/buf"
 	"lunar/internal/queue"
-	"lunar/iscsi/login"
 	"lunar/iscsi/transport"
 	"lunar/lun"
 	"lunar/lun/blk"
@@ -24,22 +23,6 @@ const (
 	kindAccept
 	kindStop
 )
-
-// message is what one core tells another.
-type message struct {
-	unit lun.Message
-	// ctl is a rare message of the control path.
-	ctl *control
-}
-
-type control struct {
-	request *request                   // to core 0: a login asks
-	ended   func(d *directory) []order // to core 0: something about sessions
-	order   *order                     // from core 0
-	listen  []listener                 // from the engine: accept here
-	stop    bool                       // from the engine: drain
-	exit    bool                       // from the engine: end
-}
 
 type listener struct {
 	fd     int32
@@ -213,26 +196,6 @@ func (k *core) complete(x *reactor.Completion) {
 	}
 }
 
-func (k *core) receive(m message) {
-	c := m.ctl
-	switch {
-	case c == nil:
-		k.local.Receive(m.unit)
-	case c.request != nil:
-		k.carry(k.directory.admit(*c.request))
-	case c.ended != nil:
-		k.carry(c.ended(k.directory))
-	case c.order != nil:
-		k.obey(*c.order)
-	case c.listen != nil:
-		k.listen(c.listen)
-	case c.stop:
-		k.stop()
-	case c.exit:
-		k.exit = true
-	}
-}
-
 func (k *core) listen(l []listener) {
 	k.listeners = l
 	for i := range l {
@@ -295,73 +258,4 @@ func (k *core) drain() {
 		return
 	}
 	k.loop.Arm(reactor.NewToken(kindStop, 0, 0), k.loop.Now()+(10*time.Millisecond).Nanoseconds())
-}
-
-// send gives another core a message, keeping the order when its mailbox is full.
-func (k *core) send(to int, m message) {
-	if len(k.outbox[to]) > 0 || !k.engine.cores[to].mail.Push(m) {
-		k.outbox[to] = append(k.outbox[to], m)
-		return
-	}
-	k.engine.cores[to].loop.Wake()
-}
-
-// deliver tries again with what mailboxes had no room for.
-func (k *core) deliver() {
-	for to, kept := range k.outbox {
-		n := 0
-		for n < len(kept) && k.engine.cores[to].mail.Push(kept[n]) {
-			n++
-		}
-		if n > 0 {
-			k.outbox[to] = append(kept[:0], kept[n:]...)
-			k.engine.cores[to].loop.Wake()
-		}
-		if len(k.outbox[to]) > 0 {
-			k.loop.Arm(reactor.NewToken(kindStop, 0, 0), k.loop.Now()+time.Microsecond.Nanoseconds()*50)
-		}
-	}
-}
-
-// Post implements lun.Post.
-func (k *core) Post(to int, m lun.Message) { k.send(to, message{unit: m}) }
-
-// Admit, Ended and ColdReset implement transport.Keeper: the directory lives on
-// core 0, so they are messages, also from core 0 to itself.
-func (k *core) Admit(h transport.Handle, id login.Identity) {
-	k.send(0, message{ctl: &control{request: &request{h, id}}})
-}
-
-// Ended implements transport.Keeper.
-func (k *core) Ended(h transport.Handle, _ login.Identity, _ bool) {
-	k.send(0, message{ctl: &control{ended: func(d *directory) []order { return d.ended(h) }}})
-}
-
-// ColdReset implements transport.Keeper.
-func (k *core) ColdReset(target string) {
-	slog.Warn("target cold reset", "target", target)
-	k.send(0, message{ctl: &control{ended: func(d *directory) []order { return d.of(target) }}})
-}
-
-// carry sends orders of the directory to the cores they concern.
-func (k *core) carry(orders []order) {
-	for i := range orders {
-		o := orders[i]
-		if o.kind == orderLoss {
-			k.local.NexusLossAll(k.engine.unitMap, o.nexus)
-			continue
-		}
-		k.send(o.conn.Reactor, message{ctl: &control{order: &o}})
-	}
-}
-
-func (k *core) obey(o order) {
-	switch o.kind {
-	case orderAdmit:
-		o.admit.Units = k.engine.unitMap
-		k.stack.Admitted(o.conn, o.admit)
-	case orderClose:
-		k.stack.Close(o.conn)
-	case orderLoss:
-	}
 }
