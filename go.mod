@@ -4,6 +4,7 @@ go 1.26
 
 require (
 	github.com/iceber/iouring-go v0.0.0-20230403020409-002cfd2e2a90
+	github.com/klauspost/cpuid/v2 v2.4.2
 	github.com/spf13/cobra v1.10.2
 	golang.org/x/sys v0.41.0
 	pgregory.net/rapid v1.3.0
