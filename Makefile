@@ -5,7 +5,7 @@ LINT_VERSION := v2.15.0
 FUZZTIME ?= 20s
 BIN := bin/lunar
 
-.PHONY: all run build test race short lint fmt fuzz bench ci arch conformance tools clean
+.PHONY: all run build test race short lint fmt fuzz bench ci arch conformance digest-arm64 tools clean
 
 all: build lint test
 
@@ -50,7 +50,10 @@ tools:
 	@"$$($(GO) env GOPATH)/bin/golangci-lint" version 2>/dev/null | grep -q "$(LINT_VERSION:v%=%)" || \
 	$(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 
-ci: lint test race ## what must pass
+digest-arm64: ## the tests of digest on arm64, emulated if need be and possible
+	internal/system/digest-arm64.sh
+
+ci: lint test race digest-arm64 ## what must pass
 	$(MAKE) fuzz FUZZTIME=5s
 
 clean:
