@@ -63,10 +63,9 @@ func (c *Conn) scsiResponse(t *Task, h *pdu.Header, scratch []byte) (data []byte
 		p.SetExpDataSN(serial.Data(t.In.sn + t.Out.r2tSN))
 	}
 	if t.Read && t.Write {
-		// §10.4.6 [R-10.4.6-1]: no command here returns data and takes some, so all
-		// of the expected data-in is missing.
-		h.SetFlags(h.Flags() | pdu.ResidualBidiUnderflow)
-		p.SetBidiResidual(t.BidiRead - t.In.Sent)
+		flags, residual := t.bidiResidual()
+		h.SetFlags(h.Flags() | flags)
+		p.SetBidiResidual(residual)
 	}
 	if t.Status == sam.CheckCondition {
 		// §10.4.7 [R-10.4.7-1]: SenseLength, then the sense.
@@ -106,6 +105,22 @@ func (t *Task) residual() (flags byte, count uint32) {
 		return pdu.ResidualOverflow, uint32(wanted - expected)
 	case wanted < expected:
 		return pdu.ResidualUnderflow, uint32(expected - wanted)
+	}
+	return 0, 0
+}
+
+// bidiResidual is the same for the data-in of a bidirectional command. A flag is
+// set only where there is a residual (§10.4.6 [R-10.4.6-1]).
+func (t *Task) bidiResidual() (flags byte, count uint32) {
+	wanted := t.DataInBytes
+	if t.Status != sam.Good {
+		wanted = int64(t.In.Sent)
+	}
+	switch expected := int64(t.BidiRead); {
+	case wanted > expected:
+		return pdu.ResidualBidiOverflow, uint32(wanted - expected)
+	case wanted < expected:
+		return pdu.ResidualBidiUnderflow, uint32(expected - wanted)
 	}
 	return 0, 0
 }
