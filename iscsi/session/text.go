@@ -88,9 +88,9 @@ func (c *Conn) RunText(t *Task) bool {
 // answerText parses a complete text and builds the whole answer.
 func (c *Conn) answerText() bool {
 	segment := c.text.in.Bytes()
-	if p, rest, ok := text.NextPair(segment); ok && string(p.Key) == login.SendTargets {
+	if value, asked, alone := findSendTargets(segment); asked {
 		// Appendix D [R-D-1]: SendTargets stands alone.
-		return len(rest) == 0 && c.sendTargets(string(p.Value))
+		return alone && c.sendTargets(string(value))
 	}
 	if c.S.Identity.Discovery {
 		// §3.3 [R-3.3-1], [R-3.3-2].
@@ -108,6 +108,21 @@ func (c *Conn) answerText() bool {
 	}
 	x.reply = append([]byte{}, out.Bytes()...)
 	return true
+}
+
+// findSendTargets looks for the one key that is no negotiation.
+func findSendTargets(segment []byte) (value []byte, asked, alone bool) {
+	for b := segment; len(b) > 0; {
+		p, rest, ok := text.NextPair(b)
+		if !ok {
+			return nil, false, false
+		}
+		if string(p.Key) == login.SendTargets {
+			return p.Value, true, len(rest) == 0 && len(b) == len(segment)
+		}
+		b = rest
+	}
+	return nil, false, false
 }
 
 // sendTargets answers All in discovery only (appendix D [R-D-5]), a name for that
