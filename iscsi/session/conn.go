@@ -32,7 +32,7 @@ type Disposition struct {
 
 // maxRejects bounds the Rejects that wait to be sent; a peer that earns more
 // without reading any is dropped.
-const maxRejects = 16
+const maxRejects = 64
 
 type reject struct {
 	reason pdu.RejectReason
@@ -62,6 +62,8 @@ type Conn struct {
 		bytes uint32
 		head  pdu.Header
 		ahs   []byte
+		// refused: a Reject for it is queued.
+		refused bool
 	}
 }
 
@@ -85,6 +87,8 @@ func NewConn(s *Session, cid pdu.CID, statSN serial.StatSN, targets Targets) *Co
 // additional segments.
 func (c *Conn) Header(h *pdu.Header, ahs []byte) Disposition {
 	c.open.kind, c.open.task, c.open.final, c.open.bytes = openNothing, nil, h.Final(), 0
+	c.open.head, c.open.refused = *h, false
+	c.open.ahs = append(c.open.ahs[:0], ahs...)
 	// RFC 3720 §12.12: a segment beyond what we declared is a format error, and
 	// with it the framing is in doubt.
 	if h.DataBytes() > int(c.S.Params.MaxRecv) {
@@ -145,8 +149,7 @@ func (c *Conn) request(k Kind, h *pdu.Header, ahs []byte) (*Task, Disposition) {
 		// immediate ones can find none.
 		return nil, c.refuse(pdu.RejectImmediate, h, ahs)
 	}
-	c.open.kind, c.open.task, c.open.head = openCommand, t, *h
-	c.open.ahs = append(c.open.ahs[:0], ahs...)
+	c.open.kind, c.open.task = openCommand, t
 	return t, Disposition{}
 }
 
@@ -160,17 +163,16 @@ func (c *Conn) End(intact bool) Verdict {
 	case kind == openCommand && !intact:
 		// §6.7 [R-6.7-1], [R-6.7-5]: the PDU is refused and dropped; its CmdSN is not
 		// received, so a retry brings everything again.
-		c.S.dir.remove(t.ITT)
-		t.Kind = KindFree
-		c.S.free = append(c.S.free, t.index)
+		c.S.Release(t)
 		return c.refuse(pdu.RejectDataDigest, &c.open.head, c.open.ahs).Verdict
 	case kind == openCommand:
 		t.Out.Received = c.open.bytes
 		c.S.arrive(t)
 	case kind == openData:
 		return c.endData(t, intact)
-	case !intact:
-		return c.refuse(pdu.RejectDataDigest, &c.open.head, nil).Verdict
+	case !intact && !c.open.refused:
+		// One Reject for one PDU: what was refused by its header stays refused for that.
+		return c.refuse(pdu.RejectDataDigest, &c.open.head, c.open.ahs).Verdict
 	}
 	return Skip
 }
@@ -183,6 +185,7 @@ func (c *Conn) refuse(r pdu.RejectReason, h *pdu.Header, ahs []byte) Disposition
 	}
 	bad := append(append(make([]byte, 0, pdu.HeaderBytes+len(ahs)), h[:]...), ahs...)
 	c.rejects = append(c.rejects, reject{r, bad})
+	c.open.refused = true
 	return Disposition{Verdict: Skip}
 }
 

@@ -8,7 +8,6 @@ import (
 // dataOut takes the header of a Data-Out (RFC 3720 §10.7).
 func (c *Conn) dataOut(h *pdu.Header, _ []byte) Disposition {
 	p := pdu.AsDataOut(h)
-	c.open.head = *h
 	if p.TTT() == pdu.NoTag {
 		return c.unsolicitedData(p)
 	}
@@ -109,7 +108,7 @@ func (c *Conn) endData(t *Task, intact bool) Verdict {
 		c.endOfBurst(t)
 	}
 	if !intact {
-		return c.refuse(pdu.RejectDataDigest, &c.open.head, nil).Verdict
+		return c.refuse(pdu.RejectDataDigest, &c.open.head, c.open.ahs).Verdict
 	}
 	return Skip
 }

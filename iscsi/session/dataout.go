@@ -80,6 +80,3 @@ func (d *DataOut) endBurst() {
 	d.first = (d.first + 1) % MaxBursts
 	d.count--
 }
-
-// drop forgets what is owed, when the initiator has been waited for long enough.
-func (d *DataOut) drop() { d.unsolicited, d.count = false, 0 }

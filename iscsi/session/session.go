@@ -1,8 +1,10 @@
 package session
 
 import (
+	"lunar/internal/invariant"
 	"lunar/iscsi/login"
 	"lunar/iscsi/pdu"
+	"lunar/iscsi/serial"
 )
 
 // Limits of a session, in requests.
@@ -23,7 +25,10 @@ type Session struct {
 	window window
 	tasks  []Task
 	free   []uint32
-	dir    directory
+	// functions and others count the immediate tasks under way, at most immediate
+	// together.
+	functions, others, immediate uint32
+	dir                          directory
 	// ready are delivered tasks in the order they start, a ring as large as the
 	// slab.
 	ready            []uint32
@@ -33,11 +38,15 @@ type Session struct {
 // New returns a session whose first command carries the leading login's CmdSN
 // (RFC 3720 §10.12.8 [R-10.12.8-1]).
 func New(id login.Identity, m *login.Machine, l Limits) *Session {
+	return newSession(id, m.Params(), m.CmdSN(), l)
+}
+
+func newSession(id login.Identity, p login.Params, first serial.CmdSN, l Limits) *Session {
 	n := l.Window + l.Immediate
 	s := &Session{
-		Identity: id, Params: m.Params(), window: newWindow(m.CmdSN(), l.Window),
+		Identity: id, Params: p, window: newWindow(first, l.Window),
 		tasks: make([]Task, n), free: make([]uint32, n), dir: newDirectory(int(n)),
-		ready: make([]uint32, n),
+		ready: make([]uint32, n), immediate: l.Immediate,
 	}
 	for i := range s.tasks {
 		s.tasks[i].index = uint32(i)
@@ -64,11 +73,18 @@ func (s *Session) Find(t pdu.ITT) (*Task, bool) {
 	return &s.tasks[i], true
 }
 
-// take draws a slab element for a request, or nil when there is none.
+// take draws a slab element for a request, or nil when there is none. Immediate
+// ones have places of their own, of which functions never take the last from the
+// others nor the others from them (RFC 3720 §3.2.2.1 [R-3.2.2.1-4]).
 func (s *Session) take(k Kind, h *pdu.Header) *Task {
-	if len(s.free) == 0 {
-		return nil
+	if h.Immediate() {
+		n := s.immediateOf(k)
+		if s.functions+s.others == s.immediate || *n+1 == s.immediate {
+			return nil
+		}
+		*n++
 	}
+	invariant.Check(len(s.free) > 0, "session: no place for a command inside the window")
 	i := s.free[len(s.free)-1]
 	s.free = s.free[:len(s.free)-1]
 	t := &s.tasks[i]
@@ -79,12 +95,24 @@ func (s *Session) take(k Kind, h *pdu.Header) *Task {
 	return t
 }
 
+// immediateOf is the count of immediate tasks that a kind belongs to.
+func (s *Session) immediateOf(k Kind) *uint32 {
+	if k == KindManage {
+		return &s.functions
+	}
+	return &s.others
+}
+
 // Release ends a task: its tag may be used again, and if it held a place in the
 // command window, the window moves on.
 func (s *Session) Release(t *Task) {
+	invariant.Check(t.Kind != KindFree, "session: a task is released twice")
 	s.dir.remove(t.ITT)
 	if t.counted {
 		s.window.credit()
+	}
+	if t.Immediate {
+		*s.immediateOf(t.Kind)--
 	}
 	t.Kind = KindFree
 	s.free = append(s.free, t.index)
