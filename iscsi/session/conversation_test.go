@@ -1,0 +1,252 @@
+package session
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/serial"
+	"lunar/scsi/sam"
+)
+
+// words are the name=value words of a line.
+type words map[string]string
+
+func parseWords(fields []string) words {
+	w := words{}
+	for _, f := range fields {
+		k, v, _ := strings.Cut(f, "=")
+		w[k] = v
+	}
+	return w
+}
+
+func (w words) number(name string, fallback int64) int64 {
+	v, ok := w[name]
+	if !ok {
+		return fallback
+	}
+	base := 10
+	if name == "ttt" {
+		base = 16
+	}
+	n, err := strconv.ParseInt(v, base, 64)
+	if err != nil {
+		panic(fmt.Sprintf("%s=%s: %v", name, v, err))
+	}
+	return n
+}
+
+func (w words) has(name string) bool {
+	_, ok := w[name]
+	return ok
+}
+
+// configure reads the settings of a conversation from its title line.
+func configure(line string) settings {
+	s := defaults()
+	w := parseWords(strings.Fields(line))
+	p := &s.params
+	p.InitialR2T = w["InitialR2T"] != "No"
+	p.ImmediateData = w["ImmediateData"] != "No"
+	p.MaxBurstLength = uint32(w.number("MaxBurst", int64(p.MaxBurstLength)))
+	p.FirstBurstLength = uint32(w.number("FirstBurst", int64(p.FirstBurstLength)))
+	p.MaxSend = uint32(w.number("MaxSend", int64(p.MaxSend)))
+	p.MaxRecv = uint32(w.number("MaxRecv", int64(p.MaxRecv)))
+	p.MaxOutstandingR2T = uint32(w.number("R2Ts", 1))
+	s.window = uint32(w.number("Window", int64(s.window)))
+	s.immediate = uint32(w.number("Immediate", int64(s.immediate)))
+	s.cmdSN = uint32(w.number("CmdSN", int64(s.cmdSN)))
+	s.statSN = uint32(w.number("StatSN", int64(s.statSN)))
+	s.discovery = w.has("Discovery")
+	s.records = int(w.number("Targets", 1))
+	return s
+}
+
+var requestOpcodes = map[string]pdu.Opcode{
+	"nop": pdu.OpNOPOut, "cmd": pdu.OpSCSICommand, "tmf": pdu.OpTaskRequest, "login": pdu.OpLoginReq,
+	"text": pdu.OpTextReq, "data": pdu.OpDataOut, "logout": pdu.OpLogoutReq, "snack": pdu.OpSNACK, "vendor": 0x1c,
+}
+
+// request builds the PDU of an I-> line.
+func request(p *play, line string) (h *pdu.Header, ahs, data []byte, intact bool) {
+	f := strings.Fields(line)
+	w := parseWords(f[1:])
+	h = new(pdu.Header)
+	h.SetOpcode(requestOpcodes[f[0]])
+	var flags byte
+	for name, bit := range map[string]byte{"F": 0x80, "R": 0x40, "C": 0x40, "W": 0x20} {
+		if w.has(name) {
+			flags |= bit
+		}
+	}
+	h.SetFlags(flags | byte(w.number("attr", 0)))
+	if w.has("I") {
+		h.SetImmediate()
+	}
+	h.SetITT(pdu.ITT(w.number("itt", -1)))
+	h.SetLUN(sam.LUNOf(uint16(w.number("lun", 0))))
+	r := pdu.Request{Header: h}
+	r.SetExpStatSN(serial.Stat(uint32(w.number("ack", 0))))
+	if h.Opcode() != pdu.OpDataOut {
+		r.SetCmdSN(serial.Cmd(uint32(w.number("sn", 0))))
+	}
+	switch h.Opcode() {
+	case pdu.OpSCSICommand:
+		pdu.AsSCSICommand(h).SetEDTL(uint32(w.number("edtl", 0)))
+		p.devices[h.ITT()] = deviceOf(w["dev"])
+		p.held[h.ITT()] = w.has("hold")
+		ahs = additional(w)
+	case pdu.OpTaskRequest:
+		q := pdu.AsTaskRequest(h)
+		q.SetFunction(sam.Function(w.number("fn", 0)))
+		q.SetReferencedTag(pdu.ITT(w.number("ref", -1)))
+		q.SetRefCmdSN(serial.Cmd(uint32(w.number("refsn", 0))))
+	case pdu.OpTextReq:
+		data = []byte(strings.ReplaceAll(w["text"], ";", "\x00"))
+	case pdu.OpLogoutReq:
+		pdu.AsLogoutRequest(h).SetReason(pdu.LogoutReason(w.number("reason", 0)))
+		pdu.AsLogoutRequest(h).SetCID(pdu.CID(w.number("cid", 1)))
+	case pdu.OpDataOut:
+		pdu.AsDataOut(h).SetDataSN(serial.Data(uint32(w.number("dsn", 0))))
+		pdu.AsDataOut(h).SetBufferOffset(uint32(w.number("off", 0)))
+	default:
+	}
+	if h.Opcode() == pdu.OpDataOut || h.Opcode() == pdu.OpNOPOut || h.Opcode() == pdu.OpTextReq {
+		pdu.AsNOPOut(h).SetTTT(pdu.TTT(w.number("ttt", 0xffffffff)))
+	}
+	if w.has("len") {
+		data = make([]byte, w.number("len", 0))
+	}
+	return h, ahs, data, !w.has("bad")
+}
+
+func additional(w words) []byte {
+	switch {
+	case w.has("bidi"):
+		n := binary.BigEndian.AppendUint32([]byte{0}, uint32(w.number("bidi", 0)))
+		return pdu.AppendAHS(nil, pdu.AHS{Type: pdu.AHSBidiRead, Specific: n})
+	case w.has("badahs"):
+		return []byte{0xff, 0xff, 1, 0}
+	}
+	return nil
+}
+
+// deviceOf reads "read:512", "write:512", "exec:24", "execin:36", "fail:2400".
+func deviceOf(s string) device {
+	kind, arg, _ := strings.Cut(s, ":")
+	n, _ := strconv.ParseInt(arg, 10, 64)
+	switch kind {
+	case "read":
+		return device{action: sam.ReadMedium, bytes: n}
+	case "write":
+		return device{action: sam.WriteMedium, bytes: n}
+	case "exec":
+		return device{action: sam.Execute, bytes: n}
+	case "execin":
+		return device{action: sam.Execute, in: n}
+	case "fail":
+		code, _ := strconv.ParseUint(arg, 16, 16)
+		return device{action: sam.Complete, sense: uint16(code)}
+	}
+	return device{action: sam.Complete}
+}
+
+// matches says whether what was said has the name and every word of want.
+func matches(got, want string) bool {
+	g, w := strings.Fields(got), strings.Fields(want)
+	if len(w) == 0 || g[0] != w[0] {
+		return false
+	}
+	for _, word := range w[1:] {
+		if !slices.Contains(g, word) {
+			return false
+		}
+	}
+	return true
+}
+
+// TestConversations plays testdata/*.txt. "I->" is a PDU of the initiator, "D->" a
+// held command that goes on, "T->" what the target says next: its name and each
+// word that matters. Whatever is said must be listed; "T-> -" says nothing is.
+func TestConversations(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no conversations", err)
+	}
+	for _, name := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) { converse(t, name) })
+	}
+}
+
+func converse(t *testing.T, name string) {
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var p *play
+	sc := bufio.NewScanner(f)
+	for n := 1; sc.Scan(); n++ {
+		line, where := strings.TrimSpace(sc.Text()), fmt.Sprintf("%s:%d", name, n)
+		verb, rest, _ := strings.Cut(line, " ")
+		if verb != "T->" {
+			silent(t, p, where)
+		}
+		switch {
+		case verb == "==":
+			_, options, _ := strings.Cut(line, "|")
+			p = newPlay(configure(options))
+		case verb == "I->":
+			p.take(request(p, rest))
+			p.check(t)
+		case verb == "D->":
+			p.release(pdu.ITT(parseWords(strings.Fields(rest)).number("itt", 0)))
+			p.check(t)
+		case verb == "T->":
+			listen(t, p, where, rest)
+		case line != "" && verb != "#":
+			t.Fatalf("%s: what is %q?", where, line)
+		}
+	}
+	silent(t, p, "end of "+name)
+}
+
+// silent complains about what was said and not listed.
+func silent(t *testing.T, p *play, where string) {
+	t.Helper()
+	if p != nil && len(p.out) > 0 {
+		t.Errorf("%s: said besides: %s", where, strings.Join(p.out, "\n\t"))
+		p.out = nil
+	}
+}
+
+func listen(t *testing.T, p *play, where, want string) {
+	t.Helper()
+	switch {
+	case want == "-" && len(p.out) == 0:
+	case len(p.out) == 0:
+		t.Errorf("%s: nothing is said", where)
+	default:
+		if !matches(p.out[0], want) {
+			t.Errorf("%s:\n got %s\nwant %s", where, p.out[0], want)
+		}
+		p.out = p.out[1:]
+	}
+}
+
+// release lets a held command go on.
+func (p *play) release(itt pdu.ITT) {
+	delete(p.held, itt)
+	if task, ok := p.c.S.Find(itt); ok {
+		p.progress(task)
+	}
+	p.pump()
+}
