@@ -53,6 +53,7 @@ type Conn struct {
 	toldMax serial.CmdSN
 	rejects []reject
 	text    textExchange
+	texting bool // a Text Request was delivered and is not answered yet
 
 	// open is the PDU between Header and End.
 	open struct {

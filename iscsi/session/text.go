@@ -63,6 +63,11 @@ func (x *textExchange) has(ttt pdu.TTT, itt pdu.ITT) bool {
 // anew (RFC 3720 §5.4 [R-5.4-4], [R-5.4-6]).
 func (c *Conn) RunText(t *Task) bool {
 	x := &c.text
+	if c.texting {
+		// §10.10 [R-10.10-1]: one outstanding Text Request; a second one, delivered
+		// before the first is answered, would change the answer under it.
+		return c.rejectText(t, pdu.RejectProtocolError)
+	}
 	if !x.has(t.textTTT, t.ITT) {
 		// Another exchange began while this request waited for its turn.
 		return c.rejectText(t, pdu.RejectInvalidField)
@@ -81,7 +86,7 @@ func (c *Conn) RunText(t *Task) bool {
 			}
 		}
 	}
-	t.Phase = Responding
+	t.Phase, c.texting = Responding, true
 	return true
 }
 
@@ -172,7 +177,7 @@ func (c *Conn) rejectText(t *Task, r pdu.RejectReason) bool {
 	p.SetTTT(t.textTTT)
 	p.SetCmdSN(t.CmdSN)
 	h.SetDataBytes(len(t.Text))
-	if t.ITT == c.text.itt {
+	if t.ITT == c.text.itt && !c.texting {
 		c.text = textExchange{count: c.text.count}
 	}
 	c.S.Release(t)
@@ -184,6 +189,7 @@ func (c *Conn) rejectText(t *Task, r pdu.RejectReason) bool {
 // answer is cut between pairs, so no part ends inside one and C stays 0.
 func (c *Conn) textResponse(t *Task, h *pdu.Header) []byte {
 	x := &c.text
+	c.texting = false
 	c.begin(h, pdu.OpTextResp, t.ITT)
 	p := pdu.AsTextResponse(h)
 	part := x.reply
