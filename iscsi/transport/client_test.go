@@ -26,6 +26,7 @@ type client struct {
 	cmdSN  uint32
 	nextT  uint32
 	got    []answer
+	part   answer // the PDU that is coming
 }
 
 func (w *world) dial() *client {
@@ -77,13 +78,15 @@ func (c *client) drain() []answer {
 			if c.framer.HeaderDigest && digest.Update(0, c.framer.Covered()) != c.framer.HeaderCRC() {
 				c.w.Fatal("the target sent a wrong header digest")
 			}
-			c.got = append(c.got, answer{h: *c.framer.Header()})
+			c.part = answer{h: *c.framer.Header()}
+			if c.part.h.DataBytes() == 0 {
+				c.got = append(c.got, c.part)
+			}
 		case pdu.EventPiece:
-			last := &c.got[len(c.got)-1]
-			last.data = append(last.data, c.framer.Piece()...)
+			c.part.data = append(c.part.data, c.framer.Piece()...)
 		case pdu.EventEnd:
-			last := &c.got[len(c.got)-1]
-			crc := digest.Update(digest.Update(0, last.data), c.framer.Padding())
+			c.got = append(c.got, c.part)
+			crc := digest.Update(digest.Update(0, c.part.data), c.framer.Padding())
 			if c.framer.DataDigest && crc != c.framer.DataCRC() {
 				c.w.Fatal("the target sent a wrong data digest")
 			}
