@@ -3,6 +3,7 @@ package transport
 import (
 	"testing"
 
+	"lunar/internal/buf"
 	"lunar/iscsi/pdu"
 	"lunar/lun/blk"
 	"lunar/scsi/sam"
@@ -97,5 +98,30 @@ func TestRead_Failures_LeaveRoomForOthers(t *testing.T) {
 	}
 	if n := len(dataIn(c.answers())); n != 4*64*512 {
 		t.Fatalf("%d bytes came", n)
+	}
+}
+
+// A program of the device server that found no buffer goes on when anybody gives
+// one back.
+func TestExecute_WaitsForMemoryOfOthers(t *testing.T) {
+	for op, count := range map[byte]int{0x2f: 1, 0x41: 2} { // VERIFY(10), WRITE SAME(10) with its list
+		w := newWorld(t, options{slow: true, staged: []buf.Class{{Bytes: blk.MaxRequestBytes, Count: count}}})
+		a, b := w.login(), w.login()
+		w.queue.held = true
+		a.read10(0, 8)
+		w.settle()
+		if op == 0x41 {
+			b.command(cdb10(op, 64, 16), pdu.FlagFinal|pdu.CommandWrite, 512, make([]byte, 512))
+		} else {
+			b.command(cdb10(op, 64, 16), pdu.FlagFinal, 0, nil)
+		}
+		w.settle()
+		w.queue.held = false
+		if n := len(dataIn(a.answers())); n != 8*512 {
+			t.Fatalf("opcode %x: %d bytes read", op, n)
+		}
+		if got := b.one(pdu.OpSCSIResponse); statusOf(&got) != sam.Good {
+			t.Errorf("opcode %x: status %d", op, statusOf(&got))
+		}
 	}
 }
