@@ -40,7 +40,7 @@ type Conn struct {
 
 	framer  pdu.Framer
 	machine *login.Machine
-	// greeted says that a Login Request came, so that a refusal has an addressee.
+	// greeted says that a Login Request began, so that a refusal has an addressee.
 	greeted    bool
 	isAdmitted bool
 

@@ -7,6 +7,21 @@ import (
 	"lunar/scsi/sam"
 )
 
+func TestConn_FirstPDUIsNoLogin_ClosesWithoutAnswer(t *testing.T) {
+	for name, first := range map[string][]byte{
+		"HTTP":    []byte("GET / HTTP/1.1\r\nHost: a.very.long.host.name.example\r\n\r\n"),
+		"command": make([]byte, 48),
+	} {
+		w := newWorld(t, options{})
+		c := w.dial()
+		c.peer.Write(first)
+		w.settle()
+		if len(c.peer.Read()) != 0 || !c.peer.Ended() {
+			t.Errorf("%s: %d bytes answered, ended %v", name, len(c.peer.Read()), c.peer.Ended())
+		}
+	}
+}
+
 func TestConn_AnotherPDUDuringLogin_IsRefused(t *testing.T) {
 	w := newWorld(t, options{})
 	c := w.dial()

@@ -49,6 +49,7 @@ func (c *Conn) received(x reactor.Completion) {
 	default:
 		c.heard, c.pinged = c.stack.loop.Now(), false
 		c.held, c.heldBuffer = c.stack.loop.Received(x), x.Buffer
+		c.greet()
 		c.resumeParse()
 	}
 	c.arm()
@@ -144,12 +145,23 @@ func (c *Conn) header() {
 	}
 }
 
+// greet looks at the first byte of a connection. What is no Login Request is no
+// initiator; its other bytes say nothing, not even where its header ends.
+func (c *Conn) greet() {
+	if c.greeted {
+		return
+	}
+	c.greeted = true
+	first := pdu.Header{c.held[0]}
+	if first.Opcode() != pdu.OpLoginReq {
+		// RFC 3720 §3.2.3 [R-3.2.3-4]: closed at once, without an answer.
+		c.close("first PDU is no Login Request")
+	}
+}
+
 // loginHeader checks the first rules of a login before its text is read.
 func (c *Conn) loginHeader(h *pdu.Header) {
 	switch {
-	case h.Opcode() != pdu.OpLoginReq && !c.greeted:
-		// RFC 3720 §3.2.3 [R-3.2.3-4]: closed at once, without an answer.
-		c.close("first PDU is no Login Request")
 	case h.Opcode() != pdu.OpLoginReq:
 		var resp pdu.Header
 		c.answerLogin(&resp, func() (login.Outcome, []byte) { return c.machine.Interrupted(&resp) })
@@ -158,7 +170,6 @@ func (c *Conn) loginHeader(h *pdu.Header) {
 		// has no additional header. The text is not read.
 		c.close("Login Request too long")
 	default:
-		c.greeted = true
 		c.head = *h
 		c.text = make([]byte, 0, h.DataBytes())
 		if h.DataBytes() == 0 {
