@@ -31,6 +31,7 @@ func frame(f *Framer, stream []byte, chunk func() int) []recorded {
 				break
 			}
 			switch ev {
+			case EventMore:
 			case EventHeader:
 				r := recorded{head: bytes.Clone(f.Covered())}
 				if f.HeaderDigest {

@@ -132,10 +132,10 @@ func (c *Conn) burst(t *task) uint32 {
 
 // movedOut takes the end of a piece's write or comparison.
 func (c *Conn) movedOut(t *task, k *chunk) {
-	switch {
-	case k.Result == blk.OK:
+	switch k.Result {
+	case blk.OK:
 		t.s.Moved(k.Length)
-	case k.Result == blk.Differs:
+	case blk.Differs:
 		scsi.FailCompare(&t.s.Command, uint64(k.offset)+uint64(k.Progress))
 		t.s.FailData(t.s.Sense)
 	default:
