@@ -27,10 +27,10 @@ type Limits struct {
 	// [R-7.1.2-1]); PingNanos is how long a connection may be silent before it is
 	// asked for a sign of life, and again before it is dropped.
 	LoginNanos, PingNanos int64
-	// AbortNanos is how long, give or take a tick of the same length, an aborted task
-	// waits for data its initiator still
+	// AbortNanos is how long an aborted task waits for data its initiator still
 	// owes before it ends without (RFC 3720 §10.5.1 [R-10.5.1-5]; without a bound an
-	// initiator that stopped sending would block task management for ever).
+	// initiator that stopped sending would block task management for ever). It is
+	// also the tick of a connection's clock, so a bound may be late by as much.
 	AbortNanos int64
 	// SharesLeft is how many sessions the unasked memory that is left must still do
 	// for: one is promised that part of it, at most its whole command window.
