@@ -70,8 +70,9 @@ func hostile(t *testing.T, reactors string) {
 	run(t, "iscsi-inq", d.url(0))
 	after := resident(t, d)
 	t.Logf("%v PDUs; resident %d KiB before, %d KiB after", counts, before, after)
-	// The units' 80 MiB and the buffers that were ever in use stay; nothing else.
-	if n, _ := strconv.Atoi(reactors); os.Getenv("LUNAR_RACE") == "" && after > before+n*(160<<10) {
+	// The units have 80 MiB, the buffers for what was asked for 192 MiB, and what
+	// comes unasked its share per session; all of it stays once it was used.
+	if n, _ := strconv.Atoi(reactors); os.Getenv("LUNAR_RACE") == "" && after > before+n*(352<<10) {
 		t.Errorf("the daemon grew from %d to %d KiB", before, after)
 	}
 }
