@@ -183,11 +183,14 @@ func (c *Conn) piece(p []byte) {
 	if c.text != nil {
 		c.text = append(c.text, p...)
 	}
-	n := copy(c.place, p)
-	c.place = c.place[n:]
+	n := min(len(c.place), len(p))
 	if c.framer.DataDigest {
-		c.crc = digest.Update(c.crc, p)
+		// One pass copies and computes; what has no place is only computed.
+		c.crc = digest.Update(digest.Copy(c.crc, c.place, p[:n]), p[n:])
+	} else {
+		copy(c.place, p[:n])
 	}
+	c.place = c.place[n:]
 }
 
 // placed takes bytes that were received straight into place. The place may have
