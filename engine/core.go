@@ -42,6 +42,7 @@ type core struct {
 	stack     *transport.Stack
 	unasked   *buf.Pool
 	staged    *buf.Pool
+	programs  *buf.Pool
 	listeners []listener
 	// directory exists on core 0.
 	directory *directory
@@ -94,6 +95,9 @@ func (k *core) build(cpu int) error {
 	if k.staged, err = buf.NewPool(m.staged...); err != nil {
 		return err
 	}
+	if k.programs, err = buf.NewPool(m.programs...); err != nil {
+		return err
+	}
 	recv, err := buf.Alloc(m.recvBytes * m.recvCount)
 	if err != nil {
 		return err
@@ -109,7 +113,7 @@ func (k *core) build(cpu int) error {
 	if err != nil {
 		return err
 	}
-	k.local = lun.NewLocal(k.id, k.staged, k)
+	k.local = lun.NewLocal(k.id, k.programs, k)
 	k.stack = transport.New(k.id, k.loop, k.local, k.unasked, k.staged, k, limits)
 	for i, u := range k.engine.units {
 		if u.Home() == k.id {

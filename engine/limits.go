@@ -34,9 +34,9 @@ const (
 // memory is what one reactor holds, in buffers. It is reserved address space:
 // pages are taken as they are used.
 type memory struct {
-	unasked, staged []buf.Class
-	recvBytes       int
-	recvCount       int
+	unasked, staged, programs []buf.Class
+	recvBytes                 int
+	recvCount                 int
 }
 
 // plan adds up the memory of one reactor for the sessions it may have.
@@ -44,6 +44,9 @@ type memory struct {
 //   - unasked: for each command that may come, one buffer of the first burst. A
 //     session takes its share at login, with a smaller window when little is left.
 //   - staged: reads, bursts and parameter lists under way. Who finds none waits.
+//   - programs: what units read or write for commands like WRITE SAME and VERIFY. Apart
+//     from staged, whose buffers such commands hold while they run, so that they
+//     cannot wait for each other.
 //   - receive buffers: one for each connection that has data in this turn.
 func plan(l transport.Limits) (memory, error) {
 	commands := int(l.Session.Window + l.Session.Immediate)
@@ -62,6 +65,7 @@ func plan(l transport.Limits) (memory, error) {
 			{Bytes: 64 << 10, Count: 512},
 			{Bytes: blk.MaxRequestBytes, Count: 512},
 		},
+		programs:  []buf.Class{{Bytes: blk.MaxRequestBytes, Count: 64}},
 		recvBytes: recvBytes, recvCount: recvCount,
 	}
 	return m, nil

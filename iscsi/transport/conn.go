@@ -71,6 +71,7 @@ type Conn struct {
 
 	queue     []*task // tasks with something to say, in order
 	readBytes int     // data-in held in memory
+	textBytes int     // data of pings and texts that wait for their answers
 	build     *batch  // being filled
 	flying    *batch  // being sent
 	dirty     bool

@@ -295,3 +295,25 @@ func TestText_ExchangeReplacedMeanwhile(t *testing.T) {
 		t.Fatalf("answers %s", names(a))
 	}
 }
+
+// Pings that wait behind a gap hold their data in memory; a peer that sends more
+// of it than any honest one is dropped, and its neighbour goes on.
+func TestConn_PingData_IsBounded(t *testing.T) {
+	w := newWorld(t, options{})
+	c, other := w.login("MaxRecvDataSegmentLength=262144"), w.login()
+	c.gap()
+	sent := 0
+	for !c.peer.Ended() && sent < 10*maxTextBytes {
+		c.send(c.request(pdu.OpNOPOut, false), make([]byte, 256<<10))
+		sent += 256 << 10
+		w.settle()
+	}
+	if sent < maxTextBytes || sent > 2*maxTextBytes {
+		t.Errorf("dropped after %d bytes, limit %d", sent, maxTextBytes)
+	}
+	other.check(0, w.medium[:4096])
+	for range 3 * maxTextBytes >> 18 {
+		other.send(other.request(pdu.OpNOPOut, false), make([]byte, 256<<10))
+		other.one(pdu.OpNOPIn)
+	}
+}

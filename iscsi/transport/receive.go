@@ -136,7 +136,12 @@ func (c *Conn) header() {
 			return
 		}
 	case session.Collect:
-		// Pings and texts are rare and small; their data is the collector's business.
+		// Pings and texts are rare and small, so their data is on the heap, within a
+		// bound: a peer may send them and read no answer.
+		if c.textBytes += int(d.Bytes); c.textBytes > maxTextBytes {
+			c.close("too much unanswered ping and text data")
+			return
+		}
 		c.text = make([]byte, 0, d.Bytes)
 	case session.Skip:
 	}
@@ -177,6 +182,10 @@ func (c *Conn) loginHeader(h *pdu.Header) {
 		}
 	}
 }
+
+// maxTextBytes bounds the data of pings and texts that wait for their answers on
+// one connection.
+const maxTextBytes = 4 << 20
 
 // piece takes bytes of a data segment where they lie.
 func (c *Conn) piece(p []byte) {

@@ -155,6 +155,8 @@ func (c *Conn) over(t *task) {
 		}
 	}
 	c.dropData(t)
+	c.textBytes -= len(t.s.Text)
+	t.s.Text = nil
 	if t.began {
 		c.stack.local.Finish(t.unit, &t.s.Command)
 	}
