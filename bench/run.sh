@@ -57,7 +57,7 @@ HEAD
 	cell "4 KiB random read, 4 sessions of queue depth 16" --rw randread --qd 16 --sessions 4
 	cell "128 KiB sequential read, queue depth 8" --rw read --bs 128k --qd 8
 	cell "128 KiB sequential write, queue depth 8" --rw write --bs 128k --qd 8
-	cell "4 KiB random read, queue depth 32, both digests" --rw randread --qd 32 --header-digest --data-digest
+	TGT_DIGESTS=1 cell "4 KiB random read, queue depth 32, both digests" --rw randread --qd 32 --header-digest --data-digest
 	cat <<TAIL
 ## Idle
 

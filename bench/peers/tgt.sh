@@ -5,6 +5,7 @@
 #   bench/peers/tgt.sh start   prints the address of LUN 1, and the pid
 #   bench/peers/tgt.sh stop
 #
+# TGT_DIGESTS=1 has it demand CRC32C for headers and data.
 # TGT_PORT (3270), TGT_CORE (0), TGT_MIB (256), TGT_DIR (/dev/shm/lunar-tgt) and
 # TGT_CONTROL (70), the number of tgtd's control socket, move it aside.
 set -eu
@@ -41,6 +42,10 @@ start() {
 	done
 	adm --op new --mode target --tid 1 -T "$target"
 	adm --op new --mode logicalunit --tid 1 --lun 1 -b "$dir/unit"
+	if [ -n "${TGT_DIGESTS:-}" ]; then # without, it agrees to none whatever is offered
+		adm --op update --mode target --tid 1 --name HeaderDigest --value CRC32C
+		adm --op update --mode target --tid 1 --name DataDigest --value CRC32C
+	fi
 	adm --op bind --mode target --tid 1 -I 127.0.0.1
 	echo "iscsi://127.0.0.1:$port/$target/1 $(cat "$dir/pid")"
 }
