@@ -106,7 +106,8 @@ func (c *Conn) Header(h *pdu.Header, ahs []byte) Disposition {
 		return c.refuse(pdu.RejectNotSupported, h, ahs)
 	}
 	if c.S.Identity.Discovery && !row.discovery {
-		// §3.3 [R-3.3-2]: everything else is refused; the session survives.
+		// §3.3 [R-3.3-2]: everything else is refused; the session survives. DEVIATION
+		// [D-6]: the standard leaves the reason open.
 		return c.refuse(pdu.RejectProtocolError, h, ahs)
 	}
 	if row.drop {

@@ -26,8 +26,8 @@ func (c *Conn) abort(t *task) {
 	c.quiet(t)
 }
 
-// await gives the initiator a bounded time to end the bursts it owes
-// (RFC 3720 §10.5.1 [R-10.5.1-5]).
+// await gives the initiator a bounded time to end the bursts it owes. DEVIATION
+// [D-3]: RFC 3720 §10.5.1 [R-10.5.1-5] knows no bound.
 func (c *Conn) await(t *task) {
 	t.deadline, t.waits = c.stack.loop.Now()+c.stack.limits.AbortNanos, true
 	c.aborts++

@@ -63,7 +63,9 @@ func (c *Conn) manageUnit(t *task, u *lun.Unit) {
 	c.stack.local.Manage(u, &lun.Management{Function: t.s.Function, Nexus: c.nexus, Owner: c.handle(t)})
 }
 
-// managed takes the end of a function on one unit.
+// managed takes the end of a function on one unit. DEVIATION [D-1]: the response
+// stands behind every status sent before it and does not wait for their
+// acknowledgement (RFC 3720 §10.6.1 [R-10.6.1-1]): there is one connection.
 func (c *Conn) managed(t *task) {
 	t.functions--
 	if t.functions > 0 || t.s.Kind != session.KindManage {

@@ -119,8 +119,8 @@ func (c *Conn) header() {
 		return
 	}
 	if c.framer.HeaderDigest && digest.Update(0, c.framer.Covered()) != c.framer.HeaderCRC() {
-		// RFC 3720 §6.7 [R-6.7-2]: with the header wrong its lengths are too, and
-		// without markers nothing tells where the next PDU starts.
+		// DEVIATION [D-5]: RFC 3720 §6.7 [R-6.7-2]: with the header wrong its lengths
+		// are too, and without markers nothing tells where the next PDU starts.
 		c.close("header digest error")
 		return
 	}
