@@ -36,6 +36,8 @@ var naaPrefix = [4]byte{0x60, 0x24, 0xc5, 0x50}
 // made and keeps for ever. TargetName, PortalGroupTag and RelativePort are left
 // to the caller.
 //
+// DEVIATION [D-8]: the company id is a locally administered one.
+//
 // Two units never share a designator: a multipath host would take them for one
 // disk. The designator holds the last 100 bits of the UUID, 94 of them random.
 func IdentityOf(uuid [16]byte) Identity {
