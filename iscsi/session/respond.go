@@ -87,7 +87,9 @@ func (t *Task) residual() (flags byte, count uint32) {
 	case t.Write:
 		wanted, expected = t.DataOutBytes, t.ExpectOut()
 		if t.Status != sam.Good {
-			wanted = t.moved
+			// A command that failed because of its lengths still says what it takes
+			// (§10.4.5 [R-10.4.5-1]: also with CHECK CONDITION); others what they moved.
+			wanted = max(t.moved, t.DataOutBytes)
 		}
 	default:
 		wanted, expected = t.DataInBytes, t.ExpectIn()

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"testing"
 
 	"lunar/internal/buf"
@@ -122,6 +123,29 @@ func TestExecute_WaitsForMemoryOfOthers(t *testing.T) {
 		}
 		if got := b.one(pdu.OpSCSIResponse); statusOf(&got) != sam.Good {
 			t.Errorf("opcode %x: status %d", op, statusOf(&got))
+		}
+	}
+}
+
+// An EDTL that is less than the command takes and ends inside a block: nothing is
+// written and the initiator hears of it, for GOOD would say that all of EDTL was
+// (trap 1 of the residuals).
+func TestWrite_LessThanABlock_IsRefusedWhole(t *testing.T) {
+	for _, edtl := range []int{1, 200, 511, 513, 1000} {
+		w := newWorld(t, options{})
+		c := w.login()
+		before := bytes.Clone(w.medium[:2048])
+		c.command(cdb10(0x2a, 0, 2), pdu.CommandWrite|pdu.FlagFinal, edtl, bytes.Repeat([]byte{'b'}, edtl))
+		a := c.one(pdu.OpSCSIResponse)
+		p := pdu.AsSCSIResponse(&a.h)
+		if p.Status() != sam.CheckCondition || len(a.data) < 16 || a.data[2+12] != 0x0e || a.data[2+13] != 0x03 {
+			t.Errorf("EDTL %d: status %v, sense %x", edtl, p.Status(), a.data)
+		}
+		if a.h.Flags()&pdu.ResidualOverflow == 0 || p.Residual() != uint32(1024-edtl) {
+			t.Errorf("EDTL %d: flags %#x, residual %d", edtl, a.h.Flags(), p.Residual())
+		}
+		if !bytes.Equal(before, w.medium[:2048]) {
+			t.Errorf("EDTL %d: the medium changed", edtl)
 		}
 	}
 }

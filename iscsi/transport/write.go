@@ -51,6 +51,13 @@ func (c *Conn) firstChunk(t *task, d session.Disposition) bool {
 
 // write starts a write or comparison whose extent is known.
 func (c *Conn) write(t *task) {
+	if total := int64(t.s.Out.Total); total < t.s.Extent.Bytes && total%int64(t.unit.Info().BlockBytes) != 0 {
+		// The initiator sends less than the command takes, and no whole blocks: a part
+		// of one cannot be written, and GOOD would say that it was (SPC-4 0Eh/03h).
+		scsi.FailExpected(&t.s.Command)
+		c.conclude(t)
+		return
+	}
 	if t.count > 0 {
 		// What the initiator announced may be more than the command takes.
 		k := t.chunkAt(0)
