@@ -89,18 +89,9 @@ func (k *core) build(cpu int) error {
 	if err != nil {
 		return err
 	}
-	if k.unasked, err = buf.NewPool(m.unasked...); err != nil {
-		return err
-	}
-	if k.staged, err = buf.NewPool(m.staged...); err != nil {
-		return err
-	}
-	if k.programs, err = buf.NewPool(m.programs...); err != nil {
-		return err
-	}
-	recv, err := buf.Alloc(m.recvBytes * m.recvCount)
+	recv, err := k.allocate(m)
 	if err != nil {
-		return err
+		return fmt.Errorf("memory of reactor %d: %w", k.id, err)
 	}
 	ring, err := k.engine.newRing(recv, m.recvBytes)
 	if err != nil {
@@ -122,6 +113,19 @@ func (k *core) build(cpu int) error {
 		}
 	}
 	return nil
+}
+
+// allocate makes the pools of the plan and returns the receive buffers.
+func (k *core) allocate(m memory) (recv []byte, err error) {
+	for _, p := range []struct {
+		pool    **buf.Pool
+		classes []buf.Class
+	}{{&k.unasked, m.unasked}, {&k.staged, m.staged}, {&k.programs, m.programs}} {
+		if *p.pool, err = buf.NewPool(p.classes...); err != nil {
+			return nil, err
+		}
+	}
+	return buf.Alloc(m.recvBytes * m.recvCount)
 }
 
 // maxPanics is how many panics a reactor contains before it ends: more mean that
