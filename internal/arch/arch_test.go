@@ -30,6 +30,7 @@ var levels = map[string]int{
 	"lunar/lun/blk/blktest":    3,
 	"lunar/lun/ram":            2,
 	"lunar/lun/null":           2,
+	"lunar/lun/cache":          2,
 	"lunar/lun/file":           3,
 	"lunar/iscsi/session":      3,
 	"lunar/lun":                3,
