@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	"lunar/internal/buf"
 	"lunar/lun/blk"
+	"lunar/lun/cache"
 	"lunar/lun/file"
 	"lunar/lun/null"
 	"lunar/lun/ram"
@@ -22,8 +24,36 @@ type medium struct {
 	queue func(loop *reactor.Loop, index uint32) blk.Queue
 }
 
-// openMedium opens the backend of a logical unit: one line for each kind.
+// openMedium opens the backend of a logical unit, behind a cache when it has one.
 func openMedium(l LUN) (medium, error) {
+	m, err := openBackend(l)
+	if err != nil || l.Cache == 0 {
+		return m, err
+	}
+	c, err := openCache(m, l.Cache)
+	if err != nil {
+		return medium{}, errors.Join(err, m.Close())
+	}
+	return c, nil
+}
+
+// openCache puts a cache of n bytes in front of a medium.
+func openCache(m medium, n int64) (medium, error) {
+	memory, err := buf.Alloc(int(n))
+	if err != nil {
+		return medium{}, fmt.Errorf("cache of %d bytes: %w; give a smaller cache=", n, err)
+	}
+	b, err := cache.New(cache.Config{Inner: m.Backend, Memory: memory, Free: buf.Free})
+	if err != nil {
+		return medium{}, errors.Join(err, buf.Free(memory))
+	}
+	return medium{b, func(loop *reactor.Loop, index uint32) blk.Queue {
+		return b.NewQueue(m.queue(loop, index))
+	}}, nil
+}
+
+// openBackend opens the medium itself: one line for each kind.
+func openBackend(l LUN) (medium, error) {
 	switch l.Medium {
 	case RAM:
 		return openRAM(l)

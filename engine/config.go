@@ -53,10 +53,12 @@ type LUN struct {
 	Direct string
 	// Sync makes every write durable before it is answered.
 	Sync bool
+	// Cache is the size of the read cache in front of the medium; 0 for none.
+	Cache int64
 }
 
 // ParseLUN reads a specification such as "ram:size=1GiB,bs=4096" or
-// "file:path=/x,size=1GiB,direct=on,sync=on". Errors name the word and say what
+// "file:path=/x,size=1GiB,direct=on,sync=on,cache=256MiB". Errors name the word and say what
 // is expected.
 func ParseLUN(spec string) (LUN, error) {
 	kind, rest, _ := strings.Cut(spec, ":")
@@ -96,6 +98,8 @@ func (l *LUN) set(key, value string) (err error) {
 		default:
 			err = fmt.Errorf("block size %q: use bs=512 or bs=4096", value)
 		}
+	case key == "cache":
+		l.Cache, err = parseCache(value)
 	case key == "path" && l.Medium == File:
 		l.Path = value
 	case key == "direct" && l.Medium == File:
@@ -117,9 +121,9 @@ func (l *LUN) set(key, value string) (err error) {
 // options lists what a specification of the medium may say.
 func (m Medium) options() string {
 	if m == File {
-		return "size, bs, path, direct, sync"
+		return "size, bs, cache, path, direct, sync"
 	}
-	return "size, bs"
+	return "size, bs, cache"
 }
 
 func (l *LUN) check(spec string) error {

@@ -6,6 +6,7 @@ import (
 	"lunar/internal/buf"
 	"lunar/iscsi/transport"
 	"lunar/lun/blk"
+	"lunar/lun/cache"
 )
 
 // Limits of an engine that no configuration changes.
@@ -29,7 +30,24 @@ const (
 	// in the cache (datapath §3, rank 10).
 	recvBytes = 32 << 10
 	recvCount = 256
+
+	// maxCacheBytes is the largest read cache of one unit. Its bookkeeping is on the
+	// Go heap and about a tenth of it.
+	maxCacheBytes = 256 << 30
 )
+
+// parseCache reads the size of a read cache.
+func parseCache(s string) (int64, error) {
+	n, err := ParseBytes(s)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("cache: %w", err)
+	case n < cache.MinBytes || n > maxCacheBytes || n%cache.PageBytes != 0:
+		return 0, fmt.Errorf("cache=%s: use a multiple of 4KiB from 1MiB to %dGiB, for instance cache=256MiB",
+			s, int64(maxCacheBytes)>>30)
+	}
+	return n, nil
+}
 
 // memory is what one reactor holds, in buffers. It is reserved address space:
 // pages are taken as they are used.
@@ -48,6 +66,11 @@ type memory struct {
 //     from staged, whose buffers such commands hold while they run, so that they
 //     cannot wait for each other.
 //   - receive buffers: one for each connection that has data in this turn.
+//
+// A unit with a read cache (cache=S) adds S to its home, reserved address space like
+// the rest and the only part that is not for sessions, and a tenth of S of
+// bookkeeping on the Go heap. The data of a read that fills the cache is the staged
+// buffer it came in: filling takes no memory of its own.
 func plan(l transport.Limits) (memory, error) {
 	commands := int(l.Session.Window + l.Session.Immediate)
 	if commands <= 0 || l.Connections <= 0 {

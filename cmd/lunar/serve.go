@@ -46,7 +46,7 @@ LUN specifications:
   file:path=P,size=1GiB[,direct=on|off][,sync=on]
                                             a sparse file, made if there is none
   null:size=1TiB                            reads zeros, drops writes
-each with bs=512 (default) or bs=4096.`,
+each with bs=512 (default) or bs=4096, and with cache=256MiB for a read cache.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return serve(f) },
 	}
