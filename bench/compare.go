@@ -19,9 +19,17 @@ import (
 // Contestant is one target of a comparison.
 type Contestant struct {
 	Name string
+	// URL names the unit; Echo instead is the address of a bare echo.
 	URL  initiator.URL
+	Echo string
 	// PID is its process, 0 when unknown.
 	PID int
+}
+
+// of is o, directed at the contestant.
+func (c Contestant) of(o Options) Options {
+	o.URL, o.Echo, o.TargetPID = c.URL, c.Echo, c.PID
+	return o
 }
 
 // Comparison is the outcome of Compare: one Row for each contestant, in order.
@@ -34,14 +42,17 @@ type Comparison struct {
 // Row holds the medians of one contestant over the rounds. Ratio is its IOPS to
 // those of the first one.
 type Row struct {
-	Name         string    `json:"name"`
-	IOPS         float64   `json:"iops"`
-	Ratio        float64   `json:"ratio"`
-	MiBps        float64   `json:"mib_per_s"`
-	P50          float64   `json:"p50_us"`
-	P99          float64   `json:"p99_us"`
-	TargetMicros float64   `json:"target_us_per_op,omitempty"`
-	All          []float64 `json:"all_iops"`
+	Name         string  `json:"name"`
+	IOPS         float64 `json:"iops"`
+	Ratio        float64 `json:"ratio"`
+	MiBps        float64 `json:"mib_per_s"`
+	P50          float64 `json:"p50_us"`
+	P99          float64 `json:"p99_us"`
+	OwnCPU       float64 `json:"own_cpu"`
+	TargetMicros float64 `json:"target_us_per_op,omitempty"`
+	// GeneratorBound says that the generator, not the target, set the pace.
+	GeneratorBound bool      `json:"generator_bound,omitempty"`
+	All            []float64 `json:"all_iops"`
 }
 
 // Compare runs the same load against all contestants in turn, round by round, and
@@ -54,8 +65,7 @@ func Compare(ctx context.Context, o Options, rounds int, all []Contestant) (*Com
 	reports := make([][]*Report, len(all))
 	for range rounds {
 		for i, c := range all {
-			o.URL, o.TargetPID = c.URL, c.PID
-			r, err := Run(ctx, o)
+			r, err := Run(ctx, c.of(o))
 			if err != nil {
 				return nil, fmt.Errorf("bench: %s: %w", c.Name, err)
 			}
@@ -84,8 +94,10 @@ func rowOf(name string, rs []*Report) Row {
 		MiBps:        pick(func(r *Report) float64 { return r.MiBps }),
 		P50:          pick(func(r *Report) float64 { return r.Latency.P50 }),
 		P99:          pick(func(r *Report) float64 { return r.Latency.P99 }),
+		OwnCPU:       pick(func(r *Report) float64 { return r.OwnCPU }),
 		TargetMicros: pick(func(r *Report) float64 { return r.TargetMicros }),
 	}
+	row.GeneratorBound = row.OwnCPU >= boundShare
 	for _, r := range rs {
 		row.All = append(row.All, r.IOPS)
 	}
@@ -113,9 +125,10 @@ func (c *Comparison) JSON(w io.Writer) error {
 func (c *Comparison) Table(w io.Writer) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s, median of %d interleaved rounds\n", c.Workload, c.Rounds)
-	fmt.Fprintf(&b, "%-12s %10s %7s %9s %9s %9s %13s\n", "target", "IOPS", "ratio", "MiB/s", "p50 us", "p99 us", "target us/op")
+	fmt.Fprintf(&b, "%-12s %10s %7s %9s %9s %9s %13s %8s\n", "target", "IOPS", "ratio", "MiB/s", "p50 us", "p99 us", "target us/op", "gen CPU")
 	for _, r := range c.Rows {
-		fmt.Fprintf(&b, "%-12s %10.0f %7.2f %9.1f %9.1f %9.1f %13.2f\n", r.Name, r.IOPS, r.Ratio, r.MiBps, r.P50, r.P99, r.TargetMicros)
+		fmt.Fprintf(&b, "%-12s %10.0f %7.2f %9.1f %9.1f %9.1f %13.2f %8.2f%s\n",
+			r.Name, r.IOPS, r.Ratio, r.MiBps, r.P50, r.P99, r.TargetMicros, r.OwnCPU, boundMark(r.GeneratorBound))
 	}
 	if _, err := w.Write(b.Bytes()); err != nil {
 		return fmt.Errorf("bench: write comparison: %w", err)
@@ -126,11 +139,16 @@ func (c *Comparison) Table(w io.Writer) error {
 //go:embed peers/tgt.sh
 var tgtScript string
 
-// StartPeer starts a peer that bench/peers knows, "tgt", and returns it with the
-// function that ends it. The peer's core is pinned as TGT_CORE says, 0 unless set.
-func StartPeer(ctx context.Context, name string) (Contestant, func(), error) {
-	if name != "tgt" {
-		return Contestant{}, nil, fmt.Errorf("bench: peer %q is not known; there is tgt", name)
+// StartPeer starts a peer and returns it with the function that ends it: "tgt", of
+// bench/peers, whose core is pinned as TGT_CORE says, 0 unless set, or "floor", the
+// echo as floor has it.
+func StartPeer(ctx context.Context, name string, floor FloorConfig) (Contestant, func(), error) {
+	switch name {
+	case "tgt":
+	case "floor":
+		return StartFloor(ctx, floor)
+	default:
+		return Contestant{}, nil, fmt.Errorf("bench: peer %q is not known; there are tgt and floor", name)
 	}
 	out, err := script(ctx, "start")
 	stop := func() {

@@ -15,9 +15,14 @@ import (
 // Pin keeps the process on one processor, its goroutines one at a time.
 func Pin(cpu int) error {
 	if cpu < 0 {
-		return fmt.Errorf("bench: processor %d", cpu)
+		return fmt.Errorf("bench: processor %d; give one from 0 on", cpu)
 	}
 	runtime.GOMAXPROCS(1)
+	return pinThreads(cpu)
+}
+
+// pinThreads keeps every thread of the process on one processor.
+func pinThreads(cpu int) error {
 	var set unix.CPUSet
 	set.Set(cpu)
 	// Threads made later inherit the mask from these.
@@ -31,7 +36,7 @@ func Pin(cpu int) error {
 			continue
 		}
 		if err := unix.SchedSetaffinity(id, &set); err != nil {
-			return fmt.Errorf("bench: pin to processor %d: %w", cpu, err)
+			return fmt.Errorf("bench: pin to processor %d, give one this machine allows: %w", cpu, err)
 		}
 	}
 	return nil

@@ -10,5 +10,6 @@
 //
 // Owner: a job belongs to the reader goroutine of its session until its last
 // request has ended; only its counter of operations is read by others. The package
-// imports initiator and nothing of the target.
+// imports initiator and nothing of the target but the reactor, on which Floor lets a
+// bare echo run: what the machine can do at most.
 package bench

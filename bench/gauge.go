@@ -81,6 +81,7 @@ func (g *gauge) finish(r *Report) {
 	r.IOPS = float64(r.Operations) / elapsed
 	r.MiBps = r.IOPS * float64(g.o.BlockBytes) / (1 << 20)
 	r.OwnCPU = (ownCPU() - g.own).Seconds() / elapsed
+	r.GeneratorBound = r.OwnCPU >= boundShare
 	if g.o.TargetPID != 0 && r.Operations > 0 {
 		used := target - g.target
 		r.TargetCPU = used.Seconds() / elapsed

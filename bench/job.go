@@ -20,7 +20,7 @@ const (
 // job is the load of one session. Everything but ops belongs to the session's
 // reader goroutine while requests are in progress.
 type job struct {
-	session    *initiator.Session
+	session    port
 	lun        sam.LUN
 	blockBytes int // logical block
 	unitBytes  int // of one operation
@@ -57,9 +57,9 @@ type slot struct {
 	begun time.Duration
 }
 
-func newJob(s *initiator.Session, d *initiator.Disk, o *Options, index int) *job {
+func newJob(s port, lun sam.LUN, blockBytes int, o *Options, index int) *job {
 	j := &job{
-		session: s, lun: d.LUN(), blockBytes: d.BlockBytes(), unitBytes: o.BlockBytes,
+		session: s, lun: lun, blockBytes: blockBytes, unitBytes: o.BlockBytes,
 		mix: o.Mix, rng: stamp{seed: o.Seed, lba: uint64(index)}.start(), base: time.Now(),
 	}
 	j.slots = make([]slot, o.Depth)

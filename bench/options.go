@@ -78,8 +78,10 @@ const (
 
 // Options is one run.
 type Options struct {
-	// URL names the unit.
-	URL initiator.URL
+	// URL names the unit. Echo, when set, is where the bare echo listens: the load
+	// goes there instead, and SizeBytes is no more than its memory.
+	URL  initiator.URL
+	Echo string
 	// Mix is what to do; BlockBytes how much per operation; Depth how many
 	// operations at a time in each of Sessions sessions; Time for how long.
 	Mix        Mix
@@ -113,6 +115,22 @@ type Tick struct {
 
 const verifyBytes = 64 << 20
 
+// address names what the load goes to.
+func (o *Options) address() string {
+	if o.Echo != "" {
+		return "echo://" + o.Echo
+	}
+	return o.URL.String()
+}
+
+// echoBytes is the memory of the echo that the load may use.
+func (o *Options) echoBytes() int64 {
+	if o.SizeBytes > 0 {
+		return o.SizeBytes
+	}
+	return floorBytes
+}
+
 func (o *Options) check() error {
 	switch {
 	case o.BlockBytes < 512 || o.BlockBytes > maxBlock || o.BlockBytes%512 != 0:
@@ -121,6 +139,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("bench: queue depth %d is not in 1..%d", o.Depth, maxDepth)
 	case o.Sessions < 1 || o.Sessions > maxSessions:
 		return fmt.Errorf("bench: %d sessions are not in 1..%d", o.Sessions, maxSessions)
+	case o.Echo != "" && (o.HeaderDigest || o.DataDigest):
+		return fmt.Errorf("bench: the floor has no digests; measure it without --header-digest and --data-digest")
 	case o.Time <= 0:
 		return fmt.Errorf("bench: time %v is not positive", o.Time)
 	}

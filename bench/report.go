@@ -42,14 +42,28 @@ type Report struct {
 	Latency    Latency `json:"latency"`
 	// OwnCPU is how many processors the generator kept busy, TargetCPU the target;
 	// TargetMicros is the target's processor time per operation, in microseconds.
-	OwnCPU       float64 `json:"own_cpu"`
-	TargetCPU    float64 `json:"target_cpu,omitempty"`
-	TargetMicros float64 `json:"target_us_per_op,omitempty"`
+	OwnCPU float64 `json:"own_cpu"`
+	// GeneratorBound says that the generator had no processor time left: the target
+	// could do more.
+	GeneratorBound bool    `json:"generator_bound,omitempty"`
+	TargetCPU      float64 `json:"target_cpu,omitempty"`
+	TargetMicros   float64 `json:"target_us_per_op,omitempty"`
 
 	// Of Verify: blocks compared, how many were wrong, and the first of them.
 	Verified   uint64     `json:"verified_blocks,omitempty"`
 	Wrong      uint64     `json:"wrong_blocks"`
 	Mismatches []Mismatch `json:"mismatches,omitempty"`
+}
+
+// boundShare is the generator's share of its processor from which on a figure says
+// more of it than of the target.
+const boundShare = 0.95
+
+func boundMark(bound bool) string {
+	if bound {
+		return "  generator-bound"
+	}
+	return ""
 }
 
 // JSON writes the report as one object.
@@ -68,9 +82,9 @@ func (r *Report) Table(w io.Writer) error {
 	_, err := fmt.Fprintf(w, `%s  %s bs=%d qd=%d sessions=%d digests=%s
   IOPS %.0f   %.1f MiB/s   %d operations in %.2f s
   latency us: mean %.1f  p50 %.1f  p99 %.1f  p99.9 %.1f  max %.1f
-  generator %.2f CPU
+  generator %.2f CPU%s
 `, r.URL, r.Workload, r.BlockBytes, r.Depth, r.Sessions, r.digests(),
-		r.IOPS, r.MiBps, r.Operations, r.Seconds, l.Mean, l.P50, l.P99, l.P999, l.Max, r.OwnCPU)
+		r.IOPS, r.MiBps, r.Operations, r.Seconds, l.Mean, l.P50, l.P99, l.P999, l.Max, r.OwnCPU, boundMark(r.GeneratorBound))
 	if err == nil && r.TargetCPU > 0 {
 		_, err = fmt.Fprintf(w, "  target %.2f CPU, %.2f us per operation\n", r.TargetCPU, r.TargetMicros)
 	}

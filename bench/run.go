@@ -19,7 +19,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	jobs, params, err := open(ctx, &o)
+	jobs, params, err := openAll(ctx, &o)
 	defer func() {
 		for _, j := range jobs {
 			leaveCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoutWait)
@@ -31,7 +31,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	r := &Report{
-		URL: o.URL.String(), Workload: o.Mix.String(), BlockBytes: o.BlockBytes, Depth: o.Depth,
+		URL: o.address(), Workload: o.Mix.String(), BlockBytes: o.BlockBytes, Depth: o.Depth,
 		Sessions: o.Sessions, HeaderDigest: params.HeaderDigest, DataDigest: params.DataDigest,
 	}
 	stop := context.AfterFunc(ctx, func() {
@@ -48,6 +48,32 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 }
 
 const logoutWait = 5 * time.Second
+
+// openAll opens the connections that the load goes over.
+func openAll(ctx context.Context, o *Options) ([]*job, initiator.Params, error) {
+	if o.Echo != "" {
+		jobs, err := openLines(ctx, o)
+		return jobs, initiator.Params{}, err
+	}
+	return open(ctx, o)
+}
+
+// openLines connects to the echo and lays out the jobs.
+func openLines(ctx context.Context, o *Options) ([]*job, error) {
+	var jobs []*job
+	for i := range o.Sessions {
+		l, err := dialLine(ctx, o.Echo, o.Depth+1)
+		if err != nil {
+			return jobs, err
+		}
+		j := newJob(l, 0, logicalBytes, o, i)
+		jobs = append(jobs, j)
+		if err := j.layOut(o.echoBytes(), o, i); err != nil {
+			return jobs, err
+		}
+	}
+	return jobs, nil
+}
 
 // open logs in the sessions and lays out their jobs.
 func open(ctx context.Context, o *Options) ([]*job, initiator.Params, error) {
@@ -66,9 +92,9 @@ func open(ctx context.Context, o *Options) ([]*job, initiator.Params, error) {
 			_ = s.Close() // the error above is the one to report
 			return jobs, params, err
 		}
-		j := newJob(s, d, o, i)
+		j := newJob(s, d.LUN(), d.BlockBytes(), o, i)
 		jobs, params = append(jobs, j), s.Params()
-		if err := j.layOut(d, o, i); err != nil {
+		if err := j.layOut(d.Bytes(), o, i); err != nil {
 			return jobs, params, err
 		}
 	}
@@ -77,16 +103,15 @@ func open(ctx context.Context, o *Options) ([]*job, initiator.Params, error) {
 
 // layOut gives the job its part of the unit: all of it, or its own share when
 // contents are verified.
-func (j *job) layOut(d *initiator.Disk, o *Options, index int) error {
-	size := d.Bytes()
+func (j *job) layOut(size int64, o *Options, index int) error {
 	if o.Verify && o.SizeBytes == 0 {
 		size = min(size, verifyBytes)
 	}
 	if o.SizeBytes > 0 {
 		size = min(size, o.SizeBytes)
 	}
-	if o.BlockBytes%d.BlockBytes() != 0 {
-		return fmt.Errorf("bench: block size %d is no multiple of the unit's %d", o.BlockBytes, d.BlockBytes())
+	if o.BlockBytes%j.blockBytes != 0 {
+		return fmt.Errorf("bench: block size %d is no multiple of the unit's %d", o.BlockBytes, j.blockBytes)
 	}
 	j.units = size / int64(o.BlockBytes)
 	if o.Verify {

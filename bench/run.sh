@@ -48,13 +48,17 @@ A row is the median of $rounds rounds of $time each, in which the targets take t
 rows of one table. Loopback TCP, 256 MiB units, one session unless said otherwise. The machine is
 shared: absolute figures drift by a fifth between runs, ratios much less.
 
+The row \`floor\` is the machine's limit: a bare server on this target's reactor, pinned as the
+targets are, that answers requests of the same sizes and does nothing else. Where a row is marked
+generator-bound, the load had no processor time left, and the target could do more.
+
 ## Against tgt
 
 HEAD
-	cell "4 KiB random read, queue depth 32" --rw randread --qd 32
-	cell "4 KiB random write, queue depth 32" --rw randwrite --qd 32
-	cell "4 KiB random read, queue depth 1" --rw randread --qd 1
-	cell "4 KiB random read, 4 sessions of queue depth 16" --rw randread --qd 16 --sessions 4
+	cell "4 KiB random read, queue depth 32" --peers tgt,floor --rw randread --qd 32
+	cell "4 KiB random write, queue depth 32" --peers tgt,floor --rw randwrite --qd 32
+	cell "4 KiB random read, queue depth 1" --peers tgt,floor --rw randread --qd 1
+	cell "4 KiB random read, 4 sessions of queue depth 16" --peers tgt,floor --rw randread --qd 16 --sessions 4
 	cell "128 KiB sequential read, queue depth 8" --rw read --bs 128k --qd 8
 	cell "128 KiB sequential write, queue depth 8" --rw write --bs 128k --qd 8
 	TGT_DIGESTS=1 cell "4 KiB random read, queue depth 32, both digests" --rw randread --qd 32 --header-digest --data-digest

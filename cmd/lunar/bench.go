@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +20,7 @@ type benchFlags struct {
 	cpu, rounds                       int
 	peers                             []string
 	o                                 bench.Options
+	floor                             bench.FloorConfig
 }
 
 // benchCommand is the verb bench: load on one unit, measured and perhaps verified.
@@ -47,7 +50,7 @@ Writing workloads and --verify overwrite the unit.`,
 	}
 	f.register(cmd)
 	cmd.Flags().BoolVar(&f.o.Verify, "verify", false, "write blocks that say what they are and check every read")
-	cmd.AddCommand(compareCommand())
+	cmd.AddCommand(compareCommand(), floorCommand(), floorServeCommand())
 	return cmd
 }
 
@@ -62,7 +65,8 @@ report medians and their ratio to the target's.
 
 The peer tgt is Debian's tgtd on a RAM-backed unit, pinned to processor 0 unless
 TGT_CORE says otherwise; pin the target to the same and the load, by --cpu, to
-another.`,
+another. The peer floor is the bare server of lunar bench floor, the limit of the
+machine.`,
 		Args:          cobra.ExactArgs(1),
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -74,12 +78,22 @@ another.`,
 		},
 	}
 	f.register(cmd)
-	cmd.Flags().StringSliceVar(&f.peers, "peers", []string{"tgt"}, "peers to compare with: tgt")
+	cmd.Flags().StringSliceVar(&f.peers, "peers", []string{"tgt"}, "peers to compare with: tgt, floor")
+	f.registerFloor(cmd, " of the peer floor")
 	cmd.Flags().IntVar(&f.rounds, "rounds", 5, "how often each target has its turn")
 	return cmd
 }
 
 func (f *benchFlags) register(cmd *cobra.Command) {
+	f.registerLoad(cmd)
+	fl := cmd.Flags()
+	fl.BoolVar(&f.o.HeaderDigest, "header-digest", false, "offer CRC32C for headers")
+	fl.BoolVar(&f.o.DataDigest, "data-digest", false, "offer CRC32C for data")
+	fl.IntVar(&f.o.TargetPID, "target-pid", 0, "process of the target, to measure its processor time")
+}
+
+// registerLoad adds the flags that say what the load is, whatever it is put on.
+func (f *benchFlags) registerLoad(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.workload, "rw", "randread", "randread, randwrite, read, write or mix=PERCENT of reads")
 	fl.StringVar(&f.blockSize, "bs", "4k", "bytes of one operation")
@@ -87,20 +101,21 @@ func (f *benchFlags) register(cmd *cobra.Command) {
 	fl.IntVar(&f.o.Sessions, "sessions", 1, "sessions")
 	fl.DurationVar(&f.o.Time, "time", 5*time.Second, "how long to measure")
 	fl.DurationVar(&f.o.Warmup, "warmup", 500*time.Millisecond, "how long to run before measuring")
-	fl.StringVar(&f.size, "size", "", "use only this many bytes of the unit")
+	fl.StringVar(&f.size, "size", "", "use only this many bytes")
 	fl.IntVar(&f.cpu, "cpu", -1, "keep the generator on this processor")
-	fl.BoolVar(&f.o.HeaderDigest, "header-digest", false, "offer CRC32C for headers")
-	fl.BoolVar(&f.o.DataDigest, "data-digest", false, "offer CRC32C for data")
 	fl.Uint64Var(&f.o.Seed, "seed", 1, "makes offsets and contents repeatable")
-	fl.IntVar(&f.o.TargetPID, "target-pid", 0, "process of the target, to measure its processor time")
 	fl.StringVarP(&f.output, "output", "o", "table", "table or json")
 }
 
-// resolve turns flags into Options and pins the process.
+// resolve turns the address and flags into Options and pins the process.
 func (f *benchFlags) resolve(address string) (err error) {
 	if f.o.URL, err = initiator.ParseURL(address); err != nil {
 		return err
 	}
+	return f.resolveLoad()
+}
+
+func (f *benchFlags) resolveLoad() (err error) {
 	if f.o.Mix, err = bench.ParseMix(f.workload); err != nil {
 		return err
 	}
@@ -130,15 +145,19 @@ func (f *benchFlags) resolve(address string) (err error) {
 
 func (f *benchFlags) compare(cmd *cobra.Command) error {
 	all := []bench.Contestant{{Name: "lunar", URL: f.o.URL, PID: f.o.TargetPID}}
+	// So that peers are ended when this is interrupted.
+	ctx, done := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	defer done()
+	f.floor.Bytes = f.o.SizeBytes
 	for _, name := range f.peers {
-		c, stop, err := bench.StartPeer(cmd.Context(), name)
+		c, stop, err := bench.StartPeer(ctx, name, f.floor)
 		if err != nil {
 			return err
 		}
 		defer stop()
 		all = append(all, c)
 	}
-	c, err := bench.Compare(cmd.Context(), f.o, f.rounds, all)
+	c, err := bench.Compare(ctx, f.o, f.rounds, all)
 	if err != nil {
 		return err
 	}

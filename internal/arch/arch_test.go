@@ -38,6 +38,7 @@ var levels = map[string]int{
 	"lunar/initiator":          4,
 	"lunar/initiator/":         5,
 	"lunar/engine":             5,
+	"lunar/bench/":             4, // the echo, on the rings
 	"lunar/bench":              6,
 	"lunar/cmd/":               7,
 	"lunar/internal/system":    8,
