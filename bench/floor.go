@@ -64,7 +64,8 @@ func StartFloor(ctx context.Context, cfg FloorConfig) (Contestant, func(), error
 	late.Stop()
 	if err != nil {
 		stop()
-		return Contestant{}, nil, fmt.Errorf("bench: the echo did not start: %s", strings.TrimSpace(stderr.String()))
+		why := strings.TrimPrefix(strings.TrimSpace(stderr.String()), "lunar: ") // we say it already
+		return Contestant{}, nil, fmt.Errorf("bench: the echo did not start: %s", why)
 	}
 	return Contestant{Name: "floor", Echo: strings.TrimSpace(line), PID: cmd.Process.Pid}, stop, nil
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -101,6 +102,35 @@ func TestFloor_Cancel_LeavesNoProcess(t *testing.T) {
 	if err := syscall.Kill(floor.PID, 0); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("process %d: %v", floor.PID, err)
 	}
+}
+
+// The echo ends in order when the process that started it is gone, however that
+// ended: all it sees is the end of its standard input.
+func TestServeFloor_InputEnds_ProcessEnds(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	cfg := anyFloor
+	cfg.Bytes = 1 << 20
+	cmd, in, out, err := floorCommand(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	address, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := dialLine(ctx, strings.TrimSpace(address), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = in.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the echo ended with %v", err)
+	}
+	_ = l.Close()
 }
 
 // An echo that dies under the load ends the run with an error.

@@ -55,7 +55,7 @@ func Start(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Addr is where the server listens, Ring which ring it uses.
+// Addr is where the server listens, as "host:port".
 func (s *Server) Addr() string { return s.addr }
 
 // Ring is "uring" or "epoll".
