@@ -33,7 +33,7 @@ stop() {
 start() {
 	stop
 	mkdir -p "$dir" /run/tgtd
-	truncate -s "${mib}M" "$dir/unit"
+	head -c "${mib}M" /dev/zero >"$dir/unit" # written: see run.sh
 	taskset -c "$core" tgtd -f -C "$control" --iscsi portal=127.0.0.1:"$port" >"$dir/log" 2>&1 &
 	echo $! >"$dir/pid"
 	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
