@@ -43,6 +43,22 @@ func BenchmarkCache_Hit(b *testing.B) {
 	}
 }
 
+// What a read costs a reactor that finds nothing in the cache and offers it.
+func BenchmarkCache_Miss(b *testing.B) {
+	inner, err := null.New(8<<40, 4096)
+	if err != nil {
+		b.Fatal(err)
+	}
+	q := newCache(b, inner).NewQueue(inner.NewQueue())
+	r := &blk.Request{Op: blk.Read, Length: PageBytes, Data: make([]byte, PageBytes)}
+	batch, done := []*blk.Request{r}, make([]*blk.Request, 0, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Offset += PageBytes
+		done = q.Submit(batch, done[:0])
+	}
+}
+
 const (
 	benchCache   = 64 << 20
 	benchBlocks  = 1 << 30 / PageBytes

@@ -97,6 +97,27 @@ func TestCache_Counters(t *testing.T) {
 	}
 }
 
+// An index that names the wrong page for a block makes a miss, not wrong data.
+func TestCache_WrongIndex_IsAMiss(t *testing.T) {
+	b, q := cached(t, 1<<20)
+	do(t, q, &blk.Request{Op: blk.Write, Offset: PageBytes, Length: 1, Data: []byte{1}})
+	do(t, q, &blk.Request{Op: blk.Write, Offset: 2 * PageBytes, Length: 1, Data: []byte{2}})
+	read(t, q, PageBytes, PageBytes)
+	b.pages.index.Wait()
+	page, ok := b.pages.find(1)
+	if !ok {
+		t.Fatal("block 1 is not cached")
+	}
+	b.pages.index.Set(2, page+1, 1)
+	b.pages.index.Wait()
+	if got := read(t, q, 2*PageBytes, PageBytes); got[0] != 2 {
+		t.Errorf("block 2 begins with %d", got[0])
+	}
+	if hits, misses := b.Counters(); hits != 0 || misses != 2 {
+		t.Errorf("%d hits, %d misses", hits, misses)
+	}
+}
+
 // What fills a cache many times over leaves it whole: every page is free, held or
 // on its way, none twice.
 func TestCache_Eviction_LosesNoPage(t *testing.T) {
