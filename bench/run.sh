@@ -48,8 +48,8 @@ Written by \`make bench\`; every figure is from one run of it.
 
 Both targets are pinned to processor 0 and the load, this project's own initiator, to processor 1.
 A row is the median of $rounds rounds of $time each, in which the targets take turns; ratios compare
-rows of one table. Loopback TCP, 256 MiB units written once before, one session unless said otherwise. The machine is
-shared: absolute figures drift by a fifth between runs, ratios much less.
+rows of one table. Loopback TCP, 256 MiB units that were written before, one session unless said
+otherwise. The machine is shared: absolute figures drift by a fifth between runs, ratios much less.
 
 The row \`floor\` is the machine's limit: a bare server on this target's reactor, pinned as the
 targets are, that answers requests of the same sizes and does nothing else. Where a row is marked
