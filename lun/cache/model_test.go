@@ -121,7 +121,7 @@ func (m *model) finish(*rapid.T) {
 // Reads, writes and their ends in every order: no hit is ever stale, and every
 // request is reported once. The index settles at any point, or not at all.
 func TestCache_Model_NeverServesAStaleBlock(t *testing.T) {
-	hits := 0
+	runs, hits := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
 		m := newModel(t)
 		defer func() {
@@ -139,9 +139,11 @@ func TestCache_Model_NeverServesAStaleBlock(t *testing.T) {
 				rt.Fatalf("running %d, want %d", n, len(m.running))
 			}
 		}
+		runs++
 		hits += m.hits
 	})
-	if hits < 1000 {
-		t.Errorf("only %d reads were served from the cache", hits)
+	// A run has about 16; how many runs there are is not for this test to say.
+	if hits < 5*runs {
+		t.Errorf("only %d reads of %d runs were served from the cache", hits, runs)
 	}
 }
