@@ -115,13 +115,4 @@ func (c *conn) gather() bool {
 }
 
 // sent drops what a send has taken.
-func (c *conn) sent(n int) {
-	left := uint64(n)
-	for len(c.rest) > 0 && left >= c.rest[0].Len {
-		left -= c.rest[0].Len
-		c.rest = c.rest[1:]
-	}
-	if left > 0 {
-		c.rest[0].Advance(int(left))
-	}
-}
+func (c *conn) sent(n int) { c.rest = buf.Drop(c.rest, n) }

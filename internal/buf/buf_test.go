@@ -261,3 +261,21 @@ func pool(t *testing.T, classes ...Class) *Pool {
 	}
 	return p
 }
+
+// Every split of three pieces leaves exactly the bytes behind it, an empty piece
+// among them.
+func TestDrop(t *testing.T) {
+	b := alloc(t, 100)
+	const all = "0123456789"
+	copy(b, all)
+	for n := range len(all) + 1 {
+		iov := []Iovec{IovecOf(b[:3]), IovecOf(b[3:3]), IovecOf(b[3:7]), IovecOf(b[7:10])}
+		got := ""
+		for _, v := range Drop(iov, n) {
+			got += string(v.Bytes())
+		}
+		if got != all[n:] {
+			t.Errorf("after %d bytes: %q", n, got)
+		}
+	}
+}

@@ -21,6 +21,20 @@ func (v *Iovec) Advance(n int) {
 	v.Len -= uint64(n)
 }
 
+// Drop is iov without its first n bytes, n ≤ all of it: what a send of n bytes
+// left over. It advances the first element that stays.
+func Drop(iov []Iovec, n int) []Iovec {
+	left := uint64(n)
+	for len(iov) > 0 && left >= iov[0].Len {
+		left -= iov[0].Len
+		iov = iov[1:]
+	}
+	if left > 0 {
+		iov[0].Advance(int(left))
+	}
+	return iov
+}
+
 // Bytes is the memory that v describes; nil when v is empty. It is for those
 // who stand in for the kernel; the memory must still be alive.
 func (v *Iovec) Bytes() []byte {

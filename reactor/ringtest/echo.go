@@ -195,14 +195,7 @@ func (c *echoConn) sent(n int32) {
 		c.rest, c.owed = nil, 0
 		return
 	}
-	left := uint64(n)
-	for len(c.rest) > 0 && left >= c.rest[0].Len {
-		left -= c.rest[0].Len
-		c.rest = c.rest[1:]
-	}
-	if left > 0 {
-		c.rest[0].Advance(int(left))
-	}
+	c.rest = buf.Drop(c.rest, int(n))
 }
 
 // send sends the rest, or all replies owed, unless a send is under way.

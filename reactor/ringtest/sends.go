@@ -28,14 +28,7 @@ func (r *rig) sendAll(fd int32, iov []buf.Iovec) (sends int) {
 			r.Fatalf("send: %+v", c)
 		}
 		sends++
-		left := uint64(c.Result)
-		for len(iov) > 0 && left >= iov[0].Len {
-			left -= iov[0].Len
-			iov = iov[1:]
-		}
-		if left > 0 {
-			iov[0].Advance(int(left))
-		}
+		iov = buf.Drop(iov, int(c.Result))
 	}
 	return sends
 }
