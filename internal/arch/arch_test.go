@@ -32,6 +32,7 @@ var levels = map[string]int{
 	"lunar/lun/null":           2,
 	"lunar/lun/cache":          2,
 	"lunar/lun/file":           3,
+	"lunar/lun/file/filetest":  3,
 	"lunar/iscsi/session":      3,
 	"lunar/lun":                3,
 	"lunar/iscsi/transport":    4,
@@ -74,7 +75,7 @@ var special = map[string][]string{
 	},
 	"golang.org/x/sys/unix": {
 		"lunar/internal/buf", "lunar/reactor/uring", "lunar/reactor/epoll", "lunar/reactor/host",
-		"lunar/lun/file", "lunar/bench", "lunar/cmd/lunar",
+		"lunar/lun/file", "lunar/lun/file/filetest", "lunar/bench", "lunar/cmd/lunar",
 	},
 }
 

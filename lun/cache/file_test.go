@@ -4,13 +4,11 @@ import (
 	"path/filepath"
 	"testing"
 
-	"lunar/internal/buf"
 	"lunar/lun/blk"
 	"lunar/lun/blk/blktest"
 	"lunar/lun/file"
+	"lunar/lun/file/filetest"
 	"lunar/reactor"
-
-	"golang.org/x/sys/unix"
 )
 
 // loop runs operations of a file by system calls, the last submitted first.
@@ -28,43 +26,7 @@ func (l *loop) wait(q *Queue, done []*blk.Request) []*blk.Request {
 	}
 	op := l.ops[len(l.ops)-1]
 	l.ops = l.ops[:len(l.ops)-1]
-	return q.Complete(op.Token.Index()&0xffff, l.run(&op), done)
-}
-
-func (l *loop) run(op *reactor.Op) int32 {
-	n, err := 0, error(nil)
-	switch op.Code {
-	case reactor.Read:
-		n, err = unix.Pread(int(op.FD), op.Data, op.Offset)
-	case reactor.Write:
-		n, err = unix.Pwrite(int(op.FD), op.Data, op.Offset)
-	case reactor.Sync:
-		err = unix.Fdatasync(int(op.FD))
-	case reactor.Discard:
-		err = unix.Fallocate(int(op.FD), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, op.Offset, op.Length)
-	case reactor.Zero:
-		err = unix.Fallocate(int(op.FD), unix.FALLOC_FL_ZERO_RANGE|unix.FALLOC_FL_KEEP_SIZE, op.Offset, op.Length)
-	default:
-		l.t.Fatalf("operation %d", op.Code)
-	}
-	if err != nil {
-		return -int32(err.(unix.Errno))
-	}
-	return int32(n)
-}
-
-func aligned(t testing.TB, n int) []byte {
-	t.Helper()
-	mem, err := buf.Alloc(max(n, 1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := buf.Free(mem); err != nil {
-			t.Error(err)
-		}
-	})
-	return mem[:n]
+	return q.Complete(op.Token.Index()&0xffff, filetest.Run(l.t, &op), done)
 }
 
 func TestCache_Suite_File(t *testing.T) {
@@ -82,7 +44,7 @@ func TestCache_Suite_File(t *testing.T) {
 				return blktest.Subject{
 					Backend: b, Queue: q,
 					Wait:  func(done []*blk.Request) []*blk.Request { return l.wait(q, done) },
-					Alloc: func(n int) []byte { return aligned(t, n) },
+					Alloc: func(n int) []byte { return filetest.Aligned(t, n) },
 				}
 			})
 		})

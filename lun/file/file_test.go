@@ -9,6 +9,7 @@ import (
 
 	"lunar/lun/blk"
 	"lunar/lun/blk/blktest"
+	"lunar/lun/file/filetest"
 	"lunar/reactor"
 
 	"golang.org/x/sys/unix"
@@ -50,7 +51,7 @@ func subject(t testing.TB, b *Backend, f fault) (blktest.Subject, *loop) {
 	return blktest.Subject{
 		Backend: b, Queue: q, Keeps: b.async,
 		Wait:  func(done []*blk.Request) []*blk.Request { return l.wait(q, done) },
-		Alloc: func(n int) []byte { return aligned(t, n) },
+		Alloc: func(n int) []byte { return filetest.Aligned(t, n) },
 	}, l
 }
 
@@ -140,7 +141,7 @@ func TestFile_Durability_FlagsFollowTheContract(t *testing.T) {
 			t.Errorf("SyncWrites %v: VolatileCache %v", k.syncWrites, b.Info().VolatileCache)
 		}
 		s, l := subject(t, b, nil)
-		r := &blk.Request{Op: blk.Write, FUA: k.fua, Length: 4096, Data: aligned(t, 4096)}
+		r := &blk.Request{Op: blk.Write, FUA: k.fua, Length: 4096, Data: filetest.Aligned(t, 4096)}
 		if one(t, s, r) != blk.OK || l.seen[0].Flags&reactor.DSync != 0 != k.dsync {
 			t.Errorf("%+v: result %d, flags %d", k, r.Result, l.seen[0].Flags)
 		}
@@ -207,7 +208,7 @@ func TestFile_DSyncFailsThroughThePageCache_FlushFailsToo(t *testing.T) {
 			}
 			return 0, 0
 		})
-		one(t, s, &blk.Request{Op: blk.Write, FUA: true, Length: 512, Data: aligned(t, 512)})
+		one(t, s, &blk.Request{Op: blk.Write, FUA: true, Length: 512, Data: filetest.Aligned(t, 512)})
 		if got := one(t, s, &blk.Request{Op: blk.Sync}); got != k.want {
 			t.Errorf("%+v: flush result %d", k, got)
 		}
@@ -220,7 +221,7 @@ func TestFile_ErrnoBecomesResult(t *testing.T) {
 		unix.ENODEV: blk.NotReady, unix.EINVAL: blk.MediumError, unix.EOPNOTSUPP: blk.Unsupported,
 	} {
 		s, _ := subject(t, openTest(t), func(*reactor.Op) (int32, int) { return -int32(errno), 0 })
-		r := &blk.Request{Op: blk.Write, Length: 512, Data: aligned(t, 512)}
+		r := &blk.Request{Op: blk.Write, Length: 512, Data: filetest.Aligned(t, 512)}
 		if one(t, s, r) != want {
 			t.Errorf("%v: result %d, want %d", errno, r.Result, want)
 		}
@@ -231,7 +232,7 @@ func TestFile_ErrnoBecomesResult(t *testing.T) {
 func TestFile_NoProgress_Ends(t *testing.T) {
 	for _, errno := range []unix.Errno{unix.EINTR, unix.EAGAIN} {
 		s, l := subject(t, openTest(t), func(*reactor.Op) (int32, int) { return -int32(errno), 0 })
-		r := &blk.Request{Op: blk.Read, Length: 512, Data: aligned(t, 512)}
+		r := &blk.Request{Op: blk.Read, Length: 512, Data: filetest.Aligned(t, 512)}
 		if one(t, s, r) != blk.MediumError || len(l.seen) != maxRetries+1 {
 			t.Errorf("%v: result %d after %d operations", errno, r.Result, len(l.seen))
 		}
@@ -244,7 +245,7 @@ func TestFile_CutUnderUs_ReadIsAMediumError(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, _ := subject(t, b, nil)
-	r := &blk.Request{Op: blk.Read, Length: 8192, Data: aligned(t, 8192)}
+	r := &blk.Request{Op: blk.Read, Length: 8192, Data: filetest.Aligned(t, 8192)}
 	if one(t, s, r) != blk.MediumError {
 		t.Errorf("result %d", r.Result)
 	}
@@ -255,7 +256,7 @@ func TestFile_Queue_WaitsForSlotsInOrder(t *testing.T) {
 	const count = 3 * slots
 	var batch, done []*blk.Request
 	for i := range count {
-		batch = append(batch, &blk.Request{Op: blk.Read, Offset: int64(i) * 512, Length: 512, Data: aligned(t, 512)})
+		batch = append(batch, &blk.Request{Op: blk.Read, Offset: int64(i) * 512, Length: 512, Data: filetest.Aligned(t, 512)})
 	}
 	done = s.Queue.Submit(batch, done)
 	if len(l.ops) != slots || s.Queue.Running() != count {
@@ -289,7 +290,7 @@ func TestFile_Queue_SteadyStateAllocatesNothing(t *testing.T) {
 	b := openTest(t)
 	l := &loop{t: t}
 	q := b.NewQueue(l, testKind, testIndex)
-	batch := []*blk.Request{{Op: blk.Read, Length: 512, Data: aligned(t, 512)}}
+	batch := []*blk.Request{{Op: blk.Read, Length: 512, Data: filetest.Aligned(t, 512)}}
 	done := make([]*blk.Request, 0, 1)
 	if n := testing.AllocsPerRun(200, func() {
 		l.ops, l.seen = l.ops[:0], l.seen[:0]
@@ -407,7 +408,7 @@ func TestFile_AsyncFileSystem_FlagOnEveryOperation(t *testing.T) {
 	b := openTest(t)
 	b.async = true
 	s, l := subject(t, b, nil)
-	one(t, s, &blk.Request{Op: blk.Read, Length: 512, Data: aligned(t, 512)})
+	one(t, s, &blk.Request{Op: blk.Read, Length: 512, Data: filetest.Aligned(t, 512)})
 	one(t, s, &blk.Request{Op: blk.Sync})
 	for _, op := range l.seen {
 		if op.Flags&reactor.Async == 0 {

@@ -4,9 +4,8 @@ import (
 	"testing"
 
 	"lunar/lun/blk"
+	"lunar/lun/file/filetest"
 	"lunar/reactor"
-
-	"golang.org/x/sys/unix"
 )
 
 // fault replaces or cuts the system call of an operation: a non-zero result is
@@ -50,29 +49,7 @@ func (l *loop) run(op *reactor.Op) int32 {
 			op.Data = op.Data[:limit]
 		}
 	}
-	n, err := 0, error(nil)
-	switch op.Code {
-	case reactor.Read:
-		n, err = unix.Pread(int(op.FD), op.Data, op.Offset)
-	case reactor.Write:
-		flags := 0
-		if op.Flags&reactor.DSync != 0 {
-			flags = unix.RWF_DSYNC
-		}
-		n, err = unix.Pwritev2(int(op.FD), [][]byte{op.Data}, op.Offset, flags)
-	case reactor.Sync:
-		err = unix.Fdatasync(int(op.FD))
-	case reactor.Discard:
-		err = unix.Fallocate(int(op.FD), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, op.Offset, op.Length)
-	case reactor.Zero:
-		err = unix.Fallocate(int(op.FD), unix.FALLOC_FL_ZERO_RANGE|unix.FALLOC_FL_KEEP_SIZE, op.Offset, op.Length)
-	default:
-		l.t.Fatalf("operation %d", op.Code)
-	}
-	if err != nil {
-		return -int32(err.(unix.Errno))
-	}
-	return int32(n)
+	return filetest.Run(l.t, op)
 }
 
 // count is how many operations with the code were started.
@@ -83,19 +60,4 @@ func (l *loop) count(code reactor.Code) (n int) {
 		}
 	}
 	return n
-}
-
-// aligned returns page-aligned memory that lives as long as the test.
-func aligned(t testing.TB, n int) []byte {
-	t.Helper()
-	mem, err := unix.Mmap(-1, 0, max(n, 1), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Munmap(mem); err != nil {
-			t.Error(err)
-		}
-	})
-	return mem[:n]
 }
