@@ -108,9 +108,9 @@ func (b *Backend) serve(r *blk.Request) blk.Result {
 	mem := b.cfg.Memory[r.Offset : r.Offset+r.Length]
 	switch r.Op {
 	case blk.Read:
-		copy(r.Data, mem)
+		load(r.Data, mem)
 	case blk.Write:
-		copy(mem, r.Data)
+		store(mem, r.Data)
 		b.pages.allocate(r.Offset, r.Offset+r.Length)
 	case blk.Zero:
 		clear(mem)
