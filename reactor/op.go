@@ -61,6 +61,9 @@ const (
 	// Shutdown ends both directions of a socket; Close gives FD back.
 	Shutdown
 	Close
+	// Forget lets go of FD, on which nothing is in flight, without closing it: once it
+	// is reported another loop may use it.
+	Forget
 )
 
 // Flag changes how an operation is done.

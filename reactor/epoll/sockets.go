@@ -56,6 +56,8 @@ func (r *Ring) start(op *reactor.Op) error {
 		r.report(op.Token, result(unix.Shutdown(int(op.FD), unix.SHUT_RDWR)))
 	case reactor.Close:
 		r.startClose(op)
+	case reactor.Forget:
+		r.report(op.Token, r.forget(op.FD))
 	default:
 		return fmt.Errorf("start operation on descriptor %d: unknown code %d", op.FD, op.Code)
 	}
@@ -184,6 +186,16 @@ func (r *Ring) abandon(p *pending) {
 		return
 	}
 	r.finish(p, -int32(unix.ECANCELED))
+}
+
+// forget ends the registration of fd, which the kernel would otherwise keep as long
+// as the socket lives.
+func (r *Ring) forget(fd int32) int32 {
+	if fd < 0 || int(fd) >= len(r.descriptors) || !r.at(fd).watched {
+		return 0
+	}
+	*r.at(fd) = descriptor{starved: r.at(fd).starved}
+	return result(unix.EpollCtl(r.fd, unix.EPOLL_CTL_DEL, int(fd), nil))
 }
 
 // startClose ends what waits for the descriptor and closes it, which also ends

@@ -163,6 +163,8 @@ func (r *Ring) start(op *reactor.Op) error {
 		r.report(op.Token, r.cancel(op.Target))
 	case reactor.Shutdown:
 		r.report(op.Token, r.shutdown(op.FD))
+	case reactor.Forget:
+		r.report(op.Token, 0)
 	case reactor.Close:
 		r.cancelAll(op.FD)
 		r.report(op.Token, r.closeFD(op.FD))

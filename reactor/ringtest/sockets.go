@@ -20,6 +20,7 @@ var socketCases = []testCase{
 	{name: "ShutdownEndsBothSides", run: shutdownEnds},
 	{name: "ShutdownStaysWithItsSocket", run: shutdownStays, times: 100},
 	{name: "CloseEndsWhatIsInFlight", run: closeEnds},
+	{name: "ForgetLetsGo", run: forgetLetsGo},
 	{name: "CancelRecv", run: cancelRecv},
 	{name: "CancelAccept", run: cancelAccept},
 	{name: "CancelNothing", run: cancelNothing},
@@ -64,6 +65,36 @@ func recvChosen(r *rig) {
 	}
 	if !bytes.Equal(got, want) {
 		r.Error("the stream arrived changed")
+	}
+	r.finish(append(fds, listener)...)
+}
+
+// forgetLetsGo: a socket that was let go lives on, reports nothing, and can be taken
+// up again.
+func forgetLetsGo(r *rig) {
+	listener, fds, peers := r.connect(1)
+	receive := func(want string) {
+		c := r.do(reactor.Op{Code: reactor.Recv, FD: fds[0]})
+		if got := string(r.loop.Received(c)); got != want {
+			r.Fatalf("received %q with %+v, want %q", got, c, want)
+		}
+		r.loop.Recycle(c.Buffer)
+	}
+	peers[0].Write(r, []byte("before"))
+	receive("before")
+	if c := r.do(reactor.Op{Code: reactor.Forget, FD: fds[0]}); c.Result != 0 {
+		r.Errorf("forgetting: %+v", c)
+	}
+	peers[0].Write(r, []byte("after"))
+	r.settle()
+	for token, all := range r.done {
+		if len(all) > 0 {
+			r.Errorf("reported of a forgotten socket under %#x: %+v", token, all)
+		}
+	}
+	receive("after")
+	if c := r.do(reactor.Op{Code: reactor.Forget, FD: 1 << 20}); c.Result != 0 {
+		r.Errorf("forgetting what was never known: %+v", c)
 	}
 	r.finish(append(fds, listener)...)
 }

@@ -25,6 +25,10 @@ func (r *Ring) start(op *reactor.Op) error {
 	case reactor.Shutdown:
 		r.shutdown(op)
 		return nil
+	case reactor.Forget:
+		r.sockets.at(op.FD).nonempty = false
+		r.ready = append(r.ready, reactor.Completion{Token: op.Token, Buffer: reactor.NoBuffer})
+		return nil
 	default:
 		return r.startPlain(op)
 	}
