@@ -30,8 +30,6 @@ type Config struct {
 type Backend struct {
 	cfg   Config
 	pages pages
-	// touched keeps the reads of touch from being dropped as useless.
-	touched byte
 }
 
 // New returns a medium in cfg.Memory.
@@ -75,15 +73,20 @@ func (b *Backend) Close() error {
 	return nil
 }
 
-// NewQueue returns the queue of the medium.
-func (b *Backend) NewQueue() *Queue { return &Queue{b} }
+// NewQueue returns a queue of the medium. There may be several, each on a reactor of
+// its own: a read beside a write of the same block may then see some of both.
+func (b *Backend) NewQueue() *Queue { return &Queue{b: b} }
 
 // Queue serves requests at once.
-type Queue struct{ b *Backend }
+type Queue struct {
+	b *Backend
+	// touched keeps the reads of touch from being dropped as useless.
+	touched byte
+}
 
 // Submit serves the batch and appends all of it to done.
 func (q *Queue) Submit(batch, done []*blk.Request) []*blk.Request {
-	q.b.touch(batch)
+	q.touch(batch)
 	for _, r := range batch {
 		r.Result = q.b.serve(r)
 		done = append(done, r)
@@ -100,10 +103,11 @@ func (q *Queue) Running() int { return 0 }
 // touch reads one byte of what each read will copy: the misses of the whole batch,
 // of the cache and of address translation, are then under way at once instead of
 // one after the other.
-func (b *Backend) touch(batch []*blk.Request) {
+func (q *Queue) touch(batch []*blk.Request) {
+	memory := q.b.cfg.Memory
 	for _, r := range batch {
-		if r.Op == blk.Read && uint64(r.Offset) < uint64(len(b.cfg.Memory)) {
-			b.touched += b.cfg.Memory[r.Offset]
+		if r.Op == blk.Read && uint64(r.Offset) < uint64(len(memory)) {
+			q.touched += memory[r.Offset]
 		}
 	}
 }
@@ -142,11 +146,18 @@ func (b *Backend) serve(r *blk.Request) blk.Result {
 // discard zeroes the bytes from..to, giving back the whole pages between them.
 func (b *Backend) discard(from, to int64) {
 	first, last := (from+pageBytes-1)&^(pageBytes-1), to&^(pageBytes-1)
-	if b.cfg.Trim == nil || first >= last || b.cfg.Trim(b.cfg.Memory[first:last]) != nil {
+	if b.cfg.Trim == nil || first >= last {
 		clear(b.cfg.Memory[from:to])
 		return
 	}
+	// Before the memory goes, so that a page which a write on another reactor fills
+	// meanwhile is not called free.
 	b.pages.free(first, last)
+	if b.cfg.Trim(b.cfg.Memory[first:last]) != nil {
+		clear(b.cfg.Memory[from:to])
+		b.pages.allocate(first, last)
+		return
+	}
 	clear(b.cfg.Memory[from:first])
 	clear(b.cfg.Memory[last:to])
 }
