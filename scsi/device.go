@@ -117,6 +117,35 @@ func (d *Device) Begin(c *sam.Command) {
 	row.begin(d, c)
 }
 
+// Plain says whether a READ or WRITE of n meets nothing in the state of the unit:
+// no attention to report, no unit that was stopped. While that is so BeginPlain
+// answers as Begin would.
+func (d *Device) Plain(n sam.Nexus) bool {
+	return !d.absent && !d.stopped && int(n) < len(d.nexuses) && d.nexuses[n].known && !d.pending(n)
+}
+
+// Nexuses is how many nexuses were ever opened: theirs are the numbers below it.
+func (d *Device) Nexuses() int { return len(d.nexuses) }
+
+// BeginPlain is Begin for a READ or WRITE of a nexus that is Plain. It reads only
+// what does not change over the life of the Device, so that any core may call it. It
+// is false, and c as it was, for every other command and for one it would refuse.
+func (d *Device) BeginPlain(c *sam.Command) bool {
+	n, _ := d.index.find(d.rows, c.CDB[0], 0)
+	if n < 0 || d.rows[n].flags&plain == 0 {
+		return false
+	}
+	row := &d.rows[n]
+	if int(c.CDBBytes) < len(row.Usage) || d.reserved[n].and(&c.CDB) != (cdbMask{}) {
+		return false
+	}
+	if row.flags&modifies != 0 && d.info.ReadOnly || !d.reaches(c) {
+		return false
+	}
+	row.begin(d, c)
+	return true
+}
+
 // refuseUnit ends a command that the unit does not take from this nexus now,
 // whatever its fields say: no unit, or a unit attention to report first.
 func (d *Device) refuseUnit(c *sam.Command, row *Opcode) bool {

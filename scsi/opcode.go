@@ -22,7 +22,7 @@ const (
 )
 
 // flags are the conditions under which a row is served.
-type flags uint8
+type flags uint16
 
 const (
 	// passAttention: served while a unit attention is pending (SAM-5 §5.14.1).
@@ -39,6 +39,8 @@ const (
 	unmapBit
 	// hasAction: byte 1 bits 0..4 select the command (SPC-4 §4.3.4).
 	hasAction
+	// plain: begin reads nothing that changes over the life of the unit.
+	plain
 )
 
 // Opcode is one command of the device server.

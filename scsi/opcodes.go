@@ -33,12 +33,12 @@ var opcodes = []Opcode{
 		Recommended: secondsQuick, begin: (*Device).beginRequestSense, execute: (*Device).requestSense,
 	},
 	{
-		Code: 0x08, Name: "READ(6)", Class: MediumRead,
+		Code: 0x08, Name: "READ(6)", Class: MediumRead, flags: plain,
 		Usage:       []byte{0x08, 0x1f, 0xff, 0xff, 0xff, 0},
 		Recommended: secondsMedium, begin: (*Device).beginRead,
 	},
 	{
-		Code: 0x0a, Name: "WRITE(6)", Class: MediumWrite, flags: modifies,
+		Code: 0x0a, Name: "WRITE(6)", Class: MediumWrite, flags: modifies | plain,
 		Usage:       []byte{0x0a, 0x1f, 0xff, 0xff, 0xff, 0},
 		Recommended: secondsMedium, begin: (*Device).beginWrite,
 	},
@@ -68,12 +68,12 @@ var opcodes = []Opcode{
 		Recommended: secondsQuick, begin: (*Device).beginReadCapacity10, execute: (*Device).readCapacity10,
 	},
 	{
-		Code: 0x28, Name: "READ(10)", Class: MediumRead,
+		Code: 0x28, Name: "READ(10)", Class: MediumRead, flags: plain,
 		Usage:       []byte{0x28, 0x1a, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff, 0},
 		Recommended: secondsMedium, begin: (*Device).beginRead,
 	},
 	{
-		Code: 0x2a, Name: "WRITE(10)", Class: MediumWrite, flags: modifies,
+		Code: 0x2a, Name: "WRITE(10)", Class: MediumWrite, flags: modifies | plain,
 		Usage:       []byte{0x2a, 0x1a, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff, 0},
 		Recommended: secondsMedium, begin: (*Device).beginWrite,
 	},
@@ -103,12 +103,12 @@ var opcodes = []Opcode{
 		Recommended: secondsQuick, begin: (*Device).beginModeSense, execute: (*Device).modeSense,
 	},
 	{
-		Code: 0x88, Name: "READ(16)", Class: MediumRead,
+		Code: 0x88, Name: "READ(16)", Class: MediumRead, flags: plain,
 		Usage:       []byte{0x88, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0},
 		Recommended: secondsMedium, begin: (*Device).beginRead,
 	},
 	{
-		Code: 0x8a, Name: "WRITE(16)", Class: MediumWrite, flags: modifies,
+		Code: 0x8a, Name: "WRITE(16)", Class: MediumWrite, flags: modifies | plain,
 		Usage:       []byte{0x8a, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0},
 		Recommended: secondsMedium, begin: (*Device).beginWrite,
 	},
@@ -153,12 +153,12 @@ var opcodes = []Opcode{
 		Recommended: secondsQuick, begin: (*Device).beginSupportedFunctions, execute: (*Device).supportedFunctions,
 	},
 	{
-		Code: 0xa8, Name: "READ(12)", Class: MediumRead,
+		Code: 0xa8, Name: "READ(12)", Class: MediumRead, flags: plain,
 		Usage:       []byte{0xa8, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0},
 		Recommended: secondsMedium, begin: (*Device).beginRead,
 	},
 	{
-		Code: 0xaa, Name: "WRITE(12)", Class: MediumWrite, flags: modifies,
+		Code: 0xaa, Name: "WRITE(12)", Class: MediumWrite, flags: modifies | plain,
 		Usage:       []byte{0xaa, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0},
 		Recommended: secondsMedium, begin: (*Device).beginWrite,
 	},

@@ -57,6 +57,12 @@ func (d *Device) inRange(lba, blocks uint64) bool {
 	return lba <= d.blocks && blocks <= d.blocks-lba
 }
 
+// reaches says whether extent will take the range of c.
+func (d *Device) reaches(c *sam.Command) bool {
+	lba, blocks := decode(c)
+	return d.inRange(lba, uint64(blocks)) && blocks <= d.maxBlocks
+}
+
 // extent decodes the range of a medium command and checks it against the medium
 // and the longest transfer. It ends c and is false when the range is refused.
 func (d *Device) extent(c *sam.Command) (e sam.Extent, ok bool) {
