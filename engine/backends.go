@@ -22,6 +22,8 @@ const lockWait = 3 * time.Second
 type medium struct {
 	blk.Backend
 	queue func(loop *reactor.Loop, index uint32) blk.Queue
+	// shared says that several reactors may each have a queue.
+	shared bool
 }
 
 // openMedium opens the backend of a logical unit, behind a cache when it has one.
@@ -47,7 +49,8 @@ func openCache(m medium, n int64) (medium, error) {
 	if err != nil {
 		return medium{}, errors.Join(err, buf.Free(memory))
 	}
-	return medium{b, func(loop *reactor.Loop, index uint32) blk.Queue {
+	// A cache has one queue: its bookkeeping is the home's alone.
+	return medium{Backend: b, queue: func(loop *reactor.Loop, index uint32) blk.Queue {
 		return b.NewQueue(m.queue(loop, index))
 	}}, nil
 }
@@ -62,7 +65,7 @@ func openBackend(l LUN) (medium, error) {
 		if err != nil {
 			return medium{}, err
 		}
-		return medium{b, func(*reactor.Loop, uint32) blk.Queue { return b.NewQueue() }}, nil
+		return medium{b, func(*reactor.Loop, uint32) blk.Queue { return b.NewQueue() }, true}, nil
 	case File:
 		return openFile(l)
 	}
@@ -78,7 +81,7 @@ func openRAM(l LUN) (medium, error) {
 	if err != nil {
 		return medium{}, err
 	}
-	return medium{b, func(*reactor.Loop, uint32) blk.Queue { return b.NewQueue() }}, nil
+	return medium{b, func(*reactor.Loop, uint32) blk.Queue { return b.NewQueue() }, true}, nil
 }
 
 func openFile(l LUN) (medium, error) {
@@ -90,5 +93,5 @@ func openFile(l LUN) (medium, error) {
 	if err != nil {
 		return medium{}, err
 	}
-	return medium{b, func(loop *reactor.Loop, index uint32) blk.Queue { return b.NewQueue(loop, kindDisk, index) }}, nil
+	return medium{b, func(loop *reactor.Loop, index uint32) blk.Queue { return b.NewQueue(loop, kindDisk, index) }, true}, nil
 }

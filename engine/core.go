@@ -107,8 +107,8 @@ func (k *core) build(cpu int) error {
 	k.local = lun.NewLocal(k.id, k.programs, k)
 	k.stack = transport.New(k.id, k.loop, k.local, k.unasked, k.staged, k, limits)
 	for i, u := range k.engine.units {
-		if u.Home() == k.id {
-			open := k.engine.media[i].queue
+		if m := &k.engine.media[i]; u.Home() == k.id || m.shared {
+			open := m.queue
 			k.local.Attach(u, func(index uint32) blk.Queue { return open(k.loop, index) })
 		}
 	}

@@ -45,7 +45,12 @@ const (
 	askManage
 	askOpen
 	askLoss
-	tell // an Event for a command of the receiver
+	askWithdraw // the owner of a command that has not begun ends it
+	askAdvance  // nothing is inside the gate on the sender any more
+	askAbort    // a function for the side of the receiver
+	askConclude // a function has ended on the side of the sender
+	askCleared  // a nexus lost commands on the side of the sender
+	tell        // an Event for a command of the receiver
 )
 
 // Message travels between the Locals of two reactors.

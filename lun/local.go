@@ -11,9 +11,11 @@ type Local struct {
 	reactor int
 	post    Post
 	pool    *buf.Pool
-	// units are those with a queue here, by queue index.
-	units []*Unit
-	dirty []*Unit
+	// sides are those of units with a queue here, by queue index.
+	sides []*side
+	dirty []*side
+	// passed counts the commands that came in through a gate.
+	passed uint64
 	// events go to the transport of this reactor, once per turn.
 	events, spare []Event
 	done          []*blk.Request
@@ -34,19 +36,27 @@ func NewLocal(reactor int, pool *buf.Pool, post Post) *Local {
 	return l
 }
 
-// Attach gives a unit that is at home here its queue, and returns the index its
-// ring operations carry.
+// Attach gives a unit its queue on this reactor; open is told the index that its
+// ring operations carry. A unit has one at its home, and where it has another, plain
+// reads and writes need not go home. All are attached before the first command, one
+// reactor after the other.
 func (l *Local) Attach(u *Unit, open func(index uint32) blk.Queue) {
-	u.queue = open(uint32(len(l.units)))
-	l.units = append(l.units, u)
+	s := u.join(l.reactor)
+	s.queue = open(uint32(len(l.sides)))
+	l.sides = append(l.sides, s)
 }
+
+// Passed is how many commands ran on this reactor without their unit's home.
+func (l *Local) Passed() uint64 { return l.passed }
 
 // Begin hands a command to its unit. It is true when the device server has
 // decided already; else a Begun event comes.
 func (l *Local) Begin(u *Unit, c *sam.Command) bool {
-	if u.home == l.reactor {
-		u.begin(c)
+	if s := u.side(l.reactor); s != nil && u.plain(l, s, c) {
 		return true
+	}
+	if u.home == l.reactor {
+		return u.begin(c)
 	}
 	l.post.Post(u.home, Message{kind: askBegin, unit: u, Event: Event{Command: c}})
 	return false
@@ -64,8 +74,8 @@ func (l *Local) Execute(u *Unit, c *sam.Command) bool {
 
 // Move starts a read or write of the medium; a Moved event comes.
 func (l *Local) Move(u *Unit, r *blk.Request) {
-	if u.home == l.reactor {
-		l.batch(u, r)
+	if s := u.side(l.reactor); s != nil {
+		l.batch(s, r)
 		return
 	}
 	l.post.Post(u.home, Message{kind: askMove, unit: u, Event: Event{Request: r}})
@@ -84,7 +94,7 @@ func (l *Local) Compare(u *Unit, r *blk.Request) {
 // Finish takes a command out of its unit's task set: its response is on its way,
 // or it was aborted and nothing touches the medium for it any more.
 func (l *Local) Finish(u *Unit, c *sam.Command) {
-	if u.home == l.reactor {
+	if u.home == l.reactor || c.Ticket&plainTicket != 0 {
 		u.finish(l, c.Ticket)
 		return
 	}
@@ -95,7 +105,7 @@ func (l *Local) Finish(u *Unit, c *sam.Command) {
 // still comes.
 func (l *Local) Stop(u *Unit, c *sam.Command) {
 	if u.home == l.reactor {
-		u.tasks.stop(c.Ticket)
+		u.sides[u.home].tasks.stop(c.Ticket)
 		return
 	}
 	// By ticket: when this arrives the command may have ended, and its memory be
@@ -103,9 +113,23 @@ func (l *Local) Stop(u *Unit, c *sam.Command) {
 	l.post.Post(u.home, Message{kind: askStop, unit: u, ticket: c.Ticket})
 }
 
+// Withdraw says that the owner of a command whose Begun has not come yet ends it:
+// it is not kept waiting behind others. Its Begun still comes.
+func (l *Local) Withdraw(u *Unit, owner uint64) {
+	if u.home == l.reactor {
+		u.withdraw(l, owner)
+		return
+	}
+	l.post.Post(u.home, Message{kind: askWithdraw, unit: u, Event: Event{Owner: owner}})
+}
+
 // Manage starts a task management function; a Managed event comes when every
 // command it ends is gone.
 func (l *Local) Manage(u *Unit, m *Management) {
+	m.origin = l.reactor
+	if s := u.side(l.reactor); s != nil {
+		m.mark = s.tasks.arrivals
+	}
 	if u.home == l.reactor {
 		u.manage(l, m)
 		return
@@ -116,7 +140,7 @@ func (l *Local) Manage(u *Unit, m *Management) {
 // Open makes a nexus known to a unit before its first command.
 func (l *Local) Open(u *Unit, n sam.Nexus) {
 	if u.home == l.reactor {
-		u.device.OpenNexus(n)
+		u.openNexus(n)
 		return
 	}
 	l.post.Post(u.home, Message{kind: askOpen, unit: u, nexus: n})
@@ -125,7 +149,7 @@ func (l *Local) Open(u *Unit, n sam.Nexus) {
 // Lose tells a unit that a nexus was lost (RFC 3720 §5.3.5.1 [R-5.3.5.1-1]).
 func (l *Local) Lose(u *Unit, n sam.Nexus) {
 	if u.home == l.reactor {
-		u.device.NexusLoss(n)
+		u.loseNexus(n)
 		return
 	}
 	l.post.Post(u.home, Message{kind: askLoss, unit: u, nexus: n})
@@ -135,26 +159,37 @@ func (l *Local) Lose(u *Unit, n sam.Nexus) {
 func (l *Local) Receive(m Message) {
 	switch m.kind {
 	case askBegin:
-		m.unit.begin(m.Command)
-		l.tell(m.Command.Owner, Event{Kind: Begun, Command: m.Command})
+		if m.unit.begin(m.Command) {
+			l.tell(m.Command.Owner, Event{Kind: Begun, Command: m.Command})
+		}
 	case askExecute:
 		if m.unit.execute(l, m.Command) {
 			l.tell(m.Command.Owner, Event{Kind: Executed, Command: m.Command})
 		}
 	case askMove:
-		l.batch(m.unit, m.Request)
+		l.batch(m.unit.side(l.reactor), m.Request)
 	case askCompare:
 		l.compare(m.unit, m.Request)
 	case askStop:
-		m.unit.tasks.stop(m.ticket)
+		m.unit.sides[l.reactor].tasks.stop(m.ticket)
 	case askFinish:
 		m.unit.finish(l, m.ticket)
 	case askManage:
 		m.unit.manage(l, m.Management)
 	case askOpen:
-		m.unit.device.OpenNexus(m.nexus)
+		m.unit.openNexus(m.nexus)
 	case askLoss:
-		m.unit.device.NexusLoss(m.nexus)
+		m.unit.loseNexus(m.nexus)
+	case askWithdraw:
+		m.unit.withdraw(l, m.Owner)
+	case askAdvance:
+		m.unit.advance(l)
+	case askAbort:
+		m.unit.abort(l, m.unit.sides[l.reactor], m.Management)
+	case askConclude:
+		m.unit.concludeSide(l, m.Management)
+	case askCleared:
+		m.unit.cleared(l, m.nexus)
 	case tell:
 		l.events = append(l.events, m.Event)
 	}
@@ -179,12 +214,12 @@ func (l *Local) Events() []Event {
 // reactor that slept now would leave them.
 func (l *Local) Pending() bool { return len(l.events) > 0 || len(l.dirty) > 0 }
 
-func (l *Local) batch(u *Unit, r *blk.Request) {
-	if len(u.batch) == 0 {
-		l.dirty = append(l.dirty, u)
+func (l *Local) batch(s *side, r *blk.Request) {
+	if len(s.batch) == 0 {
+		l.dirty = append(l.dirty, s)
 	}
 	r.Result, r.Progress = blk.Running, 0
-	u.batch = append(u.batch, r)
+	s.batch = append(s.batch, r)
 }
 
 // Flush hands the turn's requests to the media, one crossing for each unit.
@@ -194,13 +229,13 @@ func (l *Local) batch(u *Unit, r *blk.Request) {
 // handed over.
 func (l *Local) Flush() (worked bool) {
 	for l.retry(); len(l.dirty) > 0; l.retry() {
-		u := l.dirty[len(l.dirty)-1]
+		s := l.dirty[len(l.dirty)-1]
 		l.dirty = l.dirty[:len(l.dirty)-1]
-		batch := u.batch
-		u.batch = nil
-		l.finished(u.queue.Submit(batch, l.done[:0]))
-		if u.batch == nil {
-			u.batch = batch[:0]
+		batch := s.batch
+		s.batch = nil
+		l.finished(s.queue.Submit(batch, l.done[:0]))
+		if s.batch == nil {
+			s.batch = batch[:0]
 		}
 		worked = true
 	}
@@ -209,8 +244,7 @@ func (l *Local) Flush() (worked bool) {
 
 // Complete takes the end of a ring operation whose token carried this index.
 func (l *Local) Complete(index uint32, result int32) {
-	u := l.units[index>>16]
-	l.finished(u.queue.Complete(index&0xffff, result, l.done[:0]))
+	l.finished(l.sides[index>>16].queue.Complete(index&0xffff, result, l.done[:0]))
 }
 
 // finished brings every finished request to whoever submitted it.
@@ -229,10 +263,10 @@ func (l *Local) finished(done []*blk.Request) {
 // ownStep marks the tag of a request of this package; owners leave that bit 0.
 const ownStep = 1 << (ownerShift - 1)
 
-// Running is how many requests the media have that are at home here.
+// Running is how many requests of this reactor the media have.
 func (l *Local) Running() (n int) {
-	for _, u := range l.units {
-		n += u.queue.Running() + len(u.batch)
+	for _, s := range l.sides {
+		n += s.queue.Running() + len(s.batch)
 	}
 	return n
 }

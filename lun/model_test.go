@@ -167,9 +167,9 @@ func (x *taskSetRun) look() {
 			x.rt.Fatalf("%#x aborted %d times, model %d", owner, aborts, x.m.aborts[owner])
 		}
 	}
-	if x.unit.tasks.count != len(x.m.set) || len(x.unit.tasks.managing) != len(x.m.waiting) {
+	if x.unit.sides[home].tasks.count != len(x.m.set) || len(x.unit.sides[home].tasks.functions) != len(x.m.waiting) {
 		x.rt.Fatalf("%d commands and %d functions, model %d and %d",
-			x.unit.tasks.count, len(x.unit.tasks.managing), len(x.m.set), len(x.m.waiting))
+			x.unit.sides[home].tasks.count, len(x.unit.sides[home].tasks.functions), len(x.m.set), len(x.m.waiting))
 	}
 }
 

@@ -69,7 +69,7 @@ func (l *Local) run(p *program) {
 		}
 		x.program = p
 		p.running++
-		l.batch(p.unit, &x.Request)
+		l.batch(p.unit.sides[l.reactor], &x.Request)
 	}
 }
 
@@ -80,7 +80,7 @@ func (l *Local) compare(u *Unit, r *blk.Request) {
 		return
 	}
 	x.against = r
-	l.batch(u, &x.Request)
+	l.batch(u.sides[l.reactor], &x.Request)
 }
 
 // endStep takes the result of a request of this package. Those that wait for its

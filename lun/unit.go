@@ -6,27 +6,66 @@ import (
 	"lunar/scsi/sam"
 )
 
-// Unit is one logical unit at its home reactor.
+// Unit is one logical unit. Its device server belongs to its home reactor, each of
+// its sides to the reactor of that number.
 type Unit struct {
 	home    int
 	info    blk.Info
 	device  *scsi.Device
 	backend blk.Backend
-	queue   blk.Queue
-	tasks   taskSet
+	gate    Gate
+	// sides are by reactor, nil where the unit has none.
+	sides []*side
+
+	// The rest is the home's. begun counts the commands it has begun and not finished;
+	// waiting are those that may not begin yet, in order; alone says that a command
+	// runs which nothing else runs beside, and lone is its ticket.
+	begun   int
+	waiting []*sam.Command
+	alone   bool
+	lone    uint32
+}
+
+// side is a unit on one reactor: the commands that run there, and the medium as
+// far as it is reached from there.
+type side struct {
+	tasks taskSet
+	// queue is nil on the side of a home whose unit has no medium.
+	queue blk.Queue
 	// batch are the requests of this turn, crossing to the queue once.
 	batch []*blk.Request
 }
 
-// NewUnit binds a device server and a medium to a home reactor. Its queue is
-// attached there before the first command (Local.Attach). A unit without a
-// backend serves only what needs no medium.
+// NewUnit binds a device server and a medium to a home reactor. Its queues are
+// attached before the first command (Local.Attach). A unit without a backend
+// serves only what needs no medium.
 func NewUnit(home int, device *scsi.Device, backend blk.Backend) *Unit {
 	u := &Unit{home: home, device: device, backend: backend}
 	if backend != nil {
 		u.info = backend.Info()
 	}
+	u.join(home)
 	return u
+}
+
+// join gives the unit a side on a reactor.
+func (u *Unit) join(reactor int) *side {
+	for len(u.sides) <= reactor {
+		u.sides = append(u.sides, nil)
+	}
+	if u.sides[reactor] == nil {
+		u.sides[reactor] = &side{}
+		u.gate.join(reactor)
+	}
+	return u.sides[reactor]
+}
+
+// side is the unit's side on a reactor that reaches the medium, or nil.
+func (u *Unit) side(reactor int) *side {
+	if reactor >= len(u.sides) || u.sides[reactor] == nil || u.sides[reactor].queue == nil {
+		return nil
+	}
+	return u.sides[reactor]
 }
 
 // Home is the reactor that owns the unit.
@@ -35,23 +74,16 @@ func (u *Unit) Home() int { return u.home }
 // Info is what the medium says of itself; it does not change.
 func (u *Unit) Info() blk.Info { return u.info }
 
-// Tasks is how many commands its task set holds.
-func (u *Unit) Tasks() int { return u.tasks.count }
+// Tasks is how many commands its side on a reactor holds, for that reactor to ask.
+func (u *Unit) Tasks(reactor int) int {
+	if reactor >= len(u.sides) || u.sides[reactor] == nil {
+		return 0
+	}
+	return u.sides[reactor].tasks.count
+}
 
 // Backend is the medium, nil for a unit without one.
 func (u *Unit) Backend() blk.Backend { return u.backend }
-
-func (u *Unit) begin(c *sam.Command) {
-	u.tasks.add(c)
-	u.device.Begin(c)
-}
-
-func (u *Unit) finish(l *Local, ticket uint32) {
-	u.tasks.remove(ticket)
-	if len(u.tasks.managing) > 0 {
-		u.concludeManagement(l)
-	}
-}
 
 // program is one command that runs steps on the medium whose data, if any, is
 // not the initiator's: SYNCHRONIZE CACHE, UNMAP, WRITE SAME, VERIFY, GET LBA
@@ -76,11 +108,14 @@ const maxSteps = 4
 // done already.
 func (u *Unit) execute(l *Local, c *sam.Command) bool {
 	plan := u.device.Execute(c)
+	if scsi.ClassOf(c) == scsi.UnitChange {
+		u.mirrorAll()
+	}
 	if plan.Kind == 0 {
 		return true
 	}
 	p := &program{unit: u, command: c, plan: plan}
-	u.tasks.entries[c.Ticket].program = p
+	u.sides[u.home].tasks.entries[c.Ticket].program = p
 	l.run(p)
 	return p.over()
 }

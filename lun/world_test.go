@@ -259,8 +259,8 @@ func (w *world) idle() {
 			w.t.Fatalf("reactor %d: %d of %d bytes are lent", r, p.Bytes()-p.Free(), p.Bytes())
 		}
 	}
-	if s := &w.unit.tasks; s.count != 0 || len(s.free) != len(s.entries) || len(s.managing) != 0 {
-		w.t.Fatalf("task set holds %d commands, %d functions", s.count, len(s.managing))
+	if s := &w.unit.sides[home].tasks; s.count != 0 || len(s.free) != len(s.entries) || len(s.functions) != 0 {
+		w.t.Fatalf("task set holds %d commands, %d functions", s.count, len(s.functions))
 	}
 	for owner, e := range w.events {
 		w.t.Fatalf("owner %#x got %+v, which nobody expected", owner, e)

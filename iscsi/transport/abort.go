@@ -17,8 +17,11 @@ func (c *Conn) abort(t *task) {
 	if c.current.Task == t.s {
 		c.place = nil
 	}
-	if t.executing {
+	switch {
+	case t.executing:
 		c.stack.local.Stop(t.unit, &t.s.Command)
+	case t.asking:
+		c.stack.local.Withdraw(t.unit, c.handle(t))
 	}
 	if t.s.Out.Owed() && c.phase == fullFeature && !c.sess.LoggingOut() {
 		c.await(t)

@@ -268,7 +268,7 @@ func (w *world) checkEnd() {
 	if w.unasked.Free() != w.unasked.Bytes() || w.staged.Free() != w.staged.Bytes() {
 		w.Errorf("memory is missing: unasked %d, staged %d bytes", w.unasked.Bytes()-w.unasked.Free(), w.staged.Bytes()-w.staged.Free())
 	}
-	if n := w.unit.Tasks(); n != 0 {
+	if n := w.unit.Tasks(0); n != 0 {
 		w.Errorf("the task set holds %d commands", n)
 	}
 	if n := w.ring.OpenFDs(); n != 1 {

@@ -1,0 +1,112 @@
+package lun
+
+import (
+	"lunar/scsi"
+	"lunar/scsi/sam"
+)
+
+// Management is one task management function on one unit.
+type Management struct {
+	Function sam.Function
+	// Nexus is where the function came from.
+	Nexus sam.Nexus
+	// Owner is the handle of whoever asked, see Owner.
+	Owner uint64
+
+	// origin is the reactor that asked and mark what had arrived on its side then:
+	// commands behind the function in its own connection are not for it. On other
+	// sides its place is where the message finds it.
+	origin int
+	mark   uint64
+	// sides is how many sides have not ended their part; the home counts.
+	sides int
+}
+
+// manage starts a function at the home: every side ends its affected commands.
+func (u *Unit) manage(l *Local, m *Management) {
+	for _, s := range u.sides {
+		if s != nil {
+			m.sides++
+		}
+	}
+	for r, s := range u.sides {
+		switch {
+		case s == nil:
+		case r == u.home:
+			u.abort(l, s, m)
+		default:
+			l.post.Post(r, Message{kind: askAbort, unit: u, Event: Event{Management: m}})
+		}
+	}
+}
+
+// abort starts a function on one side: every affected command is told to end.
+func (u *Unit) abort(l *Local, s *side, m *Management) {
+	f := sideFunction{m, s.tasks.arrivals}
+	if m.origin == l.reactor {
+		f.before = m.mark
+	}
+	for i := range s.tasks.entries {
+		e := &s.tasks.entries[i]
+		if !f.affects(e) {
+			continue
+		}
+		owner, nexus := e.owner, e.nexus
+		l.tell(owner, Event{Kind: Abort, Owner: owner})
+		if l.reactor == u.home {
+			u.withdraw(l, owner)
+		}
+		if m.Function == sam.ClearTaskSet && nexus != m.Nexus {
+			u.cleared(l, nexus)
+		}
+	}
+	s.tasks.functions = append(s.tasks.functions, f)
+	u.concludeAborts(l, s)
+}
+
+// cleared notes at the home that another nexus ended commands of n.
+func (u *Unit) cleared(l *Local, n sam.Nexus) {
+	if l.reactor != u.home {
+		l.post.Post(u.home, Message{kind: askCleared, unit: u, nexus: n})
+		return
+	}
+	// SAM-5 §7.4: with TAS=0 the owner hears of it by a unit attention.
+	u.device.Cleared(n)
+	u.mirror(n)
+}
+
+// concludeAborts ends every function of a side whose commands are all gone.
+func (u *Unit) concludeAborts(l *Local, s *side) {
+	waiting := s.tasks.functions[:0]
+	for _, f := range s.tasks.functions {
+		switch {
+		case s.tasks.holdsAffected(&f):
+			waiting = append(waiting, f)
+		case l.reactor == u.home:
+			u.concludeSide(l, f.Management)
+		default:
+			l.post.Post(u.home, Message{kind: askConclude, unit: u, Event: Event{Management: f.Management}})
+		}
+	}
+	clear(s.tasks.functions[len(waiting):])
+	s.tasks.functions = waiting
+}
+
+// concludeSide ends a function when it has ended on every side. Only then may its
+// response go out: an aborted write never changes the medium after it.
+func (u *Unit) concludeSide(l *Local, m *Management) {
+	if m.sides--; m.sides > 0 {
+		return
+	}
+	switch m.Function {
+	case sam.LogicalUnitReset:
+		u.device.Reset(scsi.UnitReset)
+		u.mirrorAll()
+	case sam.TargetWarmReset, sam.TargetColdReset:
+		u.device.Reset(scsi.HardReset)
+		u.mirrorAll()
+	default:
+		// The others end commands and nothing else.
+	}
+	l.tell(m.Owner, Event{Kind: Managed, Management: m})
+}

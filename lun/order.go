@@ -1,0 +1,150 @@
+package lun
+
+import (
+	"lunar/scsi"
+	"lunar/scsi/sam"
+)
+
+// plainTicket marks the ticket of a command that came in through the gate.
+const plainTicket = 1 << 31
+
+// plain begins a command on the reactor of its connection when it is a read or
+// write that may run beside everything else. It is false for all others, which
+// begin at the home.
+func (u *Unit) plain(l *Local, s *side, c *sam.Command) bool {
+	if c.Attribute != sam.Simple && c.Attribute != sam.Untagged {
+		return false
+	}
+	if !u.gate.admits(c.Nexus) {
+		return false
+	}
+	if !u.gate.enter(l.reactor) || !u.device.BeginPlain(c) {
+		u.leave(l)
+		return false
+	}
+	s.tasks.add(c)
+	c.Ticket |= plainTicket
+	l.passed++
+	return true
+}
+
+// leave is the end of what entered the gate.
+func (u *Unit) leave(l *Local) {
+	switch {
+	case !u.gate.leave(l.reactor):
+	case l.reactor == u.home:
+		u.advance(l)
+	default:
+		l.post.Post(u.home, Message{kind: askAdvance, unit: u})
+	}
+}
+
+// begin takes a command at the home. It is true when it has begun; else a Begun
+// event comes when it may.
+func (u *Unit) begin(c *sam.Command) bool {
+	u.sides[u.home].tasks.add(c)
+	// SAM-5 §8.5.4: HEAD OF QUEUE waits for nobody.
+	if c.Attribute == sam.HeadOfQueue || len(u.waiting) == 0 && u.mayBegin(c) {
+		u.run(c)
+		return true
+	}
+	u.waiting = append(u.waiting, c)
+	return false
+}
+
+// mayBegin says whether the first command that waits may begin now (SAM-5 §8.6): one
+// that needs quiet when everything before it has ended, every other when none such
+// runs. For one that needs quiet the gate is closed from the first question on.
+func (u *Unit) mayBegin(c *sam.Command) bool {
+	if u.alone || !needsQuiet(c) {
+		return !u.alone
+	}
+	u.gate.close()
+	if u.begun > 0 || !u.gate.empty() {
+		return false // the last to leave knocks
+	}
+	u.alone, u.lone = true, c.Ticket
+	return true
+}
+
+// needsQuiet says whether nothing may run beside a command: the attribute says so
+// (SAM-5 §8.5.3), or it changes what every other command sees of the unit.
+func needsQuiet(c *sam.Command) bool {
+	return c.Attribute == sam.Ordered || scsi.ClassOf(c) == scsi.UnitChange
+}
+
+func (u *Unit) run(c *sam.Command) {
+	u.begun++
+	u.device.Begin(c)
+	u.mirror(c.Nexus)
+}
+
+// advance begins what has waited, in order, as far as it may begin.
+func (u *Unit) advance(l *Local) {
+	for len(u.waiting) > 0 && u.mayBegin(u.waiting[0]) {
+		c := u.waiting[0]
+		u.waiting = append(u.waiting[:0], u.waiting[1:]...)
+		u.run(c)
+		l.tell(c.Owner, Event{Kind: Begun, Command: c})
+	}
+	if len(u.waiting) == 0 && !u.alone {
+		u.gate.open()
+	}
+}
+
+// withdraw ends the waiting of a command whose owner ends it: it hears Begun, as
+// of a command that is complete, and nothing of it has begun.
+func (u *Unit) withdraw(l *Local, owner uint64) {
+	for i, c := range u.waiting {
+		if c.Owner != owner {
+			continue
+		}
+		u.waiting = append(u.waiting[:i], u.waiting[i+1:]...)
+		c.Action, c.Status = sam.Complete, sam.TaskAborted
+		// finish counts it like one that ran.
+		u.begun++
+		l.tell(owner, Event{Kind: Begun, Command: c})
+		u.advance(l)
+		return
+	}
+}
+
+// finish takes a command out of the set of a side.
+func (u *Unit) finish(l *Local, ticket uint32) {
+	s := u.sides[l.reactor]
+	s.tasks.remove(ticket &^ plainTicket)
+	if len(s.tasks.functions) > 0 {
+		u.concludeAborts(l, s)
+	}
+	if ticket&plainTicket != 0 {
+		u.leave(l)
+		return
+	}
+	u.begun--
+	if u.alone && ticket == u.lone {
+		u.alone = false
+	}
+	if len(u.waiting) > 0 || u.gate.closed.Load() {
+		u.advance(l)
+	}
+}
+
+// mirror shows the gate whether reads and writes of n meet anything in the device
+// server.
+func (u *Unit) mirror(n sam.Nexus) { u.gate.allow(n, u.device.Plain(n)) }
+
+func (u *Unit) mirrorAll() {
+	for n := range u.device.Nexuses() {
+		u.mirror(sam.Nexus(n))
+	}
+}
+
+func (u *Unit) openNexus(n sam.Nexus) {
+	u.device.OpenNexus(n)
+	u.mirror(n)
+}
+
+func (u *Unit) loseNexus(n sam.Nexus) {
+	u.device.NexusLoss(n)
+	u.mirror(n)
+}
