@@ -21,6 +21,7 @@ type control struct {
 	request *request                   // to core 0: a login asks
 	ended   func(d *directory) []order // to core 0: something about sessions
 	order   *order                     // from core 0
+	adopt   *transport.Parcel          // from the core where a connection was
 	listen  []listener                 // from the engine: accept here
 	stop    bool                       // from the engine: drain
 	exit    bool                       // from the engine: end
@@ -38,6 +39,8 @@ func (k *core) receive(m message) {
 		k.carry(c.ended(k.directory))
 	case c.order != nil:
 		k.obey(*c.order)
+	case c.adopt != nil:
+		k.adopt(c.adopt)
 	case c.listen != nil:
 		k.listen(c.listen)
 	case c.stop:
@@ -78,8 +81,8 @@ func (k *core) Post(to int, m lun.Message) { k.send(to, message{unit: m}) }
 
 // Admit, Ended and ColdReset implement transport.Keeper: the directory lives on
 // core 0, so they are messages, also from core 0 to itself.
-func (k *core) Admit(h transport.Handle, id login.Identity) {
-	k.send(0, message{ctl: &control{request: &request{h, id}}})
+func (k *core) Admit(h transport.Handle, id login.Identity, placed bool) {
+	k.send(0, message{ctl: &control{request: &request{h, id, placed}}})
 }
 
 // Ended implements transport.Keeper.
@@ -112,6 +115,25 @@ func (k *core) obey(o order) {
 		k.stack.Admitted(o.conn, o.admit)
 	case orderClose:
 		k.stack.Close(o.conn)
+	case orderMove:
+		k.move(o)
 	case orderLoss:
+	}
+}
+
+// move sends a connection to the reactor where its session is to be. One that cannot
+// go now asks again as one that stays.
+func (k *core) move(o order) {
+	if p, ok := k.stack.Detach(o.conn); ok {
+		k.send(o.to, message{ctl: &control{adopt: &p}})
+		return
+	}
+	k.stack.Stay(o.conn)
+}
+
+// adopt takes a connection that another core sent.
+func (k *core) adopt(p *transport.Parcel) {
+	if k.stopping || !k.stack.Adopt(*p) {
+		k.loop.Submit(reactor.Op{Code: reactor.Close, Token: reactor.NewToken(transport.KindEnd, 0, 0), FD: p.FD()})
 	}
 }

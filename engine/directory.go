@@ -20,6 +20,8 @@ type directory struct {
 	lastTSIH pdu.TSIH
 	handles  map[pdu.TSIH]*sessionEntry
 	nexuses  nexuses
+	// load is the number of sessions on each reactor.
+	load []int
 }
 
 // sessionKey is what a session is unique by: an initiator port and a target port
@@ -44,10 +46,11 @@ type sessionEntry struct {
 	waiting []request
 }
 
-// request is a login that asks for a session.
+// request is a login that asks for a session. One that is placed stays where it is.
 type request struct {
-	conn transport.Handle
-	id   login.Identity
+	conn   transport.Handle
+	id     login.Identity
+	placed bool
 }
 
 // order is what the directory wants done.
@@ -56,6 +59,8 @@ type order struct {
 	conn  transport.Handle
 	admit transport.Admission
 	nexus sam.Nexus
+	// to is the reactor of an orderMove.
+	to int
 }
 
 type orderKind uint8
@@ -67,11 +72,13 @@ const (
 	orderClose
 	// orderLoss tells every unit that a nexus was lost.
 	orderLoss
+	// orderMove has a connection go to another reactor and ask again there.
+	orderMove
 )
 
-func newDirectory(limit int) *directory {
+func newDirectory(limit, reactors int) *directory {
 	return &directory{
-		limit: limit, sessions: map[sessionKey]*sessionEntry{}, conns: map[transport.Handle]*sessionEntry{},
+		load: make([]int, reactors), limit: limit, sessions: map[sessionKey]*sessionEntry{}, conns: map[transport.Handle]*sessionEntry{},
 		handles: map[pdu.TSIH]*sessionEntry{}, nexuses: newNexuses(maxNexuses),
 	}
 }
@@ -86,6 +93,9 @@ func (d *directory) admit(r request) []order {
 		// A discovery session has no tasks and nothing to reinstate; its handle is only
 		// a number (RFC 7143 §7.4.1 [N-10]).
 		return []order{{kind: orderAdmit, conn: r.conn, admit: transport.Admission{TSIH: d.draw()}}}
+	}
+	if to := d.place(r.conn.Reactor); !r.placed && to != r.conn.Reactor {
+		return []order{{kind: orderMove, conn: r.conn, to: to}}
 	}
 	e := d.sessions[keyOf(r.id)]
 	if s := d.refusal(r, e); s != pdu.LoginSuccess {
@@ -104,6 +114,19 @@ func (d *directory) admit(r request) []order {
 	}
 	e.ending = true
 	return []order{{kind: orderClose, conn: e.conn}}
+}
+
+// place is the reactor for a session whose connection arrived on one: that with the
+// fewest sessions, and the one it is on when it is among them. Sessions that end do not
+// make others move.
+func (d *directory) place(arrived int) int {
+	best := arrived
+	for i, n := range d.load {
+		if n < d.load[best] {
+			best = i
+		}
+	}
+	return best
 }
 
 // refusal is the status of a login that cannot become a session.
@@ -129,6 +152,7 @@ func (d *directory) create(r request) order {
 		e.tsih = d.draw()
 	}
 	e.nexus = d.nexuses.open(e.key)
+	d.load[e.conn.Reactor]++
 	d.sessions[e.key], d.handles[e.tsih], d.conns[e.conn] = e, e, e
 	return order{kind: orderAdmit, conn: r.conn, admit: transport.Admission{TSIH: e.tsih, Nexus: e.nexus}}
 }
@@ -160,6 +184,7 @@ func (d *directory) ended(conn transport.Handle) (orders []order) {
 	delete(d.sessions, e.key)
 	delete(d.handles, e.tsih)
 	d.nexuses.close(e.key)
+	d.load[e.conn.Reactor]--
 	// §5.3.5.1 [R-5.3.5.1-1]: SCSI hears of the nexus loss.
 	orders = append(orders, order{kind: orderLoss, nexus: e.nexus})
 	for _, r := range e.waiting {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"lunar/iscsi/pdu"
+	"lunar/iscsi/transport"
 	"lunar/scsi/sam"
 
 	"pgregory.net/rapid"
@@ -12,13 +13,19 @@ import (
 // place is one connection as its reactor knows it.
 type place struct {
 	id      int
+	reactor int
 	isid    byte
+	cid     pdu.CID
 	orders  []order // under way to it
 	answers int
 	status  pdu.LoginStatus
 	tsih    pdu.TSIH
 	closing bool
 	ended   bool
+}
+
+func (p *place) handle() transport.Handle {
+	return transport.Handle{Reactor: p.reactor, Index: p.id, Generation: 1}
 }
 
 // directoryRun is one random run of the directory: logins, orders that take
@@ -83,7 +90,8 @@ func (x *directoryRun) login() {
 	}
 	x.places = append(x.places, p)
 	cid := pdu.CID(rapid.IntRange(0, 1).Draw(x.rt, "CID"))
-	x.carry(x.d.admit(request{conn(p.id), port(p.isid, p.tsih, cid)}))
+	p.reactor, p.cid = rapid.IntRange(0, 2).Draw(x.rt, "reactor"), cid
+	x.carry(x.d.admit(request{conn: p.handle(), id: port(p.isid, p.tsih, cid)}))
 }
 
 // deliver brings the oldest order to a connection.
@@ -94,6 +102,12 @@ func (x *directoryRun) deliver(p *place) {
 	case p.ended:
 	case o.kind == orderClose:
 		p.closing = true
+	case o.kind == orderMove:
+		// It asks again, under the handle it has there, or stays.
+		if rapid.Bool().Draw(x.rt, "goes") {
+			p.reactor = o.to
+		}
+		x.carry(x.d.admit(request{conn: p.handle(), id: port(p.isid, p.tsih, p.cid), placed: true}))
 	default:
 		p.answers++
 		p.status = o.admit.Status
@@ -107,7 +121,7 @@ func (x *directoryRun) end(p *place) {
 	if x.granted[p.isid] == p {
 		delete(x.granted, p.isid)
 	}
-	x.carry(x.d.ended(conn(p.id)))
+	x.carry(x.d.ended(p.handle()))
 }
 
 // some draws one of the connections that keep to a condition.
@@ -146,7 +160,7 @@ func (x *directoryRun) settle() {
 func TestDirectory_Model(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		x := &directoryRun{
-			rt: rt, d: newDirectory(rapid.IntRange(1, 4).Draw(rt, "limit")),
+			rt: rt, d: newDirectory(rapid.IntRange(1, 4).Draw(rt, "limit"), 3),
 			granted: map[byte]*place{}, nexus: map[byte]sam.Nexus{},
 		}
 		for range rapid.IntRange(1, 80).Draw(rt, "steps") {
@@ -175,6 +189,11 @@ func TestDirectory_Model(t *testing.T) {
 		for _, p := range x.places {
 			if !p.ended {
 				x.end(p)
+			}
+		}
+		for reactor, n := range x.d.load {
+			if n != 0 {
+				rt.Fatalf("reactor %d has a load of %d", reactor, n)
 			}
 		}
 		if len(x.d.sessions)+len(x.d.conns)+len(x.d.handles) != 0 {

@@ -15,6 +15,11 @@ const testTarget = "iqn.2026-11.lunar:test"
 // conn names a connection by one number.
 func conn(n int) transport.Handle { return transport.Handle{Reactor: n % 3, Index: n, Generation: 1} }
 
+// placed is a login that has been placed.
+func placed(c transport.Handle, id login.Identity) request {
+	return request{conn: c, id: id, placed: true}
+}
+
 // port is the identity of a login from one initiator port.
 func port(isid byte, tsih pdu.TSIH, cid pdu.CID) login.Identity {
 	return login.Identity{
@@ -28,6 +33,8 @@ func port(isid byte, tsih pdu.TSIH, cid pdu.CID) login.Identity {
 func said(orders []order) (s []string) {
 	for _, o := range orders {
 		switch o.kind {
+		case orderMove:
+			s = append(s, fmt.Sprintf("move %d to %d", o.conn.Index, o.to))
 		case orderAdmit:
 			s = append(s, fmt.Sprintf("answer %d: %04x tsih %d nexus %d", o.conn.Index, o.admit.Status, o.admit.TSIH, o.admit.Nexus))
 		case orderClose:
@@ -62,17 +69,17 @@ func TestDirectory_Table(t *testing.T) {
 		"existing ISID, unknown TSIH, same CID":    {port(1, 9, 7), []string{"answer 2: 020a tsih 0 nexus 0"}},
 		"existing ISID, unknown TSIH, another CID": {port(1, 9, 8), []string{"answer 2: 020a tsih 0 nexus 0"}},
 	} {
-		d := newDirectory(8)
-		wantOrders(t, name, d.admit(request{conn(1), port(1, 0, 7)}), "answer 1: 0000 tsih 1 nexus 0")
-		wantOrders(t, name, d.admit(request{conn(2), k.id}), k.want...)
+		d := newDirectory(8, 3)
+		wantOrders(t, name, d.admit(placed(conn(1), port(1, 0, 7))), "answer 1: 0000 tsih 1 nexus 0")
+		wantOrders(t, name, d.admit(placed(conn(2), k.id)), k.want...)
 	}
 }
 
 // A key is an initiator port and a target port, all of it (RFC 3720 §3.4.3
 // [R-3.4.3-1]).
 func TestDirectory_KeyIsBothPorts(t *testing.T) {
-	d := newDirectory(8)
-	d.admit(request{conn(1), port(1, 0, 0)})
+	d := newDirectory(8, 3)
+	d.admit(placed(conn(1), port(1, 0, 0)))
 	for i, change := range []func(*login.Identity){
 		func(id *login.Identity) { id.Initiator += "2" },
 		func(id *login.Identity) { id.Target += "2" },
@@ -81,7 +88,7 @@ func TestDirectory_KeyIsBothPorts(t *testing.T) {
 	} {
 		id := port(1, 0, 0)
 		change(&id)
-		wantOrders(t, "another port", d.admit(request{conn(2 + i), id}),
+		wantOrders(t, "another port", d.admit(placed(conn(2+i), id)),
 			fmt.Sprintf("answer %d: 0000 tsih %d nexus %d", 2+i, 2+i, 1+i))
 	}
 }
@@ -89,92 +96,92 @@ func TestDirectory_KeyIsBothPorts(t *testing.T) {
 // Session reinstatement: the old session ends, with a nexus loss, before the new
 // one is answered, which has the nexus but another handle.
 func TestDirectory_SessionReinstatement(t *testing.T) {
-	d := newDirectory(8)
-	d.admit(request{conn(1), port(1, 0, 7)})
-	wantOrders(t, "login", d.admit(request{conn(2), port(1, 0, 9)}), "close 1")
+	d := newDirectory(8, 3)
+	d.admit(placed(conn(1), port(1, 0, 7)))
+	wantOrders(t, "login", d.admit(placed(conn(2), port(1, 0, 9))), "close 1")
 	wantOrders(t, "end of the old", d.ended(conn(1)), "loss 0", "answer 2: 0000 tsih 2 nexus 0")
-	wantOrders(t, "the new one's CID", d.admit(request{conn(3), port(1, 2, 9)}), "close 2")
+	wantOrders(t, "the new one's CID", d.admit(placed(conn(3), port(1, 2, 9))), "close 2")
 }
 
 // Connection reinstatement keeps the session's handle: the initiator named it.
 func TestDirectory_ConnectionReinstatement_KeepsTSIH(t *testing.T) {
-	d := newDirectory(8)
-	d.admit(request{conn(1), port(1, 0, 7)})
-	wantOrders(t, "login", d.admit(request{conn(2), port(1, 1, 7)}), "close 1")
+	d := newDirectory(8, 3)
+	d.admit(placed(conn(1), port(1, 0, 7)))
+	wantOrders(t, "login", d.admit(placed(conn(2), port(1, 1, 7))), "close 1")
 	wantOrders(t, "end of the old", d.ended(conn(1)), "loss 0", "answer 2: 0000 tsih 1 nexus 0")
-	wantOrders(t, "another port", d.admit(request{conn(3), port(2, 0, 7)}), "answer 3: 0000 tsih 2 nexus 1")
+	wantOrders(t, "another port", d.admit(placed(conn(3), port(2, 0, 7))), "answer 3: 0000 tsih 2 nexus 1")
 }
 
 // A login that waited for a session which another reinstated is refused, and
 // does not end the other.
 func TestDirectory_WaitingForASessionThatWasReplaced(t *testing.T) {
-	d := newDirectory(8)
-	d.admit(request{conn(1), port(1, 0, 7)})
-	d.admit(request{conn(2), port(1, 0, 7)})
-	wantOrders(t, "by handle", d.admit(request{conn(3), port(1, 1, 7)}))
+	d := newDirectory(8, 3)
+	d.admit(placed(conn(1), port(1, 0, 7)))
+	d.admit(placed(conn(2), port(1, 0, 7)))
+	wantOrders(t, "by handle", d.admit(placed(conn(3), port(1, 1, 7))))
 	wantOrders(t, "end of 1", d.ended(conn(1)), "loss 0", "answer 2: 0000 tsih 2 nexus 0", "answer 3: 020a tsih 0 nexus 0")
 	wantOrders(t, "end of 3", d.ended(conn(3)))
 }
 
 // Logins that race are answered in order; each ends the one before it.
 func TestDirectory_RacingLogins(t *testing.T) {
-	d := newDirectory(1) // at the limit: a reinstatement needs no further place
-	d.admit(request{conn(1), port(1, 0, 0)})
-	wantOrders(t, "second", d.admit(request{conn(2), port(1, 0, 0)}), "close 1")
-	wantOrders(t, "third", d.admit(request{conn(3), port(1, 0, 0)}))
-	wantOrders(t, "fourth", d.admit(request{conn(4), port(1, 0, 0)}))
+	d := newDirectory(1, 3) // at the limit: a reinstatement needs no further place
+	d.admit(placed(conn(1), port(1, 0, 0)))
+	wantOrders(t, "second", d.admit(placed(conn(2), port(1, 0, 0))), "close 1")
+	wantOrders(t, "third", d.admit(placed(conn(3), port(1, 0, 0))))
+	wantOrders(t, "fourth", d.admit(placed(conn(4), port(1, 0, 0))))
 	wantOrders(t, "end of 1", d.ended(conn(1)), "loss 0", "answer 2: 0000 tsih 2 nexus 0", "close 2")
-	wantOrders(t, "fifth", d.admit(request{conn(5), port(1, 0, 0)}))
+	wantOrders(t, "fifth", d.admit(placed(conn(5), port(1, 0, 0))))
 	wantOrders(t, "end of 2", d.ended(conn(2)), "loss 0", "answer 3: 0000 tsih 3 nexus 0", "close 3")
 	wantOrders(t, "end of 3", d.ended(conn(3)), "loss 0", "answer 4: 0000 tsih 4 nexus 0", "close 4")
 	wantOrders(t, "end of 4", d.ended(conn(4)), "loss 0", "answer 5: 0000 tsih 5 nexus 0")
 	wantOrders(t, "end of 5", d.ended(conn(5)), "loss 0")
-	wantOrders(t, "after all", d.admit(request{conn(6), port(1, 0, 0)}), "answer 6: 0000 tsih 6 nexus 0")
+	wantOrders(t, "after all", d.admit(placed(conn(6), port(1, 0, 0))), "answer 6: 0000 tsih 6 nexus 0")
 }
 
 // A login that dies while it waits is forgotten; those behind it are not.
 func TestDirectory_WaitingLoginDies(t *testing.T) {
-	d := newDirectory(8)
-	d.admit(request{conn(1), port(1, 0, 0)})
-	d.admit(request{conn(2), port(1, 0, 0)})
-	d.admit(request{conn(3), port(1, 0, 0)})
+	d := newDirectory(8, 3)
+	d.admit(placed(conn(1), port(1, 0, 0)))
+	d.admit(placed(conn(2), port(1, 0, 0)))
+	d.admit(placed(conn(3), port(1, 0, 0)))
 	wantOrders(t, "end of the waiting", d.ended(conn(2)))
 	wantOrders(t, "end of the old", d.ended(conn(1)), "loss 0", "answer 3: 0000 tsih 2 nexus 0")
-	d.admit(request{conn(4), port(1, 0, 0)})
+	d.admit(placed(conn(4), port(1, 0, 0)))
 	wantOrders(t, "end of the last waiting", d.ended(conn(4)))
 	wantOrders(t, "end with nobody waiting", d.ended(conn(3)), "loss 0")
 }
 
 // A connection that died before its answer arrived leaves no session behind.
 func TestDirectory_DiesBeforeItsAnswer(t *testing.T) {
-	d := newDirectory(1)
-	d.admit(request{conn(1), port(1, 0, 0)}) // the answer finds nobody
+	d := newDirectory(1, 3)
+	d.admit(placed(conn(1), port(1, 0, 0))) // the answer finds nobody
 	wantOrders(t, "end", d.ended(conn(1)), "loss 0")
-	wantOrders(t, "again", d.admit(request{conn(2), port(1, 0, 0)}), "answer 2: 0000 tsih 2 nexus 0")
+	wantOrders(t, "again", d.admit(placed(conn(2), port(1, 0, 0))), "answer 2: 0000 tsih 2 nexus 0")
 }
 
 func TestDirectory_Limit(t *testing.T) {
-	d := newDirectory(2)
+	d := newDirectory(2, 3)
 	for n := range 2 {
-		d.admit(request{conn(n), port(byte(n), 0, 0)})
+		d.admit(placed(conn(n), port(byte(n), 0, 0)))
 	}
-	wantOrders(t, "one too many", d.admit(request{conn(5), port(5, 0, 0)}), "answer 5: 0302 tsih 0 nexus 0")
+	wantOrders(t, "one too many", d.admit(placed(conn(5), port(5, 0, 0))), "answer 5: 0302 tsih 0 nexus 0")
 	d.ended(conn(5))
 	d.ended(conn(0))
-	wantOrders(t, "a place again", d.admit(request{conn(6), port(6, 0, 0)}), "answer 6: 0000 tsih 3 nexus 2")
+	wantOrders(t, "a place again", d.admit(placed(conn(6), port(6, 0, 0))), "answer 6: 0000 tsih 3 nexus 2")
 }
 
 // A handle is never 0, never one in use, and not one that was just given back
 // (RFC 3720 §3.4.3 [R-3.4.3-2]).
 func TestDirectory_TSIH(t *testing.T) {
-	d := newDirectory(8)
-	d.admit(request{conn(1), port(1, 0, 0)}) // holds 1
+	d := newDirectory(8, 3)
+	d.admit(placed(conn(1), port(1, 0, 0))) // holds 1
 	d.lastTSIH = 1<<16 - 2
 	seen := map[pdu.TSIH]bool{1: true}
 	for n := 2; n < 1000; n++ {
 		id := port(2, 0, 0)
 		id.Discovery = n%2 == 0
-		o := d.admit(request{conn(n), id})
+		o := d.admit(placed(conn(n), id))
 		tsih := o[0].admit.TSIH
 		if tsih == 0 || seen[tsih] || o[0].admit.Status != pdu.LoginSuccess {
 			t.Fatalf("login %d got %q", n, said(o))
@@ -187,11 +194,11 @@ func TestDirectory_TSIH(t *testing.T) {
 }
 
 func TestDirectory_ColdResetClosesTheTargetsSessions(t *testing.T) {
-	d := newDirectory(8)
+	d := newDirectory(8, 3)
 	other := port(9, 0, 0)
 	other.Target += "2"
-	d.admit(request{conn(9), other})
-	d.admit(request{conn(1), port(1, 0, 0)})
+	d.admit(placed(conn(9), other))
+	d.admit(placed(conn(1), port(1, 0, 0)))
 	wantOrders(t, "of the target", d.of(testTarget), "close 1")
 	if o := d.of("iqn.2026-11.lunar:none"); o != nil {
 		t.Errorf("of no target: %q", said(o))
@@ -226,4 +233,29 @@ func TestNexuses_StableAndRecycled(t *testing.T) {
 		t.Errorf("%d nexuses are remembered", len(x.known))
 	}
 	x.close(key(7)) // never opened: nothing
+}
+
+// A session goes to the reactor with the fewest, and stays where it arrived when
+// that is one of them; ends count too.
+func TestDirectory_Places(t *testing.T) {
+	d := newDirectory(8, 3)
+	at := func(n, reactor int) transport.Handle {
+		return transport.Handle{Reactor: reactor, Index: n, Generation: 1}
+	}
+	ask := func(n, reactor int, want ...string) {
+		t.Helper()
+		wantOrders(t, fmt.Sprintf("login %d on %d", n, reactor),
+			d.admit(request{conn: at(n, reactor), id: port(byte(n), 0, 0)}), want...)
+	}
+	ask(1, 1, "answer 1: 0000 tsih 1 nexus 0")
+	ask(2, 1, "move 2 to 0")
+	wantOrders(t, "placed", d.admit(placed(at(2, 0), port(2, 0, 0))), "answer 2: 0000 tsih 2 nexus 1")
+	ask(3, 0, "move 3 to 2")
+	wantOrders(t, "could not go", d.admit(placed(at(3, 0), port(3, 0, 0))), "answer 3: 0000 tsih 3 nexus 2")
+	ask(4, 2, "answer 4: 0000 tsih 4 nexus 3")
+	d.ended(at(1, 1))
+	ask(5, 0, "move 5 to 1")
+	discovery := port(6, 0, 0)
+	discovery.Discovery = true
+	wantOrders(t, "discovery stays", d.admit(request{conn: at(6, 0), id: discovery}), "answer 6: 0000 tsih 5 nexus 0")
 }

@@ -88,7 +88,7 @@ func (e *Engine) startCores() error {
 			id: i, engine: e, mail: queue.New[message](mailboxMessages), outbox: make([][]message, len(e.cfg.CPUs)),
 		})
 	}
-	e.cores[0].directory = newDirectory(maxSessions)
+	e.cores[0].directory = newDirectory(maxSessions, len(e.cores))
 	started := make(chan error, len(e.cores))
 	for i, k := range e.cores {
 		go k.run(e.cfg.CPUs[i], started)

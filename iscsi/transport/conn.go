@@ -43,6 +43,8 @@ type Conn struct {
 	// greeted says that a Login Request began, so that a refusal has an addressee.
 	greeted    bool
 	isAdmitted bool
+	// settled says that the connection is where its session is to be.
+	settled bool
 
 	sess  *session.Conn
 	tasks []task
@@ -98,15 +100,20 @@ func (c *Conn) name() Handle {
 
 // open starts a connection in a free place.
 func (c *Conn) open(fd int32, address string, p *Portal) {
-	*c = Conn{
-		stack: c.stack, index: c.index, generation: c.generation + 1, tasks: c.tasks, queue: c.queue[:0],
-		fd: fd, phase: loggingIn, portal: p, address: address, heldBuffer: reactor.NoBuffer,
-		machine: login.NewMachine(&p.Login), limits: c.stack.limits.Session,
-	}
-	now := c.stack.loop.Now()
-	c.heard, c.deadline = now, now+c.stack.limits.LoginNanos
+	c.reset(fd, address, p)
+	c.machine, c.phase = login.NewMachine(&p.Login), loggingIn
+	c.deadline = c.heard + c.stack.limits.LoginNanos
 	c.armTimer()
 	c.arm()
+}
+
+// reset makes the place that of another connection, under another generation.
+func (c *Conn) reset(fd int32, address string, p *Portal) {
+	*c = Conn{
+		stack: c.stack, index: c.index, generation: c.generation + 1, tasks: c.tasks, queue: c.queue[:0],
+		fd: fd, portal: p, address: address, heldBuffer: reactor.NoBuffer,
+		limits: c.stack.limits.Session, heard: c.stack.loop.Now(),
+	}
 }
 
 // armTimer asks for the next tick. A connection has one timer, armed here when it

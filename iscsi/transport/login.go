@@ -25,14 +25,18 @@ func (c *Conn) answerLogin(resp *pdu.Header, step func() (login.Outcome, []byte)
 		c.phase = leaving
 	case login.Admit:
 		c.phase = admitting
-		id := c.machine.Identity()
-		if !c.reserve() {
-			c.admitted(Admission{Status: pdu.LoginOutOfResources})
-			return
-		}
-		c.stack.keeper.Admit(c.name(), id)
+		c.askAdmission()
 	case login.Done:
 	}
+}
+
+// askAdmission asks the keeper for a session, if there is memory for one.
+func (c *Conn) askAdmission() {
+	if !c.reserve() {
+		c.admitted(Admission{Status: pdu.LoginOutOfResources})
+		return
+	}
+	c.stack.keeper.Admit(c.name(), c.machine.Identity(), c.settled)
 }
 
 // reserve sets aside memory for everything the initiator may send unasked: a

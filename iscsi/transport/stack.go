@@ -69,8 +69,10 @@ type Admission struct {
 // Keeper decides on sessions and is told of their end. Its methods return at
 // once; an answer comes by Stack.Admitted.
 type Keeper interface {
-	// Admit asks for a session for the login of a connection.
-	Admit(h Handle, id login.Identity)
+	// Admit asks for a session for the login of a connection. The answer is Admitted,
+	// or Detach to have the connection elsewhere, where it asks again. One that is
+	// placed stays.
+	Admit(h Handle, id login.Identity, placed bool)
 	// Ended says that a connection is gone, with everything of its session.
 	Ended(h Handle, id login.Identity, admitted bool)
 	// ColdReset asks to close every session of a target (RFC 3720 §10.5.1
@@ -139,18 +141,27 @@ func (s *Stack) Live() int { return len(s.conns) - len(s.free) }
 // Accept takes a connected socket. It is false when there is no room; the caller
 // keeps the descriptor.
 func (s *Stack) Accept(fd int32, address string, p *Portal) bool {
+	c := s.place()
+	if c == nil {
+		return false
+	}
+	s.stats.Accepted++
+	c.open(fd, address, p)
+	return true
+}
+
+// place takes a free place for a connection, nil when there is none.
+func (s *Stack) place() *Conn {
 	if len(s.free) == 0 {
 		if len(s.conns) == s.limits.Connections {
-			return false
+			return nil
 		}
 		s.free = append(s.free, len(s.conns))
 		s.conns = append(s.conns, &Conn{stack: s, index: len(s.conns)})
 	}
 	c := s.conns[s.free[len(s.free)-1]]
 	s.free = s.free[:len(s.free)-1]
-	s.stats.Accepted++
-	c.open(fd, address, p)
-	return true
+	return c
 }
 
 func (s *Stack) find(generation uint32, index int) *Conn {

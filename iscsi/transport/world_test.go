@@ -184,7 +184,7 @@ func (w *world) SendTargets(dst []byte, _, _ string) []byte {
 }
 
 // Admit, Ended and ColdReset implement Keeper.
-func (w *world) Admit(h Handle, _ login.Identity)         { w.logins = append(w.logins, h) }
+func (w *world) Admit(h Handle, _ login.Identity, _ bool) { w.logins = append(w.logins, h) }
 func (w *world) Ended(_ Handle, _ login.Identity, _ bool) { w.ended++ }
 func (w *world) ColdReset(string)                         {}
 
