@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net"
+
+	"lunar/initiator/drive"
 )
 
 // DefaultInitiator is the initiator name used when Config names none.
@@ -46,6 +48,9 @@ type Config struct {
 	// sequences longer than MaxBurstLength, and a SCSI Response that does not count
 	// the Data-In before it. Without it either ends the session.
 	Lenient bool
+	// Loop, when set, moves the session's bytes and calls Done on its goroutine;
+	// otherwise the session has goroutines of its own. It must outlive the session.
+	Loop *drive.Loop
 	// Discovery asks for a discovery session, which runs no SCSI commands.
 	Discovery bool
 	// Mangle, when set, judges every PDU of the full feature phase before it is

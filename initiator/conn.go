@@ -90,7 +90,7 @@ func (c *Conn) Receive() (PDU, error) {
 				return p, err
 			}
 		case pdu.EventHeader:
-			if err := c.checkHeader(); err != nil {
+			if err := checkHeader(&c.framer); err != nil {
 				return p, err
 			}
 			p.Header = *c.framer.Header()
@@ -102,7 +102,7 @@ func (c *Conn) Receive() (PDU, error) {
 			p.Data = append(p.Data, c.framer.Piece()...)
 			crc = crc32.Update(crc, castagnoli, c.framer.Piece())
 		case pdu.EventEnd:
-			return p, c.checkData(crc)
+			return p, checkData(&c.framer, crc)
 		}
 	}
 }
@@ -118,8 +118,7 @@ func (c *Conn) fill() error {
 }
 
 // checkHeader compares the header digest of the EventHeader just seen.
-func (c *Conn) checkHeader() error {
-	f := &c.framer
+func checkHeader(f *pdu.Framer) error {
 	if f.HeaderDigest && crc32.Checksum(f.Covered(), castagnoli) != f.HeaderCRC() {
 		return fmt.Errorf("header %w", ErrDigest)
 	}
@@ -128,8 +127,7 @@ func (c *Conn) checkHeader() error {
 
 // checkData compares the data digest of the EventEnd just seen. RFC 3720 §12.1
 // [R-12.1-3]: the padding is covered.
-func (c *Conn) checkData(crc uint32) error {
-	f := &c.framer
+func checkData(f *pdu.Framer, crc uint32) error {
 	if f.DataDigest && crc32.Update(crc, castagnoli, f.Padding()) != f.DataCRC() {
 		return fmt.Errorf("data %w", ErrDigest)
 	}

@@ -14,14 +14,18 @@
 // sent, and Conn is a bare connection that sends whatever a test makes up.
 //
 // Do runs one command and waits. Submit is the asynchronous path underneath: the
-// caller owns Requests and is called back on the session's reader goroutine; it
+// caller owns Requests and is called back on the goroutine that receives; it
 // allocates nothing. What one batch of callbacks submits leaves in one system call.
+//
+// The protocol of a session knows no socket. Its bytes are moved by a drive: two
+// goroutines of its own (pump.go), or with Config.Loop a thread that many sessions
+// share and that may poll (package drive).
 //
 // The package shares wire layouts with the target of this module but no judgement:
 // its negotiation and sequencing are its own, so that a rule misread in one is not
 // misread in the other.
 //
-// Owner: mu guards a session's tasks, window and outgoing bytes; the reader
+// Owner: mu guards a session's tasks, window and outgoing bytes; the drive's
 // goroutine alone ends tasks. Sections covered: RFC 3720 §3.2.2 (numbering), §5
 // (login), §10 (PDUs), §12 (keys), of the initiator's side.
 package initiator

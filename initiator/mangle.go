@@ -56,7 +56,7 @@ func (s *Session) mangled(h *pdu.Header, ahs, data []byte) {
 		wire = nil
 	case Send, Drop:
 	}
-	s.out.queue = append(append(s.out.queue, wire...), held...)
+	s.queue = append(append(s.queue, wire...), held...)
 }
 
 func (s *Session) dataStart(ahsBytes int) int {

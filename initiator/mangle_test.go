@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"lunar/initiator/drive"
 	"lunar/initiator/faketarget"
 	"lunar/iscsi/pdu"
 )
@@ -26,55 +27,59 @@ func mangleFirst(op pdu.Opcode, v Verdict) func(*Outgoing) Verdict {
 
 // What the hook does is what the target sees: its judgement names each misdeed.
 func TestMangle_EachVerdict_IsSeenByTheTarget(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		op     pdu.Opcode
-		v      Verdict
-		digest bool
-		fault  string
-	}{
-		{"drop", pdu.OpDataOut, Drop, false, "Data-Out"},
-		{"repeat", pdu.OpDataOut, Repeat, false, "DataSN 0 instead of 1"},
-		{"corrupt data", pdu.OpDataOut, CorruptData, true, "data digest of Data-Out is wrong"},
-		{"corrupt header", pdu.OpDataOut, CorruptHeader, true, "header digest of Data-Out is wrong"},
-		{"hold", pdu.OpDataOut, Hold, false, "DataSN 1 instead of 0"},
-		{"drop command", pdu.OpSCSICommand, Drop, false, "CmdSN"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			target, err := faketarget.Start(faketarget.Config{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer target.Stop()
-			s := dial(t, target, Config{
-				HeaderDigest: c.digest, DataDigest: c.digest, ImmediateData: new(false),
-				Mangle: mangleFirst(c.op, c.v),
+	eachDrive(t, func(t *testing.T, loop *drive.Loop) {
+		for _, c := range []struct {
+			name   string
+			op     pdu.Opcode
+			v      Verdict
+			digest bool
+			fault  string
+		}{
+			{"drop", pdu.OpDataOut, Drop, false, "Data-Out"},
+			{"repeat", pdu.OpDataOut, Repeat, false, "DataSN 0 instead of 1"},
+			{"corrupt data", pdu.OpDataOut, CorruptData, true, "data digest of Data-Out is wrong"},
+			{"corrupt header", pdu.OpDataOut, CorruptHeader, true, "header digest of Data-Out is wrong"},
+			{"hold", pdu.OpDataOut, Hold, false, "DataSN 1 instead of 0"},
+			{"drop command", pdu.OpSCSICommand, Drop, false, "CmdSN"},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				target, err := faketarget.Start(faketarget.Config{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer target.Stop()
+				s := dialOn(t, loop, target, Config{
+					HeaderDigest: c.digest, DataDigest: c.digest, ImmediateData: new(false),
+					Mangle: mangleFirst(c.op, c.v),
+				})
+				d := &Disk{s: s, blockBytes: 512, blocks: 2048}
+				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+				defer cancel()
+				_, _ = d.WriteAtContext(ctx, make([]byte, 32768), 0) // may end either way
+				_, _ = s.Ping(ctx, nil)
+				if f := strings.Join(target.Faults(), "; "); !strings.Contains(f, c.fault) {
+					t.Errorf("want %q, the target saw: %s", c.fault, f)
+				}
 			})
-			d := &Disk{s: s, blockBytes: 512, blocks: 2048}
-			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-			defer cancel()
-			_, _ = d.WriteAtContext(ctx, make([]byte, 32768), 0) // may end either way
-			_, _ = s.Ping(ctx, nil)
-			if f := strings.Join(target.Faults(), "; "); !strings.Contains(f, c.fault) {
-				t.Errorf("want %q, the target saw: %s", c.fault, f)
-			}
-		})
-	}
+		}
+	})
 }
 
 func TestMangle_ChangesInPlace_ReachTheTargetOnly(t *testing.T) {
-	target := serveFake(t, faketarget.Config{})
-	s := dial(t, target, Config{Mangle: func(o *Outgoing) Verdict {
-		for i := range o.Data {
-			o.Data[i] = 'x'
+	eachDrive(t, func(t *testing.T, loop *drive.Loop) {
+		target := serveFake(t, faketarget.Config{})
+		s := dialOn(t, loop, target, Config{Mangle: func(o *Outgoing) Verdict {
+			for i := range o.Data {
+				o.Data[i] = 'x'
+			}
+			return Send
+		}})
+		mine := []byte("abc")
+		got, err := s.Ping(t.Context(), mine)
+		if err != nil || string(got) != "xxx" || string(mine) != "abc" {
+			t.Errorf("sent %q, echoed %q, %v", mine, got, err)
 		}
-		return Send
-	}})
-	mine := []byte("abc")
-	got, err := s.Ping(t.Context(), mine)
-	if err != nil || string(got) != "xxx" || string(mine) != "abc" {
-		t.Errorf("sent %q, echoed %q, %v", mine, got, err)
-	}
+	})
 }
 
 // A bare connection logs in properly and then sends what no Session would.

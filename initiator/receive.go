@@ -10,14 +10,15 @@ import (
 // command's buffer instead of through the receive buffer.
 const directBytes = 16 << 10
 
-// inbox is the PDU being received; the reader goroutine owns it.
+// inbox is the PDU being received; the drive's goroutine owns it.
 type inbox struct {
+	framer pdu.Framer
 	header pdu.Header
 	// into is where the data segment goes: a command's buffer for Data-In, data
 	// for everything else. got bytes of it have arrived.
 	into []byte
 	got  int
-	// task is the command of a Data-In. Nobody but the reader ends it.
+	// task is the command of a Data-In. Nobody but the drive ends it.
 	task *task
 	data []byte
 	crc  uint32
@@ -25,38 +26,38 @@ type inbox struct {
 	ended []*Request
 }
 
-// read is the reader goroutine: it ends the session when receiving fails, and then
-// every task.
-func (s *Session) read() {
-	for {
-		if err := s.receive(); err != nil {
-			s.fail(err)
-			break
-		}
+// room is where the rest of a large data segment goes; nil when what comes next goes
+// through consume.
+func (s *Session) room() []byte {
+	in := &s.in
+	left := in.framer.DataLeft()
+	if left < directBytes {
+		return nil
 	}
-	s.endAll()
-	close(s.dead)
+	return in.into[in.got : in.got+left]
 }
 
-// receive takes one read of the socket through the session.
-func (s *Session) receive() error {
-	c, in := s.conn, &s.in
-	if left := c.framer.DataLeft(); left >= directBytes && c.r == c.w {
-		n, err := c.nc.Read(in.into[in.got : in.got+left])
-		if n == 0 {
-			return err
-		}
-		s.place(in.into[in.got : in.got+n])
-		c.framer.Placed(n)
-	} else if c.r == c.w {
-		if err := c.fill(); err != nil {
-			return err
-		}
-	}
-	err := s.consume(c.buf[c.r:c.w])
-	c.r = c.w
-	s.Flush()
-	return err
+// placed counts the first n bytes of room as received.
+func (s *Session) placed(n int) {
+	in := &s.in
+	s.place(in.into[in.got : in.got+n])
+	in.framer.Placed(n)
+}
+
+// takeQueue hands out what waits to be sent, and keeps spent for what comes next.
+func (s *Session) takeQueue(spent []byte) []byte {
+	s.mu.Lock()
+	q := s.queue
+	s.queue = spent
+	s.mu.Unlock()
+	return q
+}
+
+// ended ends the tasks: the drive has stopped, and nobody writes into their buffers.
+func (s *Session) ended(err error) {
+	s.fail(err)
+	s.endAll()
+	close(s.dead)
 }
 
 // place counts bytes that already stand where they belong.
@@ -69,9 +70,9 @@ func (s *Session) place(p []byte) {
 
 // consume takes received bytes, in any division, through the session.
 func (s *Session) consume(p []byte) error {
-	c, in := s.conn, &s.in
+	in := &s.in
 	for {
-		ev, n := c.framer.Next(p)
+		ev, n := in.framer.Next(p)
 		p = p[n:]
 		var err error
 		switch ev {
@@ -80,10 +81,10 @@ func (s *Session) consume(p []byte) error {
 		case pdu.EventHeader:
 			err = s.header()
 		case pdu.EventPiece:
-			piece := c.framer.Piece()
+			piece := in.framer.Piece()
 			s.place(in.into[in.got : in.got+copy(in.into[in.got:], piece)])
 		case pdu.EventEnd:
-			if err = c.checkData(in.crc); err == nil {
+			if err = checkData(&in.framer, in.crc); err == nil {
 				err = s.handle()
 			}
 		}
@@ -95,11 +96,11 @@ func (s *Session) consume(p []byte) error {
 
 // header takes a complete header and finds the place of its data.
 func (s *Session) header() error {
-	c, in := s.conn, &s.in
-	if err := c.checkHeader(); err != nil {
+	in := &s.in
+	if err := checkHeader(&in.framer); err != nil {
 		return err
 	}
-	in.header = *c.framer.Header()
+	in.header = *in.framer.Header()
 	in.got, in.crc = 0, 0
 	n := in.header.DataBytes()
 	// RFC 3720 §12.12: a sender keeps to what the receiver declared.
@@ -144,7 +145,7 @@ func (s *Session) report() {
 	s.in.ended = ended[:0]
 }
 
-// end ends a task. Only the reader goroutine does, so that nobody else can still be
+// end ends a task. Only the drive's goroutine does, so that nobody else can still be
 // writing into a buffer whose request has been reported.
 func (s *Session) end(t *task, err error) {
 	t.req.Err = err

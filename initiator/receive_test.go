@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"lunar/initiator/drive"
 	"lunar/initiator/faketarget"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
@@ -25,10 +27,9 @@ func bareSession(tb testing.TB, digests bool) (*Session, *[2]int) {
 	}
 	p := defaults()
 	p.HeaderDigest, p.DataDigest = digests, digests
-	c := &Conn{nc: near} // consume gets its bytes from the test
-	c.SetDigests(digests, digests)
 	p.MaxCmdSN, p.StatSN = serial.Cmd(10), serial.Stat(1)
-	s := newSession(cfg, p, c)
+	s := newSession(cfg, p)
+	newPump(s, &Conn{nc: near}) // not started: consume gets its bytes from the test
 	var ended [2]int
 	for i, cmd := range []Command{
 		{CDB: make([]byte, 16), In: make([]byte, 4096)},
@@ -137,33 +138,34 @@ func TestFuzzReceive_HasACorpus(t *testing.T) {
 
 // One I/O, submit to callback, allocates nothing in steady state.
 func TestSubmit_SteadyState_AllocatesNothing(t *testing.T) {
-	for _, write := range []bool{false, true} {
-		s, target := allocPair(t)
-		ended := make(chan struct{}, 1)
-		cdb := (&Disk{blockBytes: 512}).BlockCDB(opRead16, 0, 4096)
-		r := &Request{Command: Command{CDB: cdb[:], In: make([]byte, 4096)}, Done: func(*Request) { ended <- struct{}{} }}
-		if write {
-			cdb[0] = opWrite16
-			r.In, r.Out = nil, make([]byte, 4096)
-		}
-		target.write = write
-		op := func() {
-			if err := s.Submit(r); err != nil {
-				t.Fatal(err)
+	eachDrive(t, func(t *testing.T, loop *drive.Loop) {
+		for _, write := range []bool{false, true} {
+			s := allocPair(t, loop, write)
+			ended := make(chan struct{}, 1)
+			cdb := (&Disk{blockBytes: 512}).BlockCDB(opRead16, 0, 4096)
+			r := &Request{Command: Command{CDB: cdb[:], In: make([]byte, 4096)}, Done: func(*Request) { ended <- struct{}{} }}
+			if write {
+				cdb[0] = opWrite16
+				r.In, r.Out = nil, make([]byte, 4096)
 			}
-			s.Flush()
-			<-ended
-			if r.Err != nil {
-				t.Fatal(r.Err)
+			op := func() {
+				if err := s.Submit(r); err != nil {
+					t.Fatal(err)
+				}
+				s.Flush()
+				<-ended
+				if r.Err != nil {
+					t.Fatal(r.Err)
+				}
+			}
+			for range 100 {
+				op()
+			}
+			if n := testing.AllocsPerRun(2000, op); n != 0 {
+				t.Errorf("write=%v: %v allocations per I/O", write, n)
 			}
 		}
-		for range 100 {
-			op()
-		}
-		if n := testing.AllocsPerRun(2000, op); n != 0 {
-			t.Errorf("write=%v: %v allocations per I/O", write, n)
-		}
-	}
+	})
 }
 
 // echoTarget answers each command at once, without allocating.
@@ -175,34 +177,23 @@ type echoTarget struct {
 	statSN uint32
 }
 
-func allocPair(t *testing.T) (*Session, *echoTarget) {
+func allocPair(t *testing.T, loop *drive.Loop, write bool) *Session {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	near, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	far, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = near.Close(), far.Close() })
-	e := &echoTarget{nc: far}
+	near, far := tcpPair(t)
+	_ = far.SetDeadline(time.Time{}) // reading needs none
+	e := &echoTarget{nc: far, write: write}
 	go e.serve()
-	cfg, err := Config{Portal: "h", Target: testTarget, QueueDepth: 4}.filled()
+	cfg, err := Config{Portal: "h", Target: testTarget, QueueDepth: 4, Loop: loop}.filled()
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := defaults()
 	p.MaxCmdSN = serial.Cmd(10)
-	s := newSession(cfg, p, NewConn(near))
-	go s.read()
-	go s.writeRest()
-	return s, e
+	s, err := newSession(cfg, p).begin(NewConn(near))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func (e *echoTarget) serve() {

@@ -35,7 +35,7 @@ type Result struct {
 // Submit until Done is called, and can be submitted again from inside Done.
 type Request struct {
 	Command
-	// Done is called when the request has ended, on the session's reader goroutine.
+	// Done is called when the request has ended, on the goroutine that receives.
 	// It must not block, nor call anything of the session but Submit.
 	Done func(*Request)
 	// Result is valid when Err is nil.

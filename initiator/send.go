@@ -117,5 +117,5 @@ func (s *Session) put(h *pdu.Header, ahs, data []byte) {
 		s.mangled(h, ahs, data)
 		return
 	}
-	s.out.queue = appendPDU(s.out.queue, h, ahs, data, s.params.HeaderDigest, s.params.DataDigest)
+	s.queue = appendPDU(s.queue, h, ahs, data, s.params.HeaderDigest, s.params.DataDigest)
 }

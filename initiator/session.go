@@ -2,11 +2,11 @@ package initiator
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net"
 	"sync"
-	"syscall"
 
+	"lunar/initiator/drive"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
 )
@@ -15,7 +15,7 @@ import (
 type Session struct {
 	cfg    Config
 	params Params
-	conn   *Conn
+	drive  driver
 
 	// dead is closed when every task has ended and nothing is received any more;
 	// err is why, set before.
@@ -39,11 +39,22 @@ type Session struct {
 	exp, top   serial.CmdSN // ExpCmdSN and MaxCmdSN of the target
 	nextStatSN serial.StatSN
 
-	out     outbox
+	// queue collects encoded PDUs that wait to be sent.
+	queue   []byte
 	held    []byte // by Mangle
 	scratch pdu.Header
 
-	in inbox // of the reader goroutine alone
+	in inbox // of the drive's goroutine alone
+}
+
+// driver moves the bytes of a session: it calls consume, room and placed with what
+// it received, sends what takeQueue hands out, and calls ended when it has stopped.
+// Its methods may be called by any goroutine and never wait.
+type driver interface {
+	// Flush sends what is queued.
+	Flush()
+	// HangUp stops moving bytes, because of err.
+	HangUp(err error)
 }
 
 // Dial connects, logs in and starts the session. It follows redirections; a login
@@ -57,15 +68,29 @@ func Dial(ctx context.Context, cfg Config) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := newSession(cfg, t.n.params, c)
-	go s.read()
-	go s.writeRest()
+	return newSession(cfg, t.n.params).begin(c)
+}
+
+// begin gives the session its drive. On an error c is closed.
+func (s *Session) begin(c *Conn) (*Session, error) {
+	if s.cfg.Loop == nil {
+		newPump(s, c).start()
+		return s, nil
+	}
+	fd, err := drive.Detach(c.nc)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("initiator: hand over to a loop: %w", err), c.Close())
+	}
+	k := s.cfg.Loop.Link(fd, client{s})
+	s.drive = k
+	k.Start(c.buf[c.r:c.w])
 	return s, nil
 }
 
-func newSession(cfg Config, p Params, c *Conn) *Session {
+// newSession is a session that has no drive yet.
+func newSession(cfg Config, p Params) *Session {
 	s := &Session{
-		cfg: cfg, params: p, conn: c,
+		cfg: cfg, params: p,
 		dead: make(chan struct{}), freed: make(chan struct{}, 1),
 		tasks: make([]task, cfg.QueueDepth), free: make([]uint16, 0, cfg.QueueDepth),
 		slots: make(chan struct{}, controlSlots),
@@ -78,14 +103,7 @@ func newSession(cfg Config, p Params, c *Conn) *Session {
 	for i := range s.control {
 		s.control[i].itt = pdu.ITT(cfg.QueueDepth + i)
 	}
-	s.out.kick = make(chan struct{}, 1)
-	if sc, ok := c.nc.(syscall.Conn); ok {
-		s.out.raw, _ = sc.SyscallConn() // without it the writer goroutine does all
-	}
-	s.out.try = s.out.write
-	if tcp, ok := c.nc.(*net.TCPConn); ok {
-		_ = tcp.SetNoDelay(true) // only costs latency when refused
-	}
+	s.in.framer.HeaderDigest, s.in.framer.DataDigest = p.HeaderDigest, p.DataDigest
 	return s
 }
 
@@ -111,7 +129,10 @@ func (s *Session) Close() error {
 	return nil
 }
 
-// fail ends the session once; the reader then ends the tasks.
+// Flush sends what Submit queued. It never waits.
+func (s *Session) Flush() { s.drive.Flush() }
+
+// fail ends the session once; the drive then stops, and the tasks end.
 func (s *Session) fail(err error) {
 	s.mu.Lock()
 	first := s.err == nil
@@ -120,7 +141,7 @@ func (s *Session) fail(err error) {
 	}
 	s.mu.Unlock()
 	if first {
-		_ = s.conn.Close() // wakes the reader and the writer
+		s.drive.HangUp(err)
 	}
 }
 

@@ -36,8 +36,9 @@ var levels = map[string]int{
 	"lunar/iscsi/session":      3,
 	"lunar/lun":                3,
 	"lunar/iscsi/transport":    4,
-	"lunar/initiator":          4,
-	"lunar/initiator/":         5,
+	"lunar/initiator":          5,
+	"lunar/initiator/":         6,
+	"lunar/initiator/drive":    4, // on the rings
 	"lunar/engine":             5,
 	"lunar/bench/":             4, // the echo, on the rings
 	"lunar/bench":              6,
