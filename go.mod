@@ -3,6 +3,7 @@ module lunar
 go 1.26
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.2.0
 	github.com/dgraph-io/ristretto/v2 v2.4.2
 	github.com/iceber/iouring-go v0.0.0-20230403020409-002cfd2e2a90
 	github.com/klauspost/cpuid/v2 v2.4.2

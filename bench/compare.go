@@ -47,7 +47,9 @@ type Row struct {
 	Ratio        float64 `json:"ratio"`
 	MiBps        float64 `json:"mib_per_s"`
 	P50          float64 `json:"p50_us"`
+	P90          float64 `json:"p90_us"`
 	P99          float64 `json:"p99_us"`
+	P999         float64 `json:"p999_us"`
 	OwnCPU       float64 `json:"own_cpu"`
 	TargetMicros float64 `json:"target_us_per_op,omitempty"`
 	// GeneratorBound says that the generator, not the target, set the pace.
@@ -93,7 +95,9 @@ func rowOf(name string, rs []*Report) Row {
 		IOPS:         pick(func(r *Report) float64 { return r.IOPS }),
 		MiBps:        pick(func(r *Report) float64 { return r.MiBps }),
 		P50:          pick(func(r *Report) float64 { return r.Latency.P50 }),
+		P90:          pick(func(r *Report) float64 { return r.Latency.P90 }),
 		P99:          pick(func(r *Report) float64 { return r.Latency.P99 }),
+		P999:         pick(func(r *Report) float64 { return r.Latency.P999 }),
 		OwnCPU:       pick(func(r *Report) float64 { return r.OwnCPU }),
 		TargetMicros: pick(func(r *Report) float64 { return r.TargetMicros }),
 	}
@@ -125,10 +129,11 @@ func (c *Comparison) JSON(w io.Writer) error {
 func (c *Comparison) Table(w io.Writer) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s, median of %d interleaved rounds\n", c.Workload, c.Rounds)
-	fmt.Fprintf(&b, "%-12s %10s %7s %9s %9s %9s %13s %8s\n", "target", "IOPS", "ratio", "MiB/s", "p50 us", "p99 us", "target us/op", "gen CPU")
+	fmt.Fprintf(&b, "%-12s %10s %7s %9s %9s %9s %9s %9s %13s %8s\n", "target", "IOPS", "ratio", "MiB/s",
+		"p50 us", "p90 us", "p99 us", "p99.9 us", "target us/op", "gen CPU")
 	for _, r := range c.Rows {
-		fmt.Fprintf(&b, "%-12s %10.0f %7.2f %9.1f %9.1f %9.1f %13.2f %8.2f%s\n",
-			r.Name, r.IOPS, r.Ratio, r.MiBps, r.P50, r.P99, r.TargetMicros, r.OwnCPU, boundMark(r.GeneratorBound))
+		fmt.Fprintf(&b, "%-12s %10.0f %7.2f %9.1f %9.1f %9.1f %9.1f %9.1f %13.2f %8.2f%s\n",
+			r.Name, r.IOPS, r.Ratio, r.MiBps, r.P50, r.P90, r.P99, r.P999, r.TargetMicros, r.OwnCPU, boundMark(r.GeneratorBound))
 	}
 	if _, err := w.Write(b.Bytes()); err != nil {
 		return fmt.Errorf("bench: write comparison: %w", err)

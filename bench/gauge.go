@@ -72,12 +72,11 @@ func (g *gauge) finish(r *Report) {
 	elapsed := (time.Since(g.base) - g.at).Seconds()
 	target, err := processCPU(g.o.TargetPID)
 	g.err = err
-	var all Histogram
+	all := newHistogram()
 	for _, j := range g.jobs {
-		all.Merge(&j.hist[0])
-		all.Merge(&j.hist[1])
+		all.Merge(j.hist)
 	}
-	r.Seconds, r.Operations, r.Latency = elapsed, all.Count(), latencyOf(&all)
+	r.Seconds, r.Operations, r.Latency = elapsed, uint64(all.TotalCount()), latencyOf(all)
 	r.IOPS = float64(r.Operations) / elapsed
 	r.MiBps = r.IOPS * float64(g.o.BlockBytes) / (1 << 20)
 	r.OwnCPU = (ownCPU() - g.own).Seconds() / elapsed

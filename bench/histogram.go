@@ -1,84 +1,44 @@
 package bench
 
 import (
-	"math/bits"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Histogram counts durations in buckets whose width grows with their value: 32 for
-// each power of two, so that a percentile is at most about 3% too high. The zero
-// value is empty.
-type Histogram struct {
-	buckets [bucketRows * bucketsPerRow]uint64
-	count   uint64
-	sum     time.Duration
-	max     time.Duration
-}
-
+// Bounds of a measured latency: shorter ones count as shortest, longer ones as
+// longest. Three digits keep a percentile within a thousandth.
 const (
-	rowBits       = 5
-	bucketsPerRow = 1 << rowBits
-	// bucketRows covers every positive 63-bit number.
-	bucketRows = 64 - rowBits
+	shortest         = time.Nanosecond
+	longest          = time.Minute
+	histogramDigits  = 3
+	nanosPerMicrosec = 1000
 )
 
-// Add counts one duration; a negative one counts as 0.
-func (h *Histogram) Add(d time.Duration) {
-	d = max(d, 0)
-	h.buckets[bucketOf(uint64(d))]++
-	h.count++
-	h.sum += d
-	h.max = max(h.max, d)
+func newHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(int64(shortest), int64(longest), histogramDigits)
 }
 
-// bucketOf is linear below 2*bucketsPerRow, then keeps the rowBits bits behind the
-// leading one.
-func bucketOf(v uint64) int {
-	row := max(bits.Len64(v)-rowBits-1, 0)
-	return row<<rowBits + int(v>>row)
+// record counts one latency.
+func record(h *hdrhistogram.Histogram, d time.Duration) {
+	// Within the bounds, RecordValue cannot fail.
+	_ = h.RecordValue(int64(min(max(d, shortest), longest)))
 }
 
-// bucketTop is the largest value that falls into bucket i.
-func bucketTop(i int) uint64 {
-	if i < 2*bucketsPerRow {
-		return uint64(i)
+// Latency is the times of one kind of operation, in microseconds.
+type Latency struct {
+	Mean float64 `json:"mean_us"`
+	P50  float64 `json:"p50_us"`
+	P90  float64 `json:"p90_us"`
+	P99  float64 `json:"p99_us"`
+	P999 float64 `json:"p999_us"`
+	Max  float64 `json:"max_us"`
+}
+
+func latencyOf(h *hdrhistogram.Histogram) Latency {
+	at := func(percent float64) float64 { return float64(h.ValueAtPercentile(percent)) / nanosPerMicrosec }
+	return Latency{
+		Mean: h.Mean() / nanosPerMicrosec, P50: at(50), P90: at(90), P99: at(99), P999: at(99.9),
+		Max: float64(h.Max()) / nanosPerMicrosec,
 	}
-	row := i>>rowBits - 1
-	return uint64(i-row<<rowBits+1)<<row - 1
-}
-
-// Merge adds what o has counted.
-func (h *Histogram) Merge(o *Histogram) {
-	for i, n := range o.buckets {
-		h.buckets[i] += n
-	}
-	h.count += o.count
-	h.sum += o.sum
-	h.max = max(h.max, o.max)
-}
-
-// Count is how many durations were added.
-func (h *Histogram) Count() uint64 { return h.count }
-
-// Max is the largest, exactly.
-func (h *Histogram) Max() time.Duration { return h.max }
-
-// Mean is the average, 0 when empty.
-func (h *Histogram) Mean() time.Duration {
-	if h.count == 0 {
-		return 0
-	}
-	return h.sum / time.Duration(h.count)
-}
-
-// Percentile is a value that p percent of the durations do not exceed.
-func (h *Histogram) Percentile(p float64) time.Duration {
-	want := uint64(p / 100 * float64(h.count))
-	var seen uint64
-	for i, n := range h.buckets {
-		if seen += n; seen > 0 && seen >= want {
-			return min(time.Duration(bucketTop(i)), h.max)
-		}
-	}
-	return h.max
 }

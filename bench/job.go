@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
+
 	"lunar/initiator"
 	"lunar/scsi/sam"
 )
@@ -39,7 +41,7 @@ type job struct {
 	// measure is not counted.
 	base          time.Time
 	stop, measure time.Duration
-	hist          [2]Histogram // reads, writes
+	hist          *hdrhistogram.Histogram
 	ops           atomic.Uint64
 	busy          int
 	idle          chan struct{}
@@ -60,7 +62,7 @@ type slot struct {
 func newJob(s port, lun sam.LUN, blockBytes int, o *Options, index int) *job {
 	j := &job{
 		session: s, lun: lun, blockBytes: blockBytes, unitBytes: o.BlockBytes,
-		mix: o.Mix, rng: stamp{seed: o.Seed, lba: uint64(index)}.start(), base: time.Now(),
+		mix: o.Mix, rng: stamp{seed: o.Seed, lba: uint64(index)}.start(), base: time.Now(), hist: newHistogram(),
 	}
 	j.slots = make([]slot, o.Depth)
 	memory := make([]byte, o.Depth*o.BlockBytes)
@@ -148,11 +150,7 @@ func (sl *slot) done(r *initiator.Request) {
 	} else if r.Result.Status != sam.Good {
 		j.fail(fmt.Errorf("bench: block %d: %w", binary.BigEndian.Uint64(sl.cdb[2:]), r.Result.Error(sl.cdb[0])))
 	} else if sl.begun >= j.measure {
-		kind := 0
-		if sl.write {
-			kind = 1
-		}
-		j.hist[kind].Add(time.Since(j.base) - sl.begun)
+		record(j.hist, time.Since(j.base)-sl.begun)
 		j.ops.Add(1)
 	}
 	if j.ledger != nil && j.err == nil {

@@ -4,25 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"time"
 )
-
-// Latency is the times of one kind of operation, in microseconds.
-type Latency struct {
-	Mean float64 `json:"mean_us"`
-	P50  float64 `json:"p50_us"`
-	P99  float64 `json:"p99_us"`
-	P999 float64 `json:"p999_us"`
-	Max  float64 `json:"max_us"`
-}
-
-func latencyOf(h *Histogram) Latency {
-	us := func(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
-	return Latency{
-		Mean: us(h.Mean()), P50: us(h.Percentile(50)), P99: us(h.Percentile(99)),
-		P999: us(h.Percentile(99.9)), Max: us(h.Max()),
-	}
-}
 
 // Report is what a run measured.
 type Report struct {
@@ -81,10 +63,10 @@ func (r *Report) Table(w io.Writer) error {
 	l := r.Latency
 	_, err := fmt.Fprintf(w, `%s  %s bs=%d qd=%d sessions=%d digests=%s
   IOPS %.0f   %.1f MiB/s   %d operations in %.2f s
-  latency us: mean %.1f  p50 %.1f  p99 %.1f  p99.9 %.1f  max %.1f
+  latency us: mean %.1f  p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f  max %.1f
   generator %.2f CPU%s
 `, r.URL, r.Workload, r.BlockBytes, r.Depth, r.Sessions, r.digests(),
-		r.IOPS, r.MiBps, r.Operations, r.Seconds, l.Mean, l.P50, l.P99, l.P999, l.Max, r.OwnCPU, boundMark(r.GeneratorBound))
+		r.IOPS, r.MiBps, r.Operations, r.Seconds, l.Mean, l.P50, l.P90, l.P99, l.P999, l.Max, r.OwnCPU, boundMark(r.GeneratorBound))
 	if err == nil && r.TargetCPU > 0 {
 		_, err = fmt.Fprintf(w, "  target %.2f CPU, %.2f us per operation\n", r.TargetCPU, r.TargetMicros)
 	}
