@@ -51,6 +51,8 @@ type Row struct {
 	P99          float64 `json:"p99_us"`
 	P999         float64 `json:"p999_us"`
 	OwnCPU       float64 `json:"own_cpu"`
+	OwnBusy      float64 `json:"own_busy"`
+	OwnMicros    float64 `json:"own_us_per_op"`
 	TargetMicros float64 `json:"target_us_per_op,omitempty"`
 	// GeneratorBound says that the generator, not the target, set the pace.
 	GeneratorBound bool      `json:"generator_bound,omitempty"`
@@ -99,9 +101,11 @@ func rowOf(name string, rs []*Report) Row {
 		P99:          pick(func(r *Report) float64 { return r.Latency.P99 }),
 		P999:         pick(func(r *Report) float64 { return r.Latency.P999 }),
 		OwnCPU:       pick(func(r *Report) float64 { return r.OwnCPU }),
+		OwnBusy:      pick(func(r *Report) float64 { return r.OwnBusy }),
+		OwnMicros:    pick(func(r *Report) float64 { return r.OwnMicros }),
 		TargetMicros: pick(func(r *Report) float64 { return r.TargetMicros }),
 	}
-	row.GeneratorBound = row.OwnCPU >= boundShare
+	row.GeneratorBound = row.OwnBusy >= boundShare
 	for _, r := range rs {
 		row.All = append(row.All, r.IOPS)
 	}
@@ -129,11 +133,12 @@ func (c *Comparison) JSON(w io.Writer) error {
 func (c *Comparison) Table(w io.Writer) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s, median of %d interleaved rounds\n", c.Workload, c.Rounds)
-	fmt.Fprintf(&b, "%-12s %10s %7s %9s %9s %9s %9s %9s %13s %8s\n", "target", "IOPS", "ratio", "MiB/s",
-		"p50 us", "p90 us", "p99 us", "p99.9 us", "target us/op", "gen CPU")
+	fmt.Fprintf(&b, "%-12s %10s %7s %9s %9s %9s %9s %9s %13s %9s %9s\n", "target", "IOPS", "ratio", "MiB/s",
+		"p50 us", "p90 us", "p99 us", "p99.9 us", "target us/op", "gen us/op", "gen busy")
 	for _, r := range c.Rows {
-		fmt.Fprintf(&b, "%-12s %10.0f %7.2f %9.1f %9.1f %9.1f %9.1f %9.1f %13.2f %8.2f%s\n",
-			r.Name, r.IOPS, r.Ratio, r.MiBps, r.P50, r.P90, r.P99, r.P999, r.TargetMicros, r.OwnCPU, boundMark(r.GeneratorBound))
+		fmt.Fprintf(&b, "%-12s %10.0f %7.2f %9.1f %9.1f %9.1f %9.1f %9.1f %13.2f %9.2f %8.0f%%%s\n",
+			r.Name, r.IOPS, r.Ratio, r.MiBps, r.P50, r.P90, r.P99, r.P999, r.TargetMicros,
+			r.OwnMicros, 100*r.OwnBusy, boundMark(r.GeneratorBound))
 	}
 	if _, err := w.Write(b.Bytes()); err != nil {
 		return fmt.Errorf("bench: write comparison: %w", err)

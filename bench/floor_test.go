@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"lunar/initiator/drive"
 	"lunar/initiator/faketarget"
 )
 
@@ -122,7 +123,16 @@ func TestServeFloor_InputEnds_ProcessEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := dialLine(ctx, strings.TrimSpace(address), 1)
+	loop, err := drive.Start(drive.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := loop.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	l, err := dialLine(ctx, loop, strings.TrimSpace(address), 1)
 	if err != nil {
 		t.Fatal(err)
 	}

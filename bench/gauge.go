@@ -1,21 +1,34 @@
 package bench
 
 import (
+	"errors"
 	"sync"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"lunar/initiator/drive"
+	"lunar/reactor"
 )
 
 // gauge takes a run's clock and processor times and tells of its progress.
 type gauge struct {
 	jobs []*job
 	o    *Options
-	base time.Time
+	loop *drive.Loop
+	hist *hdrhistogram.Histogram
+	base time.Duration
 
-	mu          sync.Mutex
-	begun       bool
-	at          time.Duration
-	own, target time.Duration
-	err         error
+	mu    sync.Mutex
+	begun bool
+	at    reading
+	err   error
+}
+
+// reading is what the machine says at one moment.
+type reading struct {
+	at                time.Duration // of the loop's clock
+	own, busy, target time.Duration
 }
 
 // watch starts the measurement when the warm-up is over and then reports every
@@ -34,32 +47,42 @@ func (g *gauge) watch(quit <-chan struct{}) {
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	last, lastAt := g.count(), time.Since(g.base)
+	last, lastAt := g.count(), g.loop.Clock()
 	for {
 		select {
 		case <-quit:
 			return
 		case <-tick.C:
 		}
-		now, at := g.count(), time.Since(g.base)
+		now, at := g.count(), g.loop.Clock()
 		rate := float64(now-last) / (at - lastAt).Seconds()
-		g.o.Progress(Tick{Elapsed: at, IOPS: rate, MiBps: rate * float64(g.o.BlockBytes) / (1 << 20)})
+		g.o.Progress(Tick{Elapsed: at - g.base, IOPS: rate, MiBps: rate * float64(g.o.BlockBytes) / (1 << 20)})
 		last, lastAt = now, at
 	}
 }
 
+// count is how many operations were measured so far; 0 when the loop has ended.
 func (g *gauge) count() (n uint64) {
-	for _, j := range g.jobs {
-		n += j.ops.Load()
-	}
+	_ = g.loop.Call(func() {
+		for _, j := range g.jobs {
+			n += j.ops
+		}
+	})
 	return n
 }
 
 func (g *gauge) begin() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.begun, g.at, g.own = true, time.Since(g.base), ownCPU()
-	g.target, g.err = processCPU(g.o.TargetPID)
+	g.begun = true
+	g.at, g.err = g.read()
+}
+
+func (g *gauge) read() (r reading, err error) {
+	lerr := g.loop.Call(func() { r.busy = g.loop.Busy() })
+	r.target, err = processCPU(g.o.TargetPID)
+	r.at, r.own = g.loop.Clock(), ownCPU()
+	return r, errors.Join(lerr, err)
 }
 
 // finish writes what was measured; the jobs are idle.
@@ -69,21 +92,45 @@ func (g *gauge) finish(r *Report) {
 	if !g.begun || g.err != nil {
 		return
 	}
-	elapsed := (time.Since(g.base) - g.at).Seconds()
-	target, err := processCPU(g.o.TargetPID)
-	g.err = err
-	all := newHistogram()
-	for _, j := range g.jobs {
-		all.Merge(j.hist)
+	var end reading
+	if end, g.err = g.read(); g.err != nil {
+		return
 	}
-	r.Seconds, r.Operations, r.Latency = elapsed, uint64(all.TotalCount()), latencyOf(all)
+	elapsed := (end.at - g.at.at).Seconds()
+	r.Seconds, r.Operations, r.Latency = elapsed, uint64(g.hist.TotalCount()), latencyOf(g.hist)
 	r.IOPS = float64(r.Operations) / elapsed
 	r.MiBps = r.IOPS * float64(g.o.BlockBytes) / (1 << 20)
-	r.OwnCPU = (ownCPU() - g.own).Seconds() / elapsed
-	r.GeneratorBound = r.OwnCPU >= boundShare
-	if g.o.TargetPID != 0 && r.Operations > 0 {
-		used := target - g.target
-		r.TargetCPU = used.Seconds() / elapsed
-		r.TargetMicros = float64(used) / float64(time.Microsecond) / float64(r.Operations)
+	g.own(r, end)
+	g.target(r, end)
+}
+
+// own writes what the generator used. A sleeping one is busy while it has a
+// processor; a polling one always has one and is busy in turns that found something.
+func (g *gauge) own(r *Report, end reading) {
+	used := end.own - g.at.own
+	r.OwnCPU = used.Seconds() / r.Seconds
+	r.OwnBusy = r.OwnCPU
+	if g.o.Poll != reactor.Sleep {
+		busy := end.busy - g.at.busy
+		r.OwnBusy = busy.Seconds() / r.Seconds
+		used = min(used, busy) // what others had of the processor is not its work
+	}
+	r.GeneratorBound = r.OwnBusy >= boundShare
+	if r.Operations > 0 {
+		r.OwnMicros = micros(used) / float64(r.Operations)
 	}
 }
+
+// target writes what the target's process used.
+func (g *gauge) target(r *Report, end reading) {
+	if g.o.TargetPID == 0 {
+		return
+	}
+	used := end.target - g.at.target
+	r.TargetCPU = used.Seconds() / r.Seconds
+	if r.Operations > 0 {
+		r.TargetMicros = micros(used) / float64(r.Operations)
+	}
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -4,12 +4,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync/atomic"
+	"math/bits"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"lunar/initiator"
+	"lunar/initiator/drive"
 	"lunar/scsi/sam"
 )
 
@@ -19,13 +20,15 @@ const (
 	opWrite16 = 0x8a
 )
 
-// job is the load of one session. Everything but ops belongs to the session's
-// reader goroutine while requests are in progress.
+// job is the load of one session. It belongs to the loop's goroutine while requests
+// are in progress.
 type job struct {
 	session    port
+	loop       *drive.Loop
 	lun        sam.LUN
 	blockBytes int // logical block
 	unitBytes  int // of one operation
+	unitBlocks uint64
 	first      int64
 	units      int64 // operations fit from unit first on
 
@@ -37,15 +40,14 @@ type job struct {
 
 	// pick chooses the next operation; it is false when there is none.
 	pick func(*slot) bool
-	// stop, in time since base, ends a phase; 0 is never. What starts before
-	// measure is not counted.
-	base          time.Time
-	stop, measure time.Duration
-	hist          *hdrhistogram.Histogram
-	ops           atomic.Uint64
-	busy          int
-	idle          chan struct{}
-	err           error
+	// base is the loop's time at which the phase began. stop, counted from it, ends
+	// the phase; 0 is never. What starts before measure is not counted.
+	base, stop, measure time.Duration
+	hist                *hdrhistogram.Histogram // of all jobs of the run
+	ops                 uint64
+	busy                int
+	idle                chan struct{}
+	err                 error
 }
 
 // slot is one place in the queue: a request that is used again and again.
@@ -62,7 +64,8 @@ type slot struct {
 func newJob(s port, lun sam.LUN, blockBytes int, o *Options, index int) *job {
 	j := &job{
 		session: s, lun: lun, blockBytes: blockBytes, unitBytes: o.BlockBytes,
-		mix: o.Mix, rng: stamp{seed: o.Seed, lba: uint64(index)}.start(), base: time.Now(), hist: newHistogram(),
+		unitBlocks: uint64(o.BlockBytes / blockBytes),
+		mix:        o.Mix, rng: stamp{seed: o.Seed, lba: uint64(index)}.start(),
 	}
 	j.slots = make([]slot, o.Depth)
 	memory := make([]byte, o.Depth*o.BlockBytes)
@@ -74,6 +77,7 @@ func newJob(s port, lun sam.LUN, blockBytes int, o *Options, index int) *job {
 		sl.req.Attribute = sam.Simple
 		sl.req.CDB = sl.cdb[:]
 		sl.req.Done = sl.done
+		binary.BigEndian.PutUint32(sl.cdb[10:], uint32(j.unitBlocks))
 	}
 	return j
 }
@@ -85,22 +89,23 @@ func (j *job) run(pick func(*slot) bool, measure, stop time.Duration) error {
 	j.idle = make(chan struct{})
 	// One more than is busy, so that no request ending early closes idle.
 	j.busy = len(j.slots) + 1
-	// The first requests start under Done's rule too: one goroutine at a time. A
-	// slot that ends at once would otherwise race with the slots still starting.
-	start := &initiator.Request{Done: func(*initiator.Request) { j.begin() }}
-	start.LUN, start.CDB = j.lun, make([]byte, 6) // TEST UNIT READY
-	if err := j.session.Submit(start); err != nil {
+	if err := j.loop.Call(j.begin); err != nil {
 		return err
 	}
-	j.session.Flush()
-	<-j.idle
-	return j.err
+	select {
+	case <-j.idle:
+		return j.err
+	case <-j.loop.Done():
+		// A loop that fails may leave slots behind.
+		return errors.Join(j.err, j.loop.Err())
+	}
 }
 
 func (j *job) begin() {
 	for i := range j.slots {
 		j.slots[i].next()
 	}
+	j.session.Flush()
 	j.leave()
 }
 
@@ -111,15 +116,18 @@ func (j *job) leave() {
 	}
 }
 
+// now is when this turn's replies had been received, since base.
+func (j *job) now() time.Duration { return j.loop.Now() - j.base }
+
 // next starts the slot's next operation, or retires the slot.
 func (sl *slot) next() {
 	j := sl.j
-	now := time.Since(j.base)
-	if j.err != nil || j.stop > 0 && now >= j.stop || !j.pick(sl) {
+	begun := j.now()
+	if j.err != nil || j.stop > 0 && begun >= j.stop || !j.pick(sl) {
 		j.leave()
 		return
 	}
-	sl.begun = now
+	sl.begun = begun
 	if err := j.session.Submit(sl.prepare()); err != nil {
 		j.fail(err)
 		j.leave()
@@ -129,9 +137,7 @@ func (sl *slot) next() {
 // prepare writes the request of the operation that pick chose.
 func (sl *slot) prepare() *initiator.Request {
 	j := sl.j
-	byteOffset := (j.first + sl.unit) * int64(j.unitBytes)
-	binary.BigEndian.PutUint64(sl.cdb[2:], uint64(byteOffset)/uint64(j.blockBytes))
-	binary.BigEndian.PutUint32(sl.cdb[10:], uint32(j.unitBytes/j.blockBytes))
+	binary.BigEndian.PutUint64(sl.cdb[2:], uint64(j.first+sl.unit)*j.unitBlocks)
 	if sl.write {
 		sl.cdb[0] = opWrite16
 		sl.req.Out, sl.req.In = sl.buf, nil
@@ -150,8 +156,8 @@ func (sl *slot) done(r *initiator.Request) {
 	} else if r.Result.Status != sam.Good {
 		j.fail(fmt.Errorf("bench: block %d: %w", binary.BigEndian.Uint64(sl.cdb[2:]), r.Result.Error(sl.cdb[0])))
 	} else if sl.begun >= j.measure {
-		record(j.hist, time.Since(j.base)-sl.begun)
-		j.ops.Add(1)
+		record(j.hist, j.now()-sl.begun)
+		j.ops++
 	}
 	if j.ledger != nil && j.err == nil {
 		j.ledger.done(sl)
@@ -159,12 +165,14 @@ func (sl *slot) done(r *initiator.Request) {
 	sl.next()
 }
 
+// fail ends the job as soon as what is in progress has ended.
 func (j *job) fail(err error) { j.err = errors.Join(j.err, err) }
 
-// random is the next number below n.
+// random is a number below n.
 func (j *job) random(n int64) int64 {
 	j.rng = step(j.rng)
-	return int64(j.rng >> 1 % uint64(n))
+	below, _ := bits.Mul64(j.rng, uint64(n))
+	return int64(below)
 }
 
 // pickMix chooses by the mix.

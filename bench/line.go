@@ -5,13 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"sync"
-	"syscall"
 
 	"lunar/bench/echo"
 	"lunar/initiator"
+	"lunar/initiator/drive"
 )
 
 // port is what a job needs of a session. A line to the echo is one too, so that the
@@ -26,76 +24,56 @@ type port interface {
 // logicalBytes is the block in which a line reads addresses of CDBs.
 const logicalBytes = 512
 
-// lineBytes is how much one read of the socket may return, directBytes the least
-// rest of a reply's data that is read straight into its place: as in a session.
-const (
-	lineBytes   = 256 << 10
-	directBytes = 16 << 10
-)
+// directBytes is the least rest of a reply's data that is received straight into its
+// place, as in a session.
+const directBytes = 16 << 10
 
 // errLineClosed ends the requests of a line that was closed.
 var errLineClosed = errors.New("bench: the connection to the echo was closed")
 
-// line is a connection to the echo, built like a session of the initiator: one
-// goroutine reads and calls Done, what Done submits leaves in one write, and what
-// the socket does not take is left to a second goroutine.
+// line is a connection to the echo on the generator's loop. It belongs to the loop's
+// goroutine; Flush, Close and Logout may be called from elsewhere.
 type line struct {
-	nc   net.Conn
-	raw  syscall.RawConn
+	link *drive.Link
 	dead chan struct{}
 
-	mu       sync.Mutex
 	err      error
 	requests []*initiator.Request // by tag, nil when free
 	free     []uint32
 	queue    []byte
-	// writing says that somebody owns flight[at:], the bytes on their way out.
-	writing bool
-	flight  []byte
-	at      int
-	wrote   int
-	errno   error
-	try     func(fd uintptr) bool // write, bound once
-	kick    chan struct{}
 
-	// Of the reader: the header being collected, and the place of the data that
-	// follows it.
+	// The header being collected, and the place of the data that follows it.
 	head [echo.HeaderBytes]byte
 	got  int
 	tag  uint32
 	into []byte
-	buf  []byte
 }
 
+var _ drive.Client = (*line)(nil)
+
 // dialLine connects to the echo at addr for depth requests at a time.
-func dialLine(ctx context.Context, addr string, depth int) (*line, error) {
+func dialLine(ctx context.Context, loop *drive.Loop, addr string, depth int) (*line, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("bench: connect to the echo: %w", err)
 	}
-	raw, err := nc.(*net.TCPConn).SyscallConn()
+	fd, err := drive.Detach(nc)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("bench: connection to the echo: %w", err), nc.Close())
 	}
-	l := &line{
-		nc: nc, raw: raw, dead: make(chan struct{}), requests: make([]*initiator.Request, depth),
-		kick: make(chan struct{}, 1), buf: make([]byte, lineBytes),
-	}
+	l := &line{dead: make(chan struct{}), requests: make([]*initiator.Request, depth)}
 	for i := range depth {
 		l.free = append(l.free, uint32(depth-1-i))
 	}
-	l.try = l.write
-	go l.read()
-	go l.writeRest()
+	l.link = loop.Link(fd, l)
+	l.link.Start(nil)
 	return l, nil
 }
 
 // Submit starts a request: a read of len(In) bytes or a write of Out, at the block
-// address of a 16 byte CDB, else a question without data.
+// address of a 16 byte CDB.
 func (l *line) Submit(r *initiator.Request) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.err != nil {
 		return l.err
 	}
@@ -118,9 +96,12 @@ func (l *line) Submit(r *initiator.Request) error {
 	return nil
 }
 
+// Flush sends what Submit queued; what Done submits needs none.
+func (l *line) Flush() { l.link.Flush() }
+
 // Close ends the connection and waits until its requests have ended too.
 func (l *line) Close() error {
-	l.fail(errLineClosed)
+	l.link.HangUp(errLineClosed)
 	<-l.dead
 	return nil
 }
@@ -128,56 +109,88 @@ func (l *line) Close() error {
 // Logout closes: the echo knows no farewell.
 func (l *line) Logout(context.Context) error { return l.Close() }
 
-func (l *line) fail(err error) {
-	l.mu.Lock()
-	first := l.err == nil
-	if first {
-		l.err = err
-	}
-	l.mu.Unlock()
-	if first {
-		_ = l.nc.Close() // wakes the reader and the writer
-	}
+// Queued implements drive.Client.
+func (l *line) Queued(spent []byte) []byte {
+	q := l.queue
+	l.queue = spent
+	return q
 }
 
-// read is the reader goroutine.
-func (l *line) read() {
-	for {
-		if err := l.receive(); err != nil {
-			l.fail(fmt.Errorf("bench: connection to the echo: %w", err))
-			break
+// Room implements drive.Client.
+func (l *line) Room() []byte {
+	if len(l.into) < directBytes {
+		return nil
+	}
+	return l.into
+}
+
+// Placed implements drive.Client.
+func (l *line) Placed(n int) error {
+	if l.into = l.into[n:]; len(l.into) == 0 {
+		l.end(l.tag)
+	}
+	return nil
+}
+
+// Take implements drive.Client.
+func (l *line) Take(p []byte) error {
+	for len(p) > 0 {
+		if len(l.into) > 0 {
+			n := copy(l.into, p)
+			p = p[n:]
+			_ = l.Placed(n) // never fails
+			continue
+		}
+		head := p
+		if l.got == 0 && len(p) >= echo.HeaderBytes {
+			p = p[echo.HeaderBytes:]
+		} else {
+			n := copy(l.head[l.got:], p)
+			p = p[n:]
+			if l.got += n; l.got < echo.HeaderBytes {
+				return nil
+			}
+			l.got, head = 0, l.head[:]
+		}
+		if err := l.begin(echo.ParseHeader(head)); err != nil {
+			return err
 		}
 	}
-	for tag := range l.requests {
-		l.mu.Lock()
-		r, err := l.requests[tag], l.err
-		l.mu.Unlock()
+	return nil
+}
+
+// begin takes the header of a reply, which is the whole of one without data.
+func (l *line) begin(h echo.Header) error {
+	known := int(h.Tag) < len(l.requests) && l.requests[h.Tag] != nil
+	if known {
+		l.into = l.requests[h.Tag].In
+	}
+	if _, n := h.Carried(); !known || n != len(l.into) {
+		return fmt.Errorf("a reply with tag %d and %d bytes that nobody asked for", h.Tag, n)
+	}
+	l.tag = h.Tag
+	if len(l.into) == 0 {
+		l.end(h.Tag)
+	}
+	return nil
+}
+
+// end frees the tag and reports its request, which may submit another.
+func (l *line) end(tag uint32) {
+	r := l.requests[tag]
+	l.requests[tag] = nil
+	l.free = append(l.free, tag)
+	r.Done(r)
+}
+
+// Ended implements drive.Client.
+func (l *line) Ended(err error) {
+	l.err = fmt.Errorf("bench: connection to the echo: %w", err)
+	for tag, r := range l.requests {
 		if r != nil {
-			r.Err = err
+			r.Err = l.err
 			l.end(uint32(tag))
 		}
 	}
 	close(l.dead)
-}
-
-// receive takes one read of the socket through the line.
-func (l *line) receive() error {
-	p := l.buf
-	if len(l.into) >= directBytes {
-		p = l.into
-	}
-	n, err := l.nc.Read(p)
-	if n == 0 {
-		if err == nil || errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		return err
-	}
-	if len(l.into) >= directBytes {
-		l.placed(n)
-	} else if err := l.consume(p[:n]); err != nil {
-		return err
-	}
-	l.Flush()
-	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"lunar/reactor"
 )
 
 // Percentiles are those of the sorted durations, within the three digits that are
@@ -100,5 +102,29 @@ func TestMedian_OddAndEven(t *testing.T) {
 	}
 	if m := median([]float64{4, 1, 3, 2}); m != 2.5 {
 		t.Errorf("median of four is %v", m)
+	}
+}
+
+// A polling generator sets the pace when it found work all the time, whatever its
+// processor time says; a sleeping one when it had no processor time left.
+func TestGauge_Own_MarksTheBoundRow(t *testing.T) {
+	for _, c := range []struct {
+		poll      reactor.PollMode
+		own, busy time.Duration
+		bound     bool
+		micros    float64
+	}{
+		{reactor.Sleep, 960 * time.Millisecond, 0, true, 960},
+		{reactor.Sleep, 500 * time.Millisecond, 0, false, 500},
+		{reactor.Spin, time.Second, 960 * time.Millisecond, true, 960},
+		{reactor.Spin, time.Second, 500 * time.Millisecond, false, 500},
+		{reactor.Spin, 600 * time.Millisecond, 700 * time.Millisecond, false, 600}, // it was robbed
+	} {
+		g := &gauge{o: &Options{Poll: c.poll}}
+		r := &Report{Seconds: 1, Operations: 1000}
+		g.own(r, reading{own: c.own, busy: c.busy})
+		if r.GeneratorBound != c.bound || math.Abs(r.OwnMicros-c.micros) > 0.01 {
+			t.Errorf("%v with %v and %v: %+v", c.poll, c.own, c.busy, r)
+		}
 	}
 }

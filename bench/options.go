@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"lunar/initiator"
+	"lunar/initiator/drive"
+	"lunar/reactor"
 )
 
 // Mix is what a workload does.
@@ -93,6 +95,10 @@ type Options struct {
 	Warmup time.Duration
 	// HeaderDigest and DataDigest offer CRC32C.
 	HeaderDigest, DataDigest bool
+	// Poll is how the generator waits, Ring what carries its I/O: auto, uring or
+	// epoll, empty for auto.
+	Poll reactor.PollMode
+	Ring string
 	// Verify checks every byte read. It overwrites the first SizeBytes of the unit.
 	Verify bool
 	// SizeBytes bounds the part of the unit that is used; 0 is all of it, or
@@ -121,6 +127,14 @@ func (o *Options) address() string {
 		return "echo://" + o.Echo
 	}
 	return o.URL.String()
+}
+
+// config is how a session is opened.
+func (o *Options) config(loop *drive.Loop) initiator.Config {
+	return initiator.Config{
+		Portal: o.URL.Portal, Target: o.URL.Target, QueueDepth: o.Depth + 1, Lenient: true,
+		HeaderDigest: o.HeaderDigest, DataDigest: o.DataDigest, Loop: loop,
+	}
 }
 
 // echoBytes is the memory of the echo that the load may use.

@@ -1,9 +1,13 @@
 package bench
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+
+	"lunar/initiator"
+	"lunar/initiator/drive"
 )
 
 // Report is what a run measured.
@@ -17,19 +21,28 @@ type Report struct {
 	// HeaderDigest and DataDigest are what was agreed, not what was asked for.
 	HeaderDigest bool `json:"header_digest"`
 	DataDigest   bool `json:"data_digest"`
+	// Ring carries the generator's I/O, Poll is how it waits.
+	Ring string `json:"ring"`
+	Poll string `json:"poll"`
 
 	Operations uint64  `json:"operations"`
 	IOPS       float64 `json:"iops"`
 	MiBps      float64 `json:"mib_per_s"`
 	Latency    Latency `json:"latency"`
-	// OwnCPU is how many processors the generator kept busy, TargetCPU the target;
-	// TargetMicros is the target's processor time per operation, in microseconds.
-	OwnCPU float64 `json:"own_cpu"`
-	// GeneratorBound says that the generator had no processor time left: the target
-	// could do more.
-	GeneratorBound bool    `json:"generator_bound,omitempty"`
-	TargetCPU      float64 `json:"target_cpu,omitempty"`
-	TargetMicros   float64 `json:"target_us_per_op,omitempty"`
+	// OwnCPU is how many processors the generator kept busy, OwnBusy the share of the
+	// time in which it had work, and OwnMicros that time per operation, in
+	// microseconds. A sleeping generator has work while it has a processor, a polling
+	// one in turns that found something.
+	OwnCPU    float64 `json:"own_cpu"`
+	OwnBusy   float64 `json:"own_busy"`
+	OwnMicros float64 `json:"own_us_per_op"`
+	// GeneratorBound says that the generator had no time left: the target could do
+	// more.
+	GeneratorBound bool `json:"generator_bound,omitempty"`
+	// TargetCPU is how many processors the target kept busy, TargetMicros its
+	// processor time per operation, in microseconds.
+	TargetCPU    float64 `json:"target_cpu,omitempty"`
+	TargetMicros float64 `json:"target_us_per_op,omitempty"`
 
 	// Of Verify: blocks compared, how many were wrong, and the first of them.
 	Verified   uint64     `json:"verified_blocks,omitempty"`
@@ -37,7 +50,16 @@ type Report struct {
 	Mismatches []Mismatch `json:"mismatches,omitempty"`
 }
 
-// boundShare is the generator's share of its processor from which on a figure says
+// newReport is a report of what was agreed.
+func newReport(o *Options, p *initiator.Params, loop *drive.Loop) *Report {
+	return &Report{
+		URL: o.address(), Workload: o.Mix.String(), BlockBytes: o.BlockBytes, Depth: o.Depth,
+		Sessions: o.Sessions, HeaderDigest: p.HeaderDigest, DataDigest: p.DataDigest,
+		Ring: loop.Ring(), Poll: o.Poll.String(),
+	}
+}
+
+// boundShare is the generator's share of its time from which on a figure says
 // more of it than of the target.
 const boundShare = 0.95
 
@@ -60,25 +82,24 @@ func (r *Report) JSON(w io.Writer) error {
 
 // Table writes the report for people.
 func (r *Report) Table(w io.Writer) error {
+	var b bytes.Buffer
 	l := r.Latency
-	_, err := fmt.Fprintf(w, `%s  %s bs=%d qd=%d sessions=%d digests=%s
-  IOPS %.0f   %.1f MiB/s   %d operations in %.2f s
-  latency us: mean %.1f  p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f  max %.1f
-  generator %.2f CPU%s
-`, r.URL, r.Workload, r.BlockBytes, r.Depth, r.Sessions, r.digests(),
-		r.IOPS, r.MiBps, r.Operations, r.Seconds, l.Mean, l.P50, l.P90, l.P99, l.P999, l.Max, r.OwnCPU, boundMark(r.GeneratorBound))
-	if err == nil && r.TargetCPU > 0 {
-		_, err = fmt.Fprintf(w, "  target %.2f CPU, %.2f us per operation\n", r.TargetCPU, r.TargetMicros)
+	fmt.Fprintf(&b, "%s  %s bs=%d qd=%d sessions=%d digests=%s\n", r.URL, r.Workload, r.BlockBytes, r.Depth, r.Sessions, r.digests())
+	fmt.Fprintf(&b, "  IOPS %.0f   %.1f MiB/s   %d operations in %.2f s\n", r.IOPS, r.MiBps, r.Operations, r.Seconds)
+	fmt.Fprintf(&b, "  latency us: mean %.1f  p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f  max %.1f\n",
+		l.Mean, l.P50, l.P90, l.P99, l.P999, l.Max)
+	fmt.Fprintf(&b, "  generator (%s, %s): %.2f CPU, %.0f%% busy, %.2f us per operation%s\n",
+		r.Ring, r.Poll, r.OwnCPU, 100*r.OwnBusy, r.OwnMicros, boundMark(r.GeneratorBound))
+	if r.TargetCPU > 0 {
+		fmt.Fprintf(&b, "  target: %.2f CPU, %.2f us per operation\n", r.TargetCPU, r.TargetMicros)
 	}
-	if err == nil && r.Verified > 0 {
-		_, err = fmt.Fprintf(w, "  verified %d blocks, %d wrong\n", r.Verified, r.Wrong)
+	if r.Verified > 0 {
+		fmt.Fprintf(&b, "  verified %d blocks, %d wrong\n", r.Verified, r.Wrong)
 	}
 	for _, m := range r.Mismatches {
-		if err == nil {
-			_, err = fmt.Fprintf(w, "  %v\n", m)
-		}
+		fmt.Fprintf(&b, "  %v\n", m)
 	}
-	if err != nil {
+	if _, err := w.Write(b.Bytes()); err != nil {
 		return fmt.Errorf("bench: write report: %w", err)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lunar/initiator"
+	"lunar/initiator/drive"
 )
 
 // ErrWrong is in the error of a run that read blocks it had not written so; the
@@ -15,11 +16,16 @@ import (
 var ErrWrong = errors.New("data read differs from data written")
 
 // Run runs the load and reports it. With ErrWrong the Report is complete.
-func Run(ctx context.Context, o Options) (*Report, error) {
+func Run(ctx context.Context, o Options) (r *Report, err error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	jobs, params, err := openAll(ctx, &o)
+	loop, err := drive.Start(drive.Config{Ring: o.Ring, Poll: o.Poll, Links: o.Sessions})
+	if err != nil {
+		return nil, fmt.Errorf("bench: generator: %w", err)
+	}
+	defer func() { err = errors.Join(err, loop.Stop()) }()
+	jobs, params, err := openAll(ctx, &o, loop)
 	defer func() {
 		for _, j := range jobs {
 			leaveCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logoutWait)
@@ -30,15 +36,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{
-		URL: o.address(), Workload: o.Mix.String(), BlockBytes: o.BlockBytes, Depth: o.Depth,
-		Sessions: o.Sessions, HeaderDigest: params.HeaderDigest, DataDigest: params.DataDigest,
-	}
-	stop := context.AfterFunc(ctx, func() {
-		for _, j := range jobs {
-			_ = j.session.Close() // ends the load at once
-		}
-	})
+	r = newReport(&o, &params, loop)
+	stop := context.AfterFunc(ctx, func() { abandon(ctx, jobs, loop) })
 	defer stop()
 	err = load(jobs, &o, r)
 	if ctx.Err() != nil {
@@ -47,26 +46,40 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return r, err
 }
 
+// abandon ends the load at once.
+func abandon(ctx context.Context, jobs []*job, loop *drive.Loop) {
+	// An error says that the loop has ended, and the jobs with it.
+	_ = loop.Call(func() {
+		for _, j := range jobs {
+			j.fail(context.Cause(ctx))
+		}
+	})
+	for _, j := range jobs {
+		_ = j.session.Close() // the context's cause is reported
+	}
+}
+
 const logoutWait = 5 * time.Second
 
 // openAll opens the connections that the load goes over.
-func openAll(ctx context.Context, o *Options) ([]*job, initiator.Params, error) {
+func openAll(ctx context.Context, o *Options, loop *drive.Loop) ([]*job, initiator.Params, error) {
 	if o.Echo != "" {
-		jobs, err := openLines(ctx, o)
+		jobs, err := openLines(ctx, o, loop)
 		return jobs, initiator.Params{}, err
 	}
-	return open(ctx, o)
+	return open(ctx, o, loop)
 }
 
 // openLines connects to the echo and lays out the jobs.
-func openLines(ctx context.Context, o *Options) ([]*job, error) {
+func openLines(ctx context.Context, o *Options, loop *drive.Loop) ([]*job, error) {
 	var jobs []*job
 	for i := range o.Sessions {
-		l, err := dialLine(ctx, o.Echo, o.Depth+1)
+		l, err := dialLine(ctx, loop, o.Echo, o.Depth+1)
 		if err != nil {
 			return jobs, err
 		}
 		j := newJob(l, 0, logicalBytes, o, i)
+		j.loop = loop
 		jobs = append(jobs, j)
 		if err := j.layOut(o.echoBytes(), o, i); err != nil {
 			return jobs, err
@@ -76,14 +89,11 @@ func openLines(ctx context.Context, o *Options) ([]*job, error) {
 }
 
 // open logs in the sessions and lays out their jobs.
-func open(ctx context.Context, o *Options) ([]*job, initiator.Params, error) {
+func open(ctx context.Context, o *Options, loop *drive.Loop) ([]*job, initiator.Params, error) {
 	var jobs []*job
 	var params initiator.Params
 	for i := range o.Sessions {
-		s, err := initiator.Dial(ctx, initiator.Config{
-			Portal: o.URL.Portal, Target: o.URL.Target, QueueDepth: o.Depth + 1, Lenient: true,
-			HeaderDigest: o.HeaderDigest, DataDigest: o.DataDigest,
-		})
+		s, err := initiator.Dial(ctx, o.config(loop))
 		if err != nil {
 			return jobs, params, err
 		}
@@ -93,6 +103,7 @@ func open(ctx context.Context, o *Options) ([]*job, initiator.Params, error) {
 			return jobs, params, err
 		}
 		j := newJob(s, d.LUN(), d.BlockBytes(), o, i)
+		j.loop = loop
 		jobs, params = append(jobs, j), s.Params()
 		if err := j.layOut(d.Bytes(), o, i); err != nil {
 			return jobs, params, err
@@ -172,13 +183,12 @@ const never = time.Duration(1<<63 - 1)
 // measured runs the mix and takes the numbers between the end of the warm-up and
 // the end.
 func measured(jobs []*job, o *Options, r *Report) error {
-	base := time.Now()
+	m := &gauge{jobs: jobs, o: o, loop: jobs[0].loop, hist: newHistogram(), base: jobs[0].loop.Clock()}
 	for _, j := range jobs {
-		j.base = base
+		j.base, j.hist = m.base, m.hist
 	}
 	quit := make(chan struct{})
 	var meter sync.WaitGroup
-	m := &gauge{jobs: jobs, o: o, base: base}
 	if o.Warmup == 0 {
 		m.begin()
 	}

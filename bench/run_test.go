@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"lunar/initiator"
 	"lunar/initiator/faketarget"
 	"lunar/iscsi/pdu"
+	"lunar/reactor"
 	"lunar/scsi/sam"
 )
 
@@ -89,14 +91,19 @@ func TestRun_Verify_FindsDamagedBlock(t *testing.T) {
 	}
 }
 
-// A write is acknowledged and lost: the block says an older generation.
+// A write is acknowledged and lost, and those that follow to the same place, so that
+// none hides it: the block says an older generation.
 func TestRun_Verify_FindsLostWrite(t *testing.T) {
 	var writes atomic.Int64
+	var lost [8]byte // of the one session's goroutine
 	_, o := startTarget(t, faketarget.Config{Request: func(c *faketarget.Conn, h *pdu.Header, _ []byte) bool {
 		if h.Opcode() != pdu.OpSCSICommand || pdu.AsSCSICommand(h).CDB()[0] != opWrite16 {
 			return false
 		}
-		if writes.Add(1) != 400 { // behind the sweep of 256
+		lba := [8]byte(pdu.AsSCSICommand(h).CDB()[2:])
+		if n := writes.Add(1); n == 400 { // behind the sweep of 256
+			lost = lba
+		} else if n < 400 || lba != lost {
 			return false
 		}
 		c.Status(h, sam.Good, 0, 0, nil)
@@ -108,7 +115,7 @@ func TestRun_Verify_FindsLostWrite(t *testing.T) {
 		t.Fatalf("a lost write went unnoticed: %v", err)
 	}
 	m := r.Mismatches[0]
-	if m.FoundLBA != m.LBA || m.FoundGeneration+1 != uint64(m.Generation) {
+	if m.FoundLBA != m.LBA || m.FoundGeneration >= uint64(m.Generation) {
 		t.Errorf("the mismatch does not say that the block is stale: %v", m)
 	}
 	var out bytes.Buffer
@@ -135,6 +142,18 @@ func TestRun_BadStatus_EndsTheRun(t *testing.T) {
 	}
 }
 
+// A target that goes away ends the run with the reason, however the generator waits.
+func TestRun_TargetGoesAway_EndsTheRun(t *testing.T) {
+	for _, poll := range []reactor.PollMode{reactor.Sleep, reactor.Spin} {
+		target, o := startTarget(t, faketarget.Config{})
+		o.Time, o.Poll = time.Minute, poll
+		time.AfterFunc(50*time.Millisecond, target.Stop)
+		if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), target.Portal()) {
+			t.Errorf("%v: the run ended with %v", poll, err)
+		}
+	}
+}
+
 func TestRun_Options_Refused(t *testing.T) {
 	_, good := startTarget(t, faketarget.Config{})
 	for name, change := range map[string]func(*Options){
@@ -144,6 +163,7 @@ func TestRun_Options_Refused(t *testing.T) {
 		"time":     func(o *Options) { o.Time = 0 },
 		"size":     func(o *Options) { o.SizeBytes = 512 },
 		"verify":   func(o *Options) { o.Verify, o.SizeBytes = true, 8*4096 },
+		"ring":     func(o *Options) { o.Ring = "iocp" },
 		"pid":      func(o *Options) { o.TargetPID = 1 << 30 },
 	} {
 		o := good
@@ -168,5 +188,55 @@ func TestCompare_TwoTargets_MediansAndRatio(t *testing.T) {
 	var out bytes.Buffer
 	if err := c.JSON(&out); err != nil || !json.Valid(out.Bytes()) {
 		t.Errorf("JSON: %v", err)
+	}
+}
+
+// Every way to wait measures, and says what of its time the generator worked.
+func TestRun_EveryPollAndRing_Measures(t *testing.T) {
+	for _, ring := range []string{"auto", "epoll"} {
+		for _, poll := range []reactor.PollMode{reactor.Sleep, reactor.Spin, reactor.Auto} {
+			_, o := startTarget(t, faketarget.Config{})
+			o.Poll, o.Ring, o.Verify = poll, ring, true
+			r, err := Run(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Poll != poll.String() || r.OwnBusy <= 0 || r.OwnMicros <= 0 || r.Verified == 0 || r.Wrong > 0 {
+				t.Errorf("%s, %v: %+v", ring, poll, r)
+			}
+			if poll != reactor.Sleep && r.OwnBusy > 1 {
+				t.Errorf("%s, %v: busy %v of the time", ring, poll, r.OwnBusy)
+			}
+		}
+	}
+}
+
+// A run of many operations allocates no more than a run of few.
+func TestRun_Operations_AllocateNothing(t *testing.T) {
+	floor, stop, err := StartFloor(t.Context(), anyFloor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	o := floor.of(floorOptions("mix=50"))
+	o.TargetPID = 0
+	mallocs := func(d time.Duration) (uint64, uint64) {
+		o.Time = d
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		r, err := Run(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		return after.Mallocs - before.Mallocs, r.Operations
+	}
+	few, fewOps := mallocs(10 * time.Millisecond)
+	many, manyOps := mallocs(300 * time.Millisecond)
+	if manyOps < fewOps+1000 {
+		t.Skipf("%d and %d operations: this machine is too busy to tell", fewOps, manyOps)
+	}
+	if grown := float64(many) - float64(few); grown > 100 {
+		t.Errorf("%d allocations for %d operations, %d for %d", few, fewOps, many, manyOps)
 	}
 }

@@ -21,7 +21,7 @@ nothing else, and report the same figures: a read is 48 bytes that are answered 
 48 and a block, a write 48 and a block that are answered by 48. The server runs on
 this program's own reactor in a process of its own. No target on this machine,
 with this generator, can do better.`,
-		Example:       `  lunar bench floor --rw randread --qd 32 --cpu 1 --target-cpu 0`,
+		Example:       `  lunar bench floor --rw randread --qd 32 --poll spin --cpu 1 --target-cpu 0`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -40,16 +40,17 @@ with this generator, can do better.`,
 		},
 	}
 	f.registerLoad(cmd)
-	f.registerFloor(cmd, "")
+	f.registerFloor(cmd, "target-poll", "target-ring", "the server")
 	return cmd
 }
 
-// registerFloor adds the flags of the echo; of says whose they are.
-func (f *benchFlags) registerFloor(cmd *cobra.Command, of string) {
+// registerFloor adds the flags of the echo; poll and ring name two of them, who is
+// what they speak of.
+func (f *benchFlags) registerFloor(cmd *cobra.Command, poll, ring, who string) {
 	fl := cmd.Flags()
-	fl.StringVar(&f.floor.Ring, "ring", "auto", "what carries I/O"+of+": auto, uring or epoll")
-	fl.StringVar(&f.floor.Poll, "poll", "auto", "how the reactor"+of+" waits: auto, spin or sleep")
-	fl.IntVar(&f.floor.CPU, "target-cpu", 0, "keep the server"+of+" on this processor; -1 for any the generator may use")
+	fl.StringVar(&f.floor.Ring, ring, "auto", "what carries I/O of "+who+": auto, uring or epoll")
+	fl.StringVar(&f.floor.Poll, poll, "auto", "how "+who+" waits: auto, spin or sleep")
+	fl.IntVar(&f.floor.CPU, "target-cpu", 0, "keep "+who+" on this processor; -1 for any the generator may use")
 }
 
 // floorServeCommand is the other process of a floor; nobody types it.
