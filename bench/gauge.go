@@ -100,6 +100,9 @@ func (g *gauge) finish(r *Report) {
 	r.Seconds, r.Operations, r.Latency = elapsed, uint64(g.hist.TotalCount()), latencyOf(g.hist)
 	r.IOPS = float64(r.Operations) / elapsed
 	r.MiBps = r.IOPS * float64(g.o.BlockBytes) / (1 << 20)
+	for _, j := range g.jobs {
+		r.NotBegun += j.pace.missed(j.stop)
+	}
 	g.own(r, end)
 	g.target(r, end)
 }

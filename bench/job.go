@@ -43,6 +43,7 @@ type job struct {
 	// base is the loop's time at which the phase began. stop, counted from it, ends
 	// the phase; 0 is never. What starts before measure is not counted.
 	base, stop, measure time.Duration
+	pace                pace
 	hist                *hdrhistogram.Histogram // of all jobs of the run
 	ops                 uint64
 	busy                int
@@ -96,7 +97,7 @@ func (j *job) run(pick func(*slot) bool, measure, stop time.Duration) error {
 	case <-j.idle:
 		return j.err
 	case <-j.loop.Done():
-		// A loop that fails may leave slots behind.
+		// A loop that fails leaves slots that wait for their time behind.
 		return errors.Join(j.err, j.loop.Err())
 	}
 }
@@ -119,11 +120,28 @@ func (j *job) leave() {
 // now is when this turn's replies had been received, since base.
 func (j *job) now() time.Duration { return j.loop.Now() - j.base }
 
-// next starts the slot's next operation, or retires the slot.
+// next starts the slot's next operation, lets it wait until that is due, or retires
+// the slot.
 func (sl *slot) next() {
 	j := sl.j
 	begun := j.now()
-	if j.err != nil || j.stop > 0 && begun >= j.stop || !j.pick(sl) {
+	if j.err != nil || j.stop > 0 && begun >= j.stop {
+		j.leave()
+		return
+	}
+	if j.pace.interval > 0 {
+		var due bool
+		if begun, due = j.pace.take(sl, begun); !due {
+			return
+		}
+	}
+	sl.start(begun)
+}
+
+// start starts an operation whose time counts from begun.
+func (sl *slot) start(begun time.Duration) {
+	j := sl.j
+	if !j.pick(sl) {
 		j.leave()
 		return
 	}
@@ -166,7 +184,13 @@ func (sl *slot) done(r *initiator.Request) {
 }
 
 // fail ends the job as soon as what is in progress has ended.
-func (j *job) fail(err error) { j.err = errors.Join(j.err, err) }
+func (j *job) fail(err error) {
+	j.err = errors.Join(j.err, err)
+	for range j.pace.parked {
+		j.leave()
+	}
+	j.pace.parked = j.pace.parked[:0]
+}
 
 // random is a number below n.
 func (j *job) random(n int64) int64 {

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -76,6 +77,7 @@ const (
 	maxSessions = 64
 	maxBlock    = 4 << 20
 	maxDepth    = 1024
+	maxRate     = 1e9
 )
 
 // Options is one run.
@@ -95,6 +97,9 @@ type Options struct {
 	Warmup time.Duration
 	// HeaderDigest and DataDigest offer CRC32C.
 	HeaderDigest, DataDigest bool
+	// Rate is how many operations become due per second over all sessions; their
+	// latency counts from then. 0 starts one whenever Depth allows.
+	Rate float64
 	// Poll is how the generator waits, Ring what carries its I/O: auto, uring or
 	// epoll, empty for auto.
 	Poll reactor.PollMode
@@ -155,6 +160,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("bench: %d sessions are not in 1..%d", o.Sessions, maxSessions)
 	case o.Echo != "" && (o.HeaderDigest || o.DataDigest):
 		return fmt.Errorf("bench: the floor has no digests; measure it without --header-digest and --data-digest")
+	case o.Rate < 0 || math.IsNaN(o.Rate) || o.Rate > maxRate:
+		return fmt.Errorf("bench: rate %v is not in 0..%d operations per second", o.Rate, int(maxRate))
 	case o.Time <= 0:
 		return fmt.Errorf("bench: time %v is not positive", o.Time)
 	}

@@ -24,6 +24,10 @@ type Report struct {
 	// Ring carries the generator's I/O, Poll is how it waits.
 	Ring string `json:"ring"`
 	Poll string `json:"poll"`
+	// Rate is how many operations became due per second, 0 for as many as the depth
+	// allows; NotBegun is how many of them were left when the time was over.
+	Rate     float64 `json:"rate,omitempty"`
+	NotBegun uint64  `json:"not_begun,omitempty"`
 
 	Operations uint64  `json:"operations"`
 	IOPS       float64 `json:"iops"`
@@ -55,7 +59,7 @@ func newReport(o *Options, p *initiator.Params, loop *drive.Loop) *Report {
 	return &Report{
 		URL: o.address(), Workload: o.Mix.String(), BlockBytes: o.BlockBytes, Depth: o.Depth,
 		Sessions: o.Sessions, HeaderDigest: p.HeaderDigest, DataDigest: p.DataDigest,
-		Ring: loop.Ring(), Poll: o.Poll.String(),
+		Ring: loop.Ring(), Poll: o.Poll.String(), Rate: o.Rate,
 	}
 }
 
@@ -86,6 +90,9 @@ func (r *Report) Table(w io.Writer) error {
 	l := r.Latency
 	fmt.Fprintf(&b, "%s  %s bs=%d qd=%d sessions=%d digests=%s\n", r.URL, r.Workload, r.BlockBytes, r.Depth, r.Sessions, r.digests())
 	fmt.Fprintf(&b, "  IOPS %.0f   %.1f MiB/s   %d operations in %.2f s\n", r.IOPS, r.MiBps, r.Operations, r.Seconds)
+	if r.Rate > 0 {
+		fmt.Fprintf(&b, "  open loop: %.0f due per second, %d not begun in time\n", r.Rate, r.NotBegun)
+	}
 	fmt.Fprintf(&b, "  latency us: mean %.1f  p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f  max %.1f\n",
 		l.Mean, l.P50, l.P90, l.P99, l.P999, l.Max)
 	fmt.Fprintf(&b, "  generator (%s, %s): %.2f CPU, %.0f%% busy, %.2f us per operation%s\n",

@@ -184,8 +184,9 @@ const never = time.Duration(1<<63 - 1)
 // the end.
 func measured(jobs []*job, o *Options, r *Report) error {
 	m := &gauge{jobs: jobs, o: o, loop: jobs[0].loop, hist: newHistogram(), base: jobs[0].loop.Clock()}
-	for _, j := range jobs {
+	for i, j := range jobs {
 		j.base, j.hist = m.base, m.hist
+		j.setPace(o.Rate, i, len(jobs))
 	}
 	quit := make(chan struct{})
 	var meter sync.WaitGroup
@@ -201,6 +202,13 @@ func measured(jobs []*job, o *Options, r *Report) error {
 		return j.run(pick, o.Warmup, o.Warmup+o.Time)
 	})
 	m.finish(r)
+	// What follows checks, as fast as it can. An alarm of a job that failed may still
+	// ring, on the loop; one that has ended needs no more.
+	_ = m.loop.Call(func() {
+		for _, j := range jobs {
+			j.pace = pace{}
+		}
+	})
 	close(quit)
 	meter.Wait()
 	if err == nil {

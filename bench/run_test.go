@@ -163,6 +163,7 @@ func TestRun_Options_Refused(t *testing.T) {
 		"time":     func(o *Options) { o.Time = 0 },
 		"size":     func(o *Options) { o.SizeBytes = 512 },
 		"verify":   func(o *Options) { o.Verify, o.SizeBytes = true, 8*4096 },
+		"rate":     func(o *Options) { o.Rate = -1 },
 		"ring":     func(o *Options) { o.Ring = "iocp" },
 		"pid":      func(o *Options) { o.TargetPID = 1 << 30 },
 	} {

@@ -40,6 +40,7 @@ that time it worked is in the report, and a figure that it set itself is marked.
 Writing workloads and --verify overwrite the unit.`,
 		Example: `  lunar bench iscsi://127.0.0.1/iqn.2026-01.example:disk/0 --rw mix=70 --qd 64
   lunar bench iscsi://127.0.0.1/iqn.2026-01.example:disk/0 --poll spin --cpu 1
+  lunar bench iscsi://127.0.0.1/iqn.2026-01.example:disk/0 --rate 50000
   lunar bench iscsi://127.0.0.1/iqn.2026-01.example:disk/0 --verify --rw mix=50 --size 256m`,
 		Args:          cobra.ExactArgs(1),
 		SilenceUsage:  true,
@@ -109,6 +110,7 @@ func (f *benchFlags) registerLoad(cmd *cobra.Command) {
 	fl.DurationVar(&f.o.Time, "time", 5*time.Second, "how long to measure")
 	fl.DurationVar(&f.o.Warmup, "warmup", 500*time.Millisecond, "how long to run before measuring")
 	fl.StringVar(&f.size, "size", "", "use only this many bytes")
+	fl.Float64Var(&f.o.Rate, "rate", 0, "operations that become due per second over all sessions, whose latency counts from then; 0 for as many as --qd allows")
 	fl.StringVar(&f.poll, "poll", "sleep", "how the generator waits: sleep, spin or auto")
 	fl.StringVar(&f.o.Ring, "ring", "auto", "what carries the generator's I/O: auto, uring or epoll")
 	fl.IntVar(&f.cpu, "cpu", -1, "keep the generator on this processor")
