@@ -97,6 +97,10 @@ type Options struct {
 	Warmup time.Duration
 	// HeaderDigest and DataDigest offer CRC32C.
 	HeaderDigest, DataDigest bool
+	// ImmediateData and InitialR2T are offered when set, MaxBurst and FirstBurst, in
+	// bytes, when not 0; otherwise the initiator's defaults are.
+	ImmediateData, InitialR2T *bool
+	MaxBurst, FirstBurst      uint32
 	// Rate is how many operations become due per second over all sessions; their
 	// latency counts from then. 0 starts one whenever Depth allows.
 	Rate float64
@@ -136,11 +140,21 @@ func (o *Options) address() string {
 
 // config is how a session is opened.
 func (o *Options) config(loop *drive.Loop) initiator.Config {
+	first := o.FirstBurst
+	if first == 0 && o.MaxBurst > 0 {
+		// The default must not exceed what was asked for (RFC 3720 §12.14).
+		first = min(o.MaxBurst, defaultFirstBurst)
+	}
 	return initiator.Config{
 		Portal: o.URL.Portal, Target: o.URL.Target, QueueDepth: o.Depth + 1, Lenient: true,
-		HeaderDigest: o.HeaderDigest, DataDigest: o.DataDigest, Loop: loop,
+		HeaderDigest: o.HeaderDigest, DataDigest: o.DataDigest,
+		ImmediateData: o.ImmediateData, InitialR2T: o.InitialR2T,
+		MaxBurst: o.MaxBurst, FirstBurst: first, Loop: loop,
 	}
 }
+
+// defaultFirstBurst is what the initiator offers unless told.
+const defaultFirstBurst = 65536
 
 // echoBytes is the memory of the echo that the load may use.
 func (o *Options) echoBytes() int64 {

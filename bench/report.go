@@ -18,9 +18,14 @@ type Report struct {
 	Depth      int     `json:"depth"`
 	Sessions   int     `json:"sessions"`
 	Seconds    float64 `json:"seconds"`
-	// HeaderDigest and DataDigest are what was agreed, not what was asked for.
-	HeaderDigest bool `json:"header_digest"`
-	DataDigest   bool `json:"data_digest"`
+	// HeaderDigest to FirstBurst are what was agreed, not what was asked for; a bare
+	// echo agrees on nothing. Lengths are in bytes.
+	HeaderDigest  bool   `json:"header_digest"`
+	DataDigest    bool   `json:"data_digest"`
+	ImmediateData bool   `json:"immediate_data"`
+	InitialR2T    bool   `json:"initial_r2t"`
+	MaxBurst      uint32 `json:"max_burst,omitempty"`
+	FirstBurst    uint32 `json:"first_burst,omitempty"`
 	// Ring carries the generator's I/O, Poll is how it waits.
 	Ring string `json:"ring"`
 	Poll string `json:"poll"`
@@ -59,6 +64,7 @@ func newReport(o *Options, p *initiator.Params, loop *drive.Loop) *Report {
 	return &Report{
 		URL: o.address(), Workload: o.Mix.String(), BlockBytes: o.BlockBytes, Depth: o.Depth,
 		Sessions: o.Sessions, HeaderDigest: p.HeaderDigest, DataDigest: p.DataDigest,
+		ImmediateData: p.ImmediateData, InitialR2T: p.InitialR2T, MaxBurst: p.MaxBurst, FirstBurst: p.FirstBurst,
 		Ring: loop.Ring(), Poll: o.Poll.String(), Rate: o.Rate,
 	}
 }
@@ -88,7 +94,11 @@ func (r *Report) JSON(w io.Writer) error {
 func (r *Report) Table(w io.Writer) error {
 	var b bytes.Buffer
 	l := r.Latency
-	fmt.Fprintf(&b, "%s  %s bs=%d qd=%d sessions=%d digests=%s\n", r.URL, r.Workload, r.BlockBytes, r.Depth, r.Sessions, r.digests())
+	fmt.Fprintf(&b, "%s  %s bs=%d qd=%d sessions=%d\n", r.URL, r.Workload, r.BlockBytes, r.Depth, r.Sessions)
+	if r.MaxBurst > 0 {
+		fmt.Fprintf(&b, "  agreed: digests=%s immediate-data=%s initial-r2t=%s max-burst=%d first-burst=%d\n",
+			r.digests(), yesNo(r.ImmediateData), yesNo(r.InitialR2T), r.MaxBurst, r.FirstBurst)
+	}
 	fmt.Fprintf(&b, "  IOPS %.0f   %.1f MiB/s   %d operations in %.2f s\n", r.IOPS, r.MiBps, r.Operations, r.Seconds)
 	if r.Rate > 0 {
 		fmt.Fprintf(&b, "  open loop: %.0f due per second, %d not begun in time\n", r.Rate, r.NotBegun)
@@ -110,6 +120,13 @@ func (r *Report) Table(w io.Writer) error {
 		return fmt.Errorf("bench: write report: %w", err)
 	}
 	return nil
+}
+
+func yesNo(v bool) string {
+	if v {
+		return "yes"
+	}
+	return "no"
 }
 
 func (r *Report) digests() string {

@@ -165,6 +165,7 @@ func TestRun_Options_Refused(t *testing.T) {
 		"verify":   func(o *Options) { o.Verify, o.SizeBytes = true, 8*4096 },
 		"rate":     func(o *Options) { o.Rate = -1 },
 		"ring":     func(o *Options) { o.Ring = "iocp" },
+		"bursts":   func(o *Options) { o.MaxBurst, o.FirstBurst = 4096, 8192 },
 		"pid":      func(o *Options) { o.TargetPID = 1 << 30 },
 	} {
 		o := good
@@ -209,6 +210,28 @@ func TestRun_EveryPollAndRing_Measures(t *testing.T) {
 				t.Errorf("%s, %v: busy %v of the time", ring, poll, r.OwnBusy)
 			}
 		}
+	}
+}
+
+// What is offered is agreed on and reported; the default of a first burst gives way
+// to a small burst.
+func TestRun_Offers_AreAgreedAndReported(t *testing.T) {
+	_, o := startTarget(t, faketarget.Config{})
+	o.ImmediateData, o.InitialR2T, o.MaxBurst = new(false), new(true), 8192
+	r, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.ImmediateData || !r.InitialR2T || r.MaxBurst != 8192 || r.FirstBurst > 8192 {
+		t.Errorf("%+v", r)
+	}
+	var out bytes.Buffer
+	if err := r.Table(&out); err != nil || !strings.Contains(out.String(), "immediate-data=no initial-r2t=yes max-burst=8192") {
+		t.Errorf("the table does not say so: %v\n%s", err, out.String())
+	}
+	o.FirstBurst = 4096
+	if r, err = Run(t.Context(), o); err != nil || r.FirstBurst != 4096 {
+		t.Errorf("first burst of 4096: %+v, %v", r, err)
 	}
 }
 

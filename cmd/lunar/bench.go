@@ -18,7 +18,8 @@ import (
 // benchFlags are the flags of bench and bench compare.
 type benchFlags struct {
 	workload, blockSize, size, output string
-	poll                              string
+	poll, immediate, initialR2T       string
+	maxBurst, firstBurst              string
 	cpu, rounds                       int
 	peers                             []string
 	o                                 bench.Options
@@ -97,6 +98,10 @@ func (f *benchFlags) register(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.BoolVar(&f.o.HeaderDigest, "header-digest", false, "offer CRC32C for headers")
 	fl.BoolVar(&f.o.DataDigest, "data-digest", false, "offer CRC32C for data")
+	fl.StringVar(&f.immediate, "immediate-data", "yes", "offer data with the command: yes or no")
+	fl.StringVar(&f.initialR2T, "initial-r2t", "no", "ask the target to solicit all data behind the command: yes or no")
+	fl.StringVar(&f.maxBurst, "max-burst", "", "most bytes of one solicited burst to offer")
+	fl.StringVar(&f.firstBurst, "first-burst", "", "most bytes of unsolicited data to offer")
 	fl.IntVar(&f.o.TargetPID, "target-pid", 0, "process of the target, to measure its processor time")
 }
 
@@ -123,7 +128,42 @@ func (f *benchFlags) resolve(address string) (err error) {
 	if f.o.URL, err = initiator.ParseURL(address); err != nil {
 		return err
 	}
+	if err := f.resolveOffers(); err != nil {
+		return err
+	}
 	return f.resolveLoad()
+}
+
+// resolveOffers reads the flags of what login offers.
+func (f *benchFlags) resolveOffers() (err error) {
+	if f.o.ImmediateData, err = yesOrNo("immediate-data", f.immediate); err != nil {
+		return err
+	}
+	if f.o.InitialR2T, err = yesOrNo("initial-r2t", f.initialR2T); err != nil {
+		return err
+	}
+	if f.o.MaxBurst, err = burst(f.maxBurst); err != nil {
+		return err
+	}
+	f.o.FirstBurst, err = burst(f.firstBurst)
+	return err
+}
+
+func yesOrNo(flag, word string) (*bool, error) {
+	if word != "yes" && word != "no" {
+		return nil, fmt.Errorf("--%s %q is not yes or no", flag, word)
+	}
+	yes := word == "yes"
+	return &yes, nil
+}
+
+// burst reads a length; an empty one is 0.
+func burst(size string) (uint32, error) {
+	if size == "" {
+		return 0, nil
+	}
+	n, err := bench.ParseBytes(size)
+	return uint32(min(n, 1<<30)), err // login says what is too much
 }
 
 func (f *benchFlags) resolveLoad() (err error) {
