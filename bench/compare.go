@@ -54,6 +54,8 @@ type Row struct {
 	OwnBusy      float64 `json:"own_busy"`
 	OwnMicros    float64 `json:"own_us_per_op"`
 	TargetMicros float64 `json:"target_us_per_op,omitempty"`
+	// TargetSwitches is the target's context switches per operation.
+	TargetSwitches float64 `json:"target_switches_per_op,omitempty"`
 	// GeneratorBound says that the generator, not the target, set the pace.
 	GeneratorBound bool      `json:"generator_bound,omitempty"`
 	All            []float64 `json:"all_iops"`
@@ -93,17 +95,18 @@ func rowOf(name string, rs []*Report) Row {
 		return median(v)
 	}
 	row := Row{
-		Name:         name,
-		IOPS:         pick(func(r *Report) float64 { return r.IOPS }),
-		MiBps:        pick(func(r *Report) float64 { return r.MiBps }),
-		P50:          pick(func(r *Report) float64 { return r.Latency.P50 }),
-		P90:          pick(func(r *Report) float64 { return r.Latency.P90 }),
-		P99:          pick(func(r *Report) float64 { return r.Latency.P99 }),
-		P999:         pick(func(r *Report) float64 { return r.Latency.P999 }),
-		OwnCPU:       pick(func(r *Report) float64 { return r.OwnCPU }),
-		OwnBusy:      pick(func(r *Report) float64 { return r.OwnBusy }),
-		OwnMicros:    pick(func(r *Report) float64 { return r.OwnMicros }),
-		TargetMicros: pick(func(r *Report) float64 { return r.TargetMicros }),
+		Name:           name,
+		IOPS:           pick(func(r *Report) float64 { return r.IOPS }),
+		MiBps:          pick(func(r *Report) float64 { return r.MiBps }),
+		P50:            pick(func(r *Report) float64 { return r.Latency.P50 }),
+		P90:            pick(func(r *Report) float64 { return r.Latency.P90 }),
+		P99:            pick(func(r *Report) float64 { return r.Latency.P99 }),
+		P999:           pick(func(r *Report) float64 { return r.Latency.P999 }),
+		OwnCPU:         pick(func(r *Report) float64 { return r.OwnCPU }),
+		OwnBusy:        pick(func(r *Report) float64 { return r.OwnBusy }),
+		OwnMicros:      pick(func(r *Report) float64 { return r.OwnMicros }),
+		TargetMicros:   pick(func(r *Report) float64 { return r.TargetMicros }),
+		TargetSwitches: pick(func(r *Report) float64 { return r.TargetSwitches }),
 	}
 	row.GeneratorBound = row.OwnBusy >= boundShare
 	for _, r := range rs {
@@ -133,11 +136,11 @@ func (c *Comparison) JSON(w io.Writer) error {
 func (c *Comparison) Table(w io.Writer) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s, median of %d interleaved rounds\n", c.Workload, c.Rounds)
-	fmt.Fprintf(&b, "%-12s %10s %7s %9s %9s %9s %9s %9s %13s %9s %9s\n", "target", "IOPS", "ratio", "MiB/s",
-		"p50 us", "p90 us", "p99 us", "p99.9 us", "target us/op", "gen us/op", "gen busy")
+	fmt.Fprintf(&b, "%-12s %10s %7s %9s %9s %9s %9s %9s %13s %13s %9s %9s\n", "target", "IOPS", "ratio", "MiB/s",
+		"p50 us", "p90 us", "p99 us", "p99.9 us", "target us/op", "target cs/op", "gen us/op", "gen busy")
 	for _, r := range c.Rows {
-		fmt.Fprintf(&b, "%-12s %10.0f %7.2f %9.1f %9.1f %9.1f %9.1f %9.1f %13.2f %9.2f %8.0f%%%s\n",
-			r.Name, r.IOPS, r.Ratio, r.MiBps, r.P50, r.P90, r.P99, r.P999, r.TargetMicros,
+		fmt.Fprintf(&b, "%-12s %10.0f %7.2f %9.1f %9.1f %9.1f %9.1f %9.1f %13.2f %13.3f %9.2f %8.0f%%%s\n",
+			r.Name, r.IOPS, r.Ratio, r.MiBps, r.P50, r.P90, r.P99, r.P999, r.TargetMicros, r.TargetSwitches,
 			r.OwnMicros, 100*r.OwnBusy, boundMark(r.GeneratorBound))
 	}
 	if _, err := w.Write(b.Bytes()); err != nil {

@@ -53,28 +53,57 @@ func ownCPU() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// processCPU is the processor time of all threads of another process, 0 for pid 0.
+// usage is what a process has used so far.
+type usage struct {
+	cpu time.Duration
+	// switches counts its threads' changes of context, resident is its memory in bytes.
+	switches, resident uint64
+}
+
+// processUsage is what all threads of another process have used, nothing for pid 0.
 // Threads that end take theirs with them.
-func processCPU(pid int) (time.Duration, error) {
+func processUsage(pid int) (u usage, err error) {
 	if pid == 0 {
-		return 0, nil
+		return u, nil
 	}
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-	if err != nil || len(files) == 0 {
-		return 0, fmt.Errorf("bench: target process %d is not there", pid)
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	if err != nil || len(threads) == 0 {
+		return u, fmt.Errorf("bench: target process %d is not there", pid)
 	}
-	var sum time.Duration
-	for _, f := range files {
-		b, err := os.ReadFile(f)
+	for _, t := range threads {
+		b, err := os.ReadFile(t + "/schedstat")
 		if err != nil {
 			continue // the thread ended
 		}
 		first, _, _ := strings.Cut(string(b), " ")
 		n, err := strconv.ParseInt(first, 10, 64)
 		if err != nil {
-			return 0, fmt.Errorf("bench: %s: %w", f, err)
+			return u, fmt.Errorf("bench: %s/schedstat: %w", t, err)
 		}
-		sum += time.Duration(n)
+		u.cpu += time.Duration(n)
+		s, err := readStatus(t)
+		if err != nil {
+			continue // the thread ended
+		}
+		u.switches += s["voluntary_ctxt_switches"] + s["nonvoluntary_ctxt_switches"]
+		u.resident = max(u.resident, s["VmRSS"]<<10) // kibibytes, and the same for each
 	}
-	return sum, nil
+	return u, nil
+}
+
+// readStatus is the numbers of a thread's status, by name.
+func readStatus(thread string) (map[string]uint64, error) {
+	b, err := os.ReadFile(thread + "/status")
+	if err != nil {
+		return nil, fmt.Errorf("bench: status of a thread: %w", err)
+	}
+	numbers := map[string]uint64{}
+	for line := range strings.Lines(string(b)) {
+		name, value, _ := strings.Cut(line, ":")
+		word, _, _ := strings.Cut(strings.TrimSpace(value), " ")
+		if n, err := strconv.ParseUint(word, 10, 64); err == nil {
+			numbers[name] = n
+		}
+	}
+	return numbers, nil
 }

@@ -27,8 +27,9 @@ type gauge struct {
 
 // reading is what the machine says at one moment.
 type reading struct {
-	at                time.Duration // of the loop's clock
-	own, busy, target time.Duration
+	at        time.Duration // of the loop's clock
+	own, busy time.Duration
+	target    usage
 }
 
 // watch starts the measurement when the warm-up is over and then reports every
@@ -80,7 +81,7 @@ func (g *gauge) begin() {
 
 func (g *gauge) read() (r reading, err error) {
 	lerr := g.loop.Call(func() { r.busy = g.loop.Busy() })
-	r.target, err = processCPU(g.o.TargetPID)
+	r.target, err = processUsage(g.o.TargetPID)
 	r.at, r.own = g.loop.Clock(), ownCPU()
 	return r, errors.Join(lerr, err)
 }
@@ -129,10 +130,12 @@ func (g *gauge) target(r *Report, end reading) {
 	if g.o.TargetPID == 0 {
 		return
 	}
-	used := end.target - g.at.target
+	used := end.target.cpu - g.at.target.cpu
 	r.TargetCPU = used.Seconds() / r.Seconds
+	r.TargetRSS = end.target.resident
 	if r.Operations > 0 {
 		r.TargetMicros = micros(used) / float64(r.Operations)
+		r.TargetSwitches = (float64(end.target.switches) - float64(g.at.target.switches)) / float64(r.Operations)
 	}
 }
 

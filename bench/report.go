@@ -48,10 +48,13 @@ type Report struct {
 	// GeneratorBound says that the generator had no time left: the target could do
 	// more.
 	GeneratorBound bool `json:"generator_bound,omitempty"`
-	// TargetCPU is how many processors the target kept busy, TargetMicros its
-	// processor time per operation, in microseconds.
-	TargetCPU    float64 `json:"target_cpu,omitempty"`
-	TargetMicros float64 `json:"target_us_per_op,omitempty"`
+	// TargetCPU is how many processors the target kept busy; TargetMicros is its
+	// processor time per operation in microseconds, TargetSwitches its context
+	// switches per operation, TargetRSS its memory at the end in bytes.
+	TargetCPU      float64 `json:"target_cpu,omitempty"`
+	TargetMicros   float64 `json:"target_us_per_op,omitempty"`
+	TargetSwitches float64 `json:"target_switches_per_op,omitempty"`
+	TargetRSS      uint64  `json:"target_rss_bytes,omitempty"`
 
 	// Of Verify: blocks compared, how many were wrong, and the first of them.
 	Verified   uint64     `json:"verified_blocks,omitempty"`
@@ -107,8 +110,9 @@ func (r *Report) Table(w io.Writer) error {
 		l.Mean, l.P50, l.P90, l.P99, l.P999, l.Max)
 	fmt.Fprintf(&b, "  generator (%s, %s): %.2f CPU, %.0f%% busy, %.2f us per operation%s\n",
 		r.Ring, r.Poll, r.OwnCPU, 100*r.OwnBusy, r.OwnMicros, boundMark(r.GeneratorBound))
-	if r.TargetCPU > 0 {
-		fmt.Fprintf(&b, "  target: %.2f CPU, %.2f us per operation\n", r.TargetCPU, r.TargetMicros)
+	if r.TargetRSS > 0 {
+		fmt.Fprintf(&b, "  target: %.2f CPU, %.2f us and %.3f context switches per operation, %.1f MiB resident\n",
+			r.TargetCPU, r.TargetMicros, r.TargetSwitches, float64(r.TargetRSS)/(1<<20))
 	}
 	if r.Verified > 0 {
 		fmt.Fprintf(&b, "  verified %d blocks, %d wrong\n", r.Verified, r.Wrong)

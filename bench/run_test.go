@@ -47,7 +47,8 @@ func TestRun_EveryMix_MeasuresSomething(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r.Operations == 0 || r.IOPS <= 0 || r.Latency.P50 <= 0 || r.TargetMicros <= 0 {
+			if r.Operations == 0 || r.IOPS <= 0 || r.Latency.P50 <= 0 || r.TargetMicros <= 0 ||
+				r.TargetSwitches <= 0 || r.TargetRSS < 1<<20 {
 				t.Errorf("nothing was measured: %+v", r)
 			}
 			if r.Latency.P50 > r.Latency.P90 || r.Latency.P90 > r.Latency.P99 || r.Latency.P99 > r.Latency.Max {

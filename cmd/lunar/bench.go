@@ -102,7 +102,7 @@ func (f *benchFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.initialR2T, "initial-r2t", "no", "ask the target to solicit all data behind the command: yes or no")
 	fl.StringVar(&f.maxBurst, "max-burst", "", "most bytes of one solicited burst to offer")
 	fl.StringVar(&f.firstBurst, "first-burst", "", "most bytes of unsolicited data to offer")
-	fl.IntVar(&f.o.TargetPID, "target-pid", 0, "process of the target, to measure its processor time")
+	fl.IntVar(&f.o.TargetPID, "target-pid", 0, "process of the target, to measure its processor time, switches and memory")
 }
 
 // registerLoad adds the flags that say what the load is, whatever it is put on.
