@@ -76,13 +76,22 @@ func (g *gauge) begin() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.begun = true
-	g.at, g.err = g.read()
+	// What is counted and the time it is counted over begin at the same moment.
+	g.at, g.err = g.read(func(now time.Duration) {
+		for _, j := range g.jobs {
+			j.measure = now - j.base
+		}
+	})
 }
 
-func (g *gauge) read() (r reading, err error) {
-	lerr := g.loop.Call(func() { r.busy = g.loop.Busy() })
+// read reads everything, and calls do on the loop at the moment that counts.
+func (g *gauge) read(do func(now time.Duration)) (r reading, err error) {
 	r.target, err = processUsage(g.o.TargetPID)
-	r.at, r.own = g.loop.Clock(), ownCPU()
+	r.own = ownCPU()
+	lerr := g.loop.Call(func() {
+		r.at, r.busy = g.loop.Now(), g.loop.Busy()
+		do(r.at)
+	})
 	return r, errors.Join(lerr, err)
 }
 
@@ -94,7 +103,7 @@ func (g *gauge) finish(r *Report) {
 		return
 	}
 	var end reading
-	if end, g.err = g.read(); g.err != nil {
+	if end, g.err = g.read(func(time.Duration) {}); g.err != nil {
 		return
 	}
 	elapsed := (end.at - g.at.at).Seconds()

@@ -41,7 +41,8 @@ type job struct {
 	// pick chooses the next operation; it is false when there is none.
 	pick func(*slot) bool
 	// base is the loop's time at which the phase began. stop, counted from it, ends
-	// the phase; 0 is never. What starts before measure is not counted.
+	// the phase; 0 is never. What starts before measure is not counted; the gauge sets
+	// it when it begins.
 	base, stop, measure time.Duration
 	pace                pace
 	hist                *hdrhistogram.Histogram // of all jobs of the run
@@ -85,8 +86,8 @@ func newJob(s port, lun sam.LUN, blockBytes int, o *Options, index int) *job {
 
 // run keeps every slot busy until pick or the clock says that it is over, and waits
 // for the last request.
-func (j *job) run(pick func(*slot) bool, measure, stop time.Duration) error {
-	j.pick, j.measure, j.stop = pick, measure, stop
+func (j *job) run(pick func(*slot) bool, stop time.Duration) error {
+	j.pick, j.stop = pick, stop
 	j.idle = make(chan struct{})
 	// One more than is busy, so that no request ending early closes idle.
 	j.busy = len(j.slots) + 1

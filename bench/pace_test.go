@@ -14,7 +14,7 @@ import (
 // An open loop keeps to its rate when the target could do more, in every session.
 func TestRun_Rate_IsKept(t *testing.T) {
 	_, o := startTarget(t, faketarget.Config{})
-	o.Rate, o.Time, o.Warmup = 2000, 300*time.Millisecond, 50*time.Millisecond
+	o.Rate, o.Time = 2000, 300*time.Millisecond
 	r, err := Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

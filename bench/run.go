@@ -166,7 +166,10 @@ func load(jobs []*job, o *Options, r *Report) error {
 // a sweep that reads everything.
 func verified(jobs []*job, o *Options, r *Report) error {
 	sweep := func(write bool) error {
-		return together(jobs, func(j *job) error { return j.run(j.sweep(write), never, 0) })
+		return together(jobs, func(j *job) error {
+			j.measure = never
+			return j.run(j.sweep(write), 0)
+		})
 	}
 	if err := sweep(true); err != nil {
 		return err
@@ -185,13 +188,17 @@ const never = time.Duration(1<<63 - 1)
 func measured(jobs []*job, o *Options, r *Report) error {
 	m := &gauge{jobs: jobs, o: o, loop: jobs[0].loop, hist: newHistogram(), base: jobs[0].loop.Clock()}
 	for i, j := range jobs {
-		j.base, j.hist = m.base, m.hist
+		j.base, j.hist, j.measure = m.base, m.hist, never
 		j.setPace(o.Rate, i, len(jobs))
 	}
 	quit := make(chan struct{})
 	var meter sync.WaitGroup
 	if o.Warmup == 0 {
 		m.begin()
+		m.base = m.at.at
+		for _, j := range jobs {
+			j.base, j.measure = m.base, 0
+		}
 	}
 	meter.Go(func() { m.watch(quit) })
 	err := together(jobs, func(j *job) error {
@@ -199,7 +206,7 @@ func measured(jobs []*job, o *Options, r *Report) error {
 		if j.ledger != nil {
 			pick = j.pickFree
 		}
-		return j.run(pick, o.Warmup, o.Warmup+o.Time)
+		return j.run(pick, o.Warmup+o.Time)
 	})
 	m.finish(r)
 	// What follows checks, as fast as it can. An alarm of a job that failed may still
