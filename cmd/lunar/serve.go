@@ -6,8 +6,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,7 +83,7 @@ func serve(f serveFlags) error {
 	// order.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	tune(len(cfg.CPUs))
+	engine.Tune(len(cfg.CPUs))
 	e, err := engine.Start(cfg)
 	if err != nil {
 		return err
@@ -158,13 +156,6 @@ func parseReactors(s string, allowed []int) ([]int, error) {
 		}
 	}
 	return cpus, nil
-}
-
-// tune sets the Go runtime for spinning reactors: a free processor for a GC
-// worker, so that none takes a reactor's, and rare collections (datapath §5).
-func tune(reactors int) {
-	runtime.GOMAXPROCS(reactors + 3)
-	debug.SetGCPercent(800)
 }
 
 func announce(e *engine.Engine, luns int) {
