@@ -40,7 +40,7 @@ var levels = map[string]int{
 	"lunar/initiator/":         6,
 	"lunar/initiator/drive":    4, // on the rings
 	"lunar/engine":             5,
-	"lunar/bench/":             4, // the echo, on the rings
+	"lunar/bench/":             4, // the echo, on the rings; scripts of peers
 	"lunar/bench":              6,
 	"lunar/cmd/":               7,
 	"lunar/internal/system":    8,

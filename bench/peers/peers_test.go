@@ -1,0 +1,29 @@
+package peers
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+func TestScript_EveryPeer_IsAShellScript(t *testing.T) {
+	for _, name := range []string{"tgt", "istgt", "gotgt"} {
+		text, err := Script(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), "sh", "-n")
+		cmd.Stdin = strings.NewReader(text)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+		for _, word := range []string{"PORT", "CORE", "MIB", "FILE", "DIR"} {
+			if v := "${" + strings.ToUpper(name) + "_" + word + ":-"; !strings.Contains(text, v) {
+				t.Errorf("%s does not read %s", name, v)
+			}
+		}
+	}
+	if _, err := Script("lio"); err == nil {
+		t.Error("a peer nobody wrote has a script")
+	}
+}
