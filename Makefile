@@ -42,9 +42,9 @@ fmt: tools
 fuzz: ## each native fuzz target for FUZZTIME
 	internal/system/fuzz.sh $(FUZZTIME)
 
-bench: build ## this target and Debian's tgt in interleaved rounds; rewrites BENCHMARKS.md
-	internal/system/tools.sh tgt
-	bench/run.sh
+bench: build ## this target, others and the machine's limits in interleaved rounds; rewrites BENCHMARKS.md
+	internal/system/tools.sh tgt istgt fio strace
+	./$(BIN) bench suite
 
 tools:
 	@"$$($(GO) env GOPATH)/bin/golangci-lint" version 2>/dev/null | grep -q "$(LINT_VERSION:v%=%)" || \

@@ -59,7 +59,7 @@ Writing workloads and --verify overwrite the unit.`,
 	}
 	f.register(cmd)
 	cmd.Flags().BoolVar(&f.o.Verify, "verify", false, "write blocks that say what they are and check every read")
-	cmd.AddCommand(compareCommand(), floorCommand(), floorServeCommand())
+	cmd.AddCommand(compareCommand(), floorCommand(), floorServeCommand(), suiteCommand(), allocServeCommand())
 	return cmd
 }
 

@@ -12,6 +12,13 @@ import (
 )
 
 func main() {
+	if err := rootCommand().Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, "lunar:", err)
+		os.Exit(1)
+	}
+}
+
+func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "lunar",
 		Short:         "An iSCSI target for Linux",
@@ -19,8 +26,5 @@ func main() {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(serveCommand(), benchCommand())
-	if err := root.Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "lunar:", err)
-		os.Exit(1)
-	}
+	return root
 }

@@ -1,0 +1,184 @@
+package suite
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lunar/bench"
+)
+
+// The tables refer to each other by name; here every name is looked up.
+func TestCells_Consistent(t *testing.T) {
+	names := map[string]bool{}
+	for _, c := range Cells() {
+		if names[c.Name] {
+			t.Errorf("two cells are called %s", c.Name)
+		}
+		names[c.Name] = true
+		if groupText[c.Group] == "" {
+			t.Errorf("%s: nothing says how group %q was measured", c.Name, c.Group)
+		}
+		if _, err := c.options(&server{}, c.Digests); err != nil {
+			t.Errorf("%s: %v", c.Name, err)
+		}
+		if len(c.Against) < 2 {
+			t.Errorf("%s: nobody to compare with", c.Name)
+		}
+		for i, name := range c.Against {
+			if _, ok := contestant(name); !ok || slices.Contains(c.Against[:i], name) {
+				t.Errorf("%s: contestant %q is not known or named twice", c.Name, name)
+			}
+		}
+	}
+}
+
+func TestContestants_HaveServers(t *testing.T) {
+	for i, c := range contestants {
+		found := false
+		for _, s := range servers {
+			found = found || s.name == c.Server
+		}
+		if !found {
+			t.Errorf("%s: nobody starts server %q", c.Name, c.Server)
+		}
+		if slices.ContainsFunc(contestants[:i], func(o Contestant) bool { return o.Name == c.Name }) {
+			t.Errorf("two contestants are called %s", c.Name)
+		}
+	}
+	for _, p := range probes {
+		for _, name := range p.uses {
+			if _, ok := contestant(name); !ok {
+				t.Errorf("%s uses %q", p.name, name)
+			}
+		}
+	}
+}
+
+func TestGoals_ReferToWhatIsMeasured(t *testing.T) {
+	cells := map[string]Cell{}
+	for _, c := range Cells() {
+		cells[c.Name] = c
+	}
+	var figures []string
+	for _, p := range probes {
+		figures = append(figures, p.figures...)
+	}
+	for _, g := range goals {
+		if g.Kind == AsFigure {
+			if !slices.Contains(figures, g.Cell) {
+				t.Errorf("%s: no probe finds %q", g.Text, g.Cell)
+			}
+			continue
+		}
+		c, ok := cells[g.Cell]
+		if !ok || !c.runs(g.Who) || g.Kind != AsValue && !c.runs(g.Versus) {
+			t.Errorf("%s: %q has no %s and %s", g.Text, g.Cell, g.Who, g.Versus)
+		}
+		if g.Metric.of(&bench.Report{
+			IOPS: 1, MiBps: 1, TargetMicros: 1, OwnMicros: 1, TargetSwitches: 1, Latency: bench.Latency{P50: 1, P90: 1, P99: 1, P999: 1},
+		}) != 1 {
+			t.Errorf("%s: metric %q is not known", g.Text, g.Metric)
+		}
+	}
+}
+
+func TestCharts_ReferToCells(t *testing.T) {
+	cells := map[string]Cell{}
+	for _, c := range Cells() {
+		cells[c.Name] = c
+	}
+	for _, chart := range charts {
+		for _, name := range chart.cells {
+			c, ok := cells[name]
+			if !ok {
+				t.Errorf("%s: there is no cell %s", chart.file, name)
+			}
+			for _, who := range chart.who {
+				if !strings.Contains(style, "."+colours[who]+" ") {
+					t.Errorf("%s: %s has no colour", chart.file, who)
+				}
+				if !c.runs(who) {
+					t.Errorf("%s: %s is not in %s", chart.file, who, name)
+				}
+			}
+		}
+	}
+}
+
+// With what turns cost besides measuring, as it was seen, a run of everything with
+// the defaults ends within a quarter of an hour.
+func TestPlan_FitsAQuarterOfAnHour(t *testing.T) {
+	const probesAndStart = 100 * time.Second
+	total, turns := probesAndStart, 0
+	for _, c := range Cells() {
+		for _, name := range c.Against {
+			who, _ := contestant(name)
+			each := warmup + c.time(DefaultTime) + 30*time.Millisecond
+			switch name {
+			case "istgt":
+				each += time.Duration(c.Load.Sessions) * time.Second // its logouts
+			case "fio":
+				each += 500 * time.Millisecond // its start
+			}
+			if who.NoDigests != "" && c.Digests != NoDigests {
+				continue
+			}
+			rounds := DefaultRounds
+			if who.Rounds > 0 {
+				rounds = min(rounds, who.Rounds)
+			}
+			turns += rounds
+			total += time.Duration(rounds) * each
+		}
+	}
+	t.Logf("%d turns, %v", turns, total)
+	if total > 15*time.Minute {
+		t.Errorf("%d turns take %v", turns, total)
+	}
+}
+
+// All that were promised occur.
+func TestCells_CoverTheRequest(t *testing.T) {
+	for name, against := range map[string][]string{
+		"ram/randwrite-4k-qd32-r2t":         everybody,
+		"ram/mix70-4k-qd32":                 everybody,
+		"ram/write-128k-qd8-r2t":            everybody,
+		"ram/read-1m-qd4":                   everybody,
+		"ram/write-1m-qd4/polling":          limit,
+		"hot/randread-4k-qd32/polling":      {"lunar", "floor"},
+		"ram/read-128k-qd8/header":          {"lunar", "tgt", "istgt"},
+		"ram/randwrite-4k-qd32/both":        {"lunar", "tgt", "istgt"},
+		"file/randwrite-4k-qd32":            onFile,
+		"ram/randread-4k-qd32/polling/cost": cost,
+	} {
+		i := slices.IndexFunc(Cells(), func(c Cell) bool { return c.Name == name })
+		if i < 0 {
+			t.Errorf("there is no cell %s", name)
+			continue
+		}
+		for _, who := range against {
+			if c := Cells()[i]; !c.runs(who) {
+				t.Errorf("%s lacks %s", name, who)
+			}
+		}
+	}
+}
+
+func TestOptions_DigestTargetsAndUnits(t *testing.T) {
+	s := &server{perDigest: true}
+	s.url.Target, s.url.LUN = "iqn.x:t", 1
+	if u := s.unit(File, BothDigests); u.Target != "iqn.x:t-both" || u.LUN != 2 {
+		t.Errorf("%v", u)
+	}
+	s.perDigest = false
+	if u := s.unit(Cold, HeaderDigests); u.Target != "iqn.x:t" || u.LUN != 1 {
+		t.Errorf("%v", u)
+	}
+	c := Cell{Unit: Hot, Load: asked32, Polling: true}
+	o, err := c.options(s, HeaderDigests)
+	if err != nil || o.SizeBytes != 4<<20 || *o.ImmediateData || !*o.InitialR2T || !o.HeaderDigest || o.DataDigest {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
