@@ -78,6 +78,7 @@ type Conn struct {
 	flying    *batch  // being sent
 	dirty     bool
 	hungry    bool
+	arming    bool
 
 	deadline  int64 // of the login
 	heard     int64 // when something last came

@@ -15,9 +15,19 @@ import (
 // its own would cost more than the copy.
 const directBytes = 32 << 10
 
-// arm asks for what comes next: the rest of a large data segment straight into
-// its place, else whatever arrives.
+// arm has the connection receive again at the end of this turn, behind what it has to
+// send: the initiator waits for that, and not for us to listen.
 func (c *Conn) arm() {
+	if !c.arming {
+		c.arming = true
+		c.stack.arming = append(c.stack.arming, c)
+	}
+}
+
+// listen asks for what comes next: the rest of a large data segment straight into
+// its place, else whatever arrives.
+func (c *Conn) listen() {
+	c.arming = false
 	if c.receiving || c.held != nil || c.phase == closing || c.phase == gone || c.phase == admitting {
 		return
 	}

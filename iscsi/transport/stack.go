@@ -109,6 +109,7 @@ type Stack struct {
 	conns   []*Conn
 	free    []int
 	dirty   []*Conn
+	arming  []*Conn
 	batches []*batch
 	stats   Stats
 	// active is the connection being served, for Quarantine.
@@ -270,6 +271,10 @@ func (s *Stack) Flush() (worked bool) {
 		worked = c.flush() || worked
 	}
 	s.dirty = s.dirty[:0]
+	for _, c := range s.arming {
+		c.listen()
+	}
+	s.arming = s.arming[:0]
 	return worked
 }
 
