@@ -164,6 +164,7 @@ func (k *core) turn() (err error) {
 		k.next++
 		k.complete(x)
 	}
+	k.stack.Resume()
 	for range mailboxMessages {
 		m, ok := k.mail.Pop()
 		if !ok {

@@ -70,6 +70,8 @@ type Conn struct {
 	// held is what was received and may not be looked at yet, in buffer heldBuffer.
 	held       []byte
 	heldBuffer int32
+	// budget is how many PDUs this turn may still take.
+	budget int
 
 	queue     []*task // tasks with something to say, in order
 	readBytes int     // data-in held in memory

@@ -149,3 +149,36 @@ func TestWrite_LessThanABlock_IsRefusedWhole(t *testing.T) {
 		}
 	}
 }
+
+// A connection that has sent many PDUs at once gets its share of each turn, and the
+// others are served meanwhile; nothing of it is lost.
+func TestReceive_ADeepQueueKeepsNobodyWaiting(t *testing.T) {
+	w := newWorld(t, options{})
+	deep, other := w.login(), w.login()
+	var flood []byte
+	for range 4 * turnPDUs {
+		h := deep.request(pdu.OpNOPOut, true)
+		h.SetITT(pdu.NoTag)
+		h.SetFlags(pdu.FlagFinal)
+		pdu.AsNOPOut(h).SetTTT(pdu.NoTag)
+		flood = append(flood, deep.wire(h, nil)...)
+	}
+	deep.peer.Write(flood)
+	deep.read10(0, 1)
+	other.read10(8, 1)
+	for turns := 0; ; turns++ {
+		if turns == 10 {
+			t.Fatal("the other connection waits")
+		}
+		w.turn()
+		if len(deep.drain()) > 0 {
+			t.Fatal("the flood was taken before the other connection was served")
+		}
+		if len(other.drain()) == 1 {
+			break
+		}
+	}
+	if a := deep.one(pdu.OpDataIn); len(a.data) != 512 {
+		t.Errorf("%d bytes", len(a.data))
+	}
+}

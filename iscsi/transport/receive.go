@@ -55,6 +55,7 @@ func (c *Conn) received(x reactor.Completion) {
 	case direct != nil:
 		c.heard, c.pinged = c.stack.loop.Now(), false
 		c.placed(direct[:x.Result])
+		c.budget = turnPDUs
 		c.parse(nil)
 	default:
 		c.heard, c.pinged = c.stack.loop.Now(), false
@@ -75,17 +76,27 @@ func endOfStream(result int32) string {
 	return "connection lost: " + syscallError(result)
 }
 
+// turnPDUs is how many PDUs of what a connection received a turn looks at, so that
+// one with a deep queue does not keep the others waiting. One that does not fill
+// it loses nothing, and neither does one alone: fewer would make more sends.
+const turnPDUs = 32
+
 // resumeParse goes on with bytes that were received, unless they must wait.
 func (c *Conn) resumeParse() {
 	if c.phase == admitting || c.held == nil {
 		return
 	}
+	c.budget = turnPDUs
 	rest := c.parse(c.held)
-	if c.phase == admitting && len(rest) > 0 {
+	switch {
+	case len(rest) == 0 || c.phase != admitting && c.budget > 0:
+		c.dropHeld()
+	case c.phase == admitting:
 		c.held = rest
-		return
+	default:
+		c.held = rest
+		c.stack.postpone(c)
 	}
-	c.dropHeld()
 }
 
 func (c *Conn) dropHeld() {
@@ -99,11 +110,12 @@ func (s *Stack) recycle(b int32) {
 	}
 }
 
-// parse cuts p into PDUs and returns what it could not look at yet.
+// parse cuts p into PDUs, as many as the turn allows, and returns what it could not
+// look at yet.
 func (c *Conn) parse(p []byte) (rest []byte) {
 	// RFC 3720 §10.14 [R-10.14-7]: nothing may come behind a Logout Request; what
 	// does is thrown away.
-	for c.phase == loggingIn || c.phase == fullFeature && !c.sess.LoggingOut() {
+	for c.budget > 0 && (c.phase == loggingIn || c.phase == fullFeature && !c.sess.LoggingOut()) {
 		ev, used := c.framer.Next(p)
 		p = p[used:]
 		switch ev {
@@ -235,6 +247,7 @@ func (c *Conn) end() {
 		// The digest covers the padding too (RFC 3720 §12.1 [R-12.1-3]).
 		intact = digest.Update(c.crc, c.framer.Padding()) == c.framer.DataCRC()
 	}
+	c.budget--
 	d := c.current
 	c.current = session.Disposition{}
 	c.place = nil

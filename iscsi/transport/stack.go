@@ -110,6 +110,9 @@ type Stack struct {
 	free    []int
 	dirty   []*Conn
 	arming  []*Conn
+	// postponed are connections that received more than a turn takes of one.
+	postponed, resumed []*Conn
+
 	batches []*batch
 	stats   Stats
 	// active is the connection being served, for Quarantine.
@@ -258,6 +261,25 @@ func (s *Stack) Drain() {
 			c.close("the target stops")
 		}
 	}
+}
+
+// Resume goes on with the connections that had received more than the last turn
+// took. It is called once in a turn, when the completions have been.
+func (s *Stack) Resume() {
+	s.postponed, s.resumed = s.resumed[:0], s.postponed
+	for _, c := range s.resumed {
+		if c.phase == fullFeature && c.held != nil {
+			s.active = c
+			c.resumeParse()
+			c.arm()
+		}
+	}
+}
+
+// postpone leaves what c has received to the next turn, which then comes at once.
+func (s *Stack) postpone(c *Conn) {
+	s.postponed = append(s.postponed, c)
+	s.loop.Wake()
 }
 
 // Flush ends the turn: everything that can be said goes out, one send for each

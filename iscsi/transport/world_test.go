@@ -204,6 +204,8 @@ func (w *world) turn() {
 			w.stack.Complete(x)
 		}
 	}
+	w.busy = w.busy || len(w.stack.postponed) > 0
+	w.stack.Resume()
 	if n := len(w.queue.waiting); n > 0 && !w.queue.held {
 		w.busy = true
 		w.local.Complete(uint32(w.rand.IntN(n)), 0)
