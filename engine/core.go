@@ -186,6 +186,7 @@ func (k *core) turn() (err error) {
 		}
 		k.loop.Busy()
 	}
+	k.loop.Expect(k.local.Running() > 0)
 	k.deliver()
 	if k.stopping {
 		k.drain()

@@ -14,8 +14,10 @@ type Local struct {
 	// sides are those of units with a queue here, by queue index.
 	sides []*side
 	dirty []*side
-	// passed counts the commands that came in through a gate.
-	passed uint64
+	// passed counts the commands that came in through a gate, running the requests
+	// that media have from here.
+	passed  uint64
+	running int
 	// events go to the transport of this reactor, once per turn.
 	events, spare []Event
 	done          []*blk.Request
@@ -233,6 +235,7 @@ func (l *Local) Flush() (worked bool) {
 		l.dirty = l.dirty[:len(l.dirty)-1]
 		batch := s.batch
 		s.batch = nil
+		l.running += len(batch)
 		l.finished(s.queue.Submit(batch, l.done[:0]))
 		if s.batch == nil {
 			s.batch = batch[:0]
@@ -249,6 +252,7 @@ func (l *Local) Complete(index uint32, result int32) {
 
 // finished brings every finished request to whoever submitted it.
 func (l *Local) finished(done []*blk.Request) {
+	l.running -= len(done)
 	for _, r := range done {
 		if r.Tag&ownStep == 0 {
 			l.tell(r.Tag, Event{Kind: Moved, Request: r})
@@ -263,10 +267,12 @@ func (l *Local) finished(done []*blk.Request) {
 // ownStep marks the tag of a request of this package; owners leave that bit 0.
 const ownStep = 1 << (ownerShift - 1)
 
-// Running is how many requests of this reactor the media have.
-func (l *Local) Running() (n int) {
-	for _, s := range l.sides {
-		n += s.queue.Running() + len(s.batch)
+// Running is how many requests of this reactor the media have, or will have when the
+// turn ends.
+func (l *Local) Running() int {
+	n := l.running
+	for _, s := range l.dirty {
+		n += len(s.batch)
 	}
 	return n
 }

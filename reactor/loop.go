@@ -21,6 +21,9 @@ const (
 	idlePolls = 1 << 14
 
 	defaultSpinFor = 50 * time.Microsecond
+	// expectTimes is how many times longer Auto polls while its owner expects the end
+	// of something: a disk takes a few hundred microseconds.
+	expectTimes = 20
 	defaultTimers  = 1 << 16
 )
 
@@ -28,7 +31,8 @@ const (
 type Config struct {
 	Ring Ring
 	Poll PollMode
-	// SpinFor is how long Auto polls after the last work; 0 means 50 µs.
+	// SpinFor is how long Auto polls after the last work; 0 means 50 µs. While the owner
+	// expects something (Loop.Expect) it is twenty times as long.
 	SpinFor time.Duration
 	// RecvBytes is the size of a receive buffer, RecvBuffers all of them in one
 	// piece: the same memory the ring was made with.
@@ -59,6 +63,7 @@ type Loop struct {
 	recvBytes int
 	poll      PollMode
 	spinFor   int64
+	expects   bool
 	now       int64
 	lastWork  int64
 	err       error
@@ -168,7 +173,7 @@ func (l *Loop) cross() (slept bool, err error) {
 
 // patience is how long the ring may sleep: 0 not at all, negative without end.
 func (l *Loop) patience() int64 {
-	if l.poll == Spin || l.poll == Auto && l.now-l.lastWork < l.spinFor {
+	if l.poll == Spin || l.poll == Auto && l.now-l.lastWork < l.patienceOfAuto() {
 		return 0
 	}
 	at, armed := l.timers.next()
@@ -178,6 +183,17 @@ func (l *Loop) patience() int64 {
 	// The time of the turn is as old as the work done since; sleep by the clock.
 	return max(0, at-l.clock())
 }
+
+func (l *Loop) patienceOfAuto() int64 {
+	if l.expects {
+		return expectTimes * l.spinFor
+	}
+	return l.spinFor
+}
+
+// Expect says whether something is under way whose end is near, such as a request to
+// a disk. Waking up takes longer than the rest of what an answer needs.
+func (l *Loop) Expect(soon bool) { l.expects = soon }
 
 // mailed reports whether messages wait.
 func (l *Loop) mailed() bool { return l.mailbox != nil && !l.mailbox.Empty() }

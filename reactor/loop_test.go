@@ -174,6 +174,26 @@ func TestLoop_Auto_PollsThenSleeps(t *testing.T) {
 	}
 }
 
+// While the owner expects something Auto polls longer, but not for ever.
+func TestLoop_Auto_PollsLongerForWhatIsExpected(t *testing.T) {
+	now := int64(0)
+	clock := func() int64 { now += 1000; return now }
+	ring := newTape()
+	l := newTestLoop(t, Config{Ring: ring, Poll: Auto, SpinFor: 20 * time.Microsecond, Clock: clock})
+	l.Expect(true)
+	l.Arm(1, 1_000_000)
+	turn(t, l)
+	if polls := len(ring.waits) - 1; polls < 300 || polls > 400 || ring.waits[polls] <= 0 {
+		t.Errorf("polled %d times, then waited %d", polls, ring.waits[polls])
+	}
+	ring.waits = nil
+	l.Expect(false)
+	turn(t, l)
+	if ring.waits[0] == 0 {
+		t.Error("polls though nothing is expected any more")
+	}
+}
+
 func TestLoop_Spin_NeverSleepsAndComesBack(t *testing.T) {
 	ring := newTape()
 	l := newTestLoop(t, Config{Ring: ring, Poll: Spin})
