@@ -83,6 +83,7 @@ func (e *Engine) openUnits() error {
 }
 
 func (e *Engine) startCores() error {
+	e.leaveProcessors()
 	for i := range e.cfg.CPUs {
 		e.cores = append(e.cores, &core{
 			id: i, engine: e, mail: queue.New[message](mailboxMessages), outbox: make([][]message, len(e.cfg.CPUs)),
@@ -101,6 +102,23 @@ func (e *Engine) startCores() error {
 		e.mu.Unlock()
 	}
 	return nil
+}
+
+// leaveProcessors moves everything but the reactors off the processors that these are
+// pinned to: a thread of the garbage collector would take one for milliseconds.
+func (e *Engine) leaveProcessors() {
+	var pinned []int
+	for _, cpu := range e.cfg.CPUs {
+		if cpu >= 0 {
+			pinned = append(pinned, cpu)
+		}
+	}
+	if len(pinned) == 0 {
+		return
+	}
+	if err := host.KeepOff(pinned); err != nil {
+		slog.Warn("other threads may run on the processors of reactors", "error", err)
+	}
 }
 
 // maxSessions bounds the sessions of the target: handles have 16 bits.

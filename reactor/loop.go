@@ -23,8 +23,8 @@ const (
 	defaultSpinFor = 50 * time.Microsecond
 	// expectTimes is how many times longer Auto polls while its owner expects the end
 	// of something: a disk takes a few hundred microseconds.
-	expectTimes = 20
-	defaultTimers  = 1 << 16
+	expectTimes   = 20
+	defaultTimers = 1 << 16
 )
 
 // Config describes a loop.

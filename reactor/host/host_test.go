@@ -2,8 +2,10 @@ package host
 
 import (
 	"net"
+	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +133,52 @@ func TestPinThread(t *testing.T) {
 	}
 	if err := PinThread(1023); err == nil {
 		t.Error("pinned to a processor that does not exist")
+	}
+}
+
+// Threads are moved off the processors, ones that are made later too; with nowhere
+// else to go they stay.
+func TestKeepOff(t *testing.T) {
+	cpus := CPUs()
+	if len(cpus) < 2 {
+		t.Skip("one processor is allowed: there is nowhere else to go")
+	}
+	t.Cleanup(func() { allowAll(t, cpus) })
+	if err := KeepOff(cpus); err != nil {
+		t.Error(err)
+	}
+	if got := CPUs(); !slices.Equal(got, cpus) {
+		t.Errorf("with nowhere to go: %v", got)
+	}
+	if err := KeepOff(cpus[:1]); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		got := make(chan []int)
+		go func() {
+			runtime.LockOSThread() // a thread of its own, that ends with it
+			got <- CPUs()
+		}()
+		if c := <-got; !slices.Equal(c, cpus[1:]) {
+			t.Fatalf("a thread may run on %v", c)
+		}
+	}
+}
+
+// allowAll undoes KeepOff.
+func allowAll(t *testing.T, cpus []int) {
+	var all unix.CPUSet
+	for _, cpu := range cpus {
+		all.Set(cpu)
+	}
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range threads {
+		if id, err := strconv.Atoi(x.Name()); err == nil {
+			_ = unix.SchedSetaffinity(id, &all) // the thread may have ended
+		}
 	}
 }
 

@@ -1,7 +1,10 @@
 package host
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,6 +33,36 @@ func PinThread(cpu int) error {
 	set.Set(cpu)
 	if err := unix.SchedSetaffinity(0, &set); err != nil {
 		return fmt.Errorf("host: pin thread to processor %d: %w", cpu, err)
+	}
+	return nil
+}
+
+// KeepOff keeps every thread the process has, and so those that these start, off the
+// given processors; threads that are pinned afterwards are not held by it. When no
+// other processor is allowed, everything stays as it is.
+func KeepOff(cpus []int) error {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return fmt.Errorf("host: processors of this process: %w", err)
+	}
+	for _, cpu := range cpus {
+		set.Clear(cpu)
+	}
+	if set.Count() == 0 {
+		return nil
+	}
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return fmt.Errorf("host: list threads: %w", err)
+	}
+	for _, t := range threads {
+		id, err := strconv.Atoi(t.Name())
+		if err != nil {
+			continue
+		}
+		if err := unix.SchedSetaffinity(id, &set); err != nil && !errors.Is(err, unix.ESRCH) {
+			return fmt.Errorf("host: keep thread %d off processors %v: %w", id, cpus, err)
+		}
 	}
 	return nil
 }
