@@ -4,6 +4,7 @@ import (
 	"syscall"
 
 	"lunar/digest"
+	"lunar/internal/buf"
 	"lunar/iscsi/login"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/session"
@@ -219,7 +220,7 @@ func (c *Conn) piece(p []byte) {
 		// One pass copies and computes; what has no place is only computed.
 		c.crc = digest.Update(digest.Copy(c.crc, c.place, p[:n]), p[n:])
 	} else {
-		copy(c.place, p[:n])
+		buf.Copy(c.place, p[:n])
 	}
 	c.place = c.place[n:]
 }

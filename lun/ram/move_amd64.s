@@ -1,13 +1,5 @@
 #include "textflag.h"
 
-// func moveString(dst, src *byte, n int)
-TEXT ·moveString(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), DI
-	MOVQ src+8(FP), SI
-	MOVQ n+16(FP), CX
-	REP; MOVSB
-	RET
-
 // func moveStream(dst, src *byte, n int)
 //
 // n is a multiple of 256, not 0, and dst is aligned to 32 bytes. The fence orders

@@ -2,5 +2,4 @@
 
 package ram
 
-func load(dst, src []byte)  { copy(dst, src) }
 func store(dst, src []byte) { copy(dst, src) }

@@ -21,7 +21,7 @@ func TestMove_LikeCopy(t *testing.T) {
 	lengths := []int{0, 1, 511, 512, stringLeast - 1, stringLeast, 4096, 4608, 16 << 10, 32<<10 - 512, 32 << 10, 32<<10 + 512, 65 << 10, 256 << 10}
 	for _, n := range lengths {
 		for _, at := range []int{0, 512, 4096, 4096 + 512} {
-			for name, move := range map[string]func(dst, src []byte){"load": load, "store": store} {
+			for name, move := range map[string]func(dst, src []byte){"load": func(dst, src []byte) { buf.Copy(dst, src) }, "store": store} {
 				clear(to)
 				move(to[at:at+n], from[1:1+n])
 				if !bytes.Equal(to[at:at+n], from[1:1+n]) {
@@ -64,7 +64,7 @@ func BenchmarkMove(b *testing.B) {
 		move func(medium, buffer []byte)
 	}{
 		{"read/copy", func(m, p []byte) { copy(p, m) }},
-		{"read/load", func(m, p []byte) { load(p, m) }},
+		{"read/load", func(m, p []byte) { buf.Copy(p, m) }},
 		{"write/copy", func(m, p []byte) { copy(m, p) }},
 		{"write/store", func(m, p []byte) { store(m, p) }},
 	}

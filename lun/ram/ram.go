@@ -3,6 +3,7 @@ package ram
 import (
 	"fmt"
 
+	"lunar/internal/buf"
 	"lunar/lun/blk"
 )
 
@@ -126,7 +127,7 @@ func (b *Backend) serve(r *blk.Request) blk.Result {
 	mem := b.cfg.Memory[r.Offset : r.Offset+r.Length]
 	switch r.Op {
 	case blk.Read:
-		load(r.Data, mem)
+		buf.Copy(r.Data, mem)
 	case blk.Write:
 		store(mem, r.Data)
 		b.pages.allocate(r.Offset, r.Offset+r.Length)
