@@ -106,10 +106,10 @@ type Stack struct {
 	staged *buf.Pool
 	hungry []*Conn
 
-	conns   []*Conn
-	free    []int
-	dirty   []*Conn
-	arming  []*Conn
+	conns  []*Conn
+	free   []int
+	dirty  []*Conn
+	arming []*Conn
 	// postponed are connections that received more than a turn takes of one.
 	postponed, resumed []*Conn
 

@@ -33,10 +33,15 @@ func (k *chunk) end() uint32 { return k.offset + k.bytes }
 type task struct {
 	s          *session.Task
 	generation uint32
-	unit       *lun.Unit
-
-	// chunks is a ring in transfer order.
+	progress
+	// chunks is a ring in transfer order; what is outside of it means nothing.
 	chunks [maxChunks]chunk
+}
+
+// progress is how far a task has come: what starts anew with the next one.
+type progress struct {
+	unit *lun.Unit
+
 	first  uint8
 	count  uint8
 	moving uint8
@@ -78,7 +83,8 @@ func (t *task) tail() uint32 {
 func (t *task) push(b *buf.Buf, offset, bytes uint32) *chunk {
 	k := t.chunkAt(t.count)
 	t.count++
-	*k = chunk{buf: b, offset: offset, bytes: bytes}
+	k.buf, k.offset, k.bytes = b, offset, bytes
+	k.read, k.moving, k.done = 0, false, false
 	return k
 }
 
@@ -102,8 +108,10 @@ func (c *Conn) dropData(t *task) {
 	t.buffer = nil
 }
 
-// move asks the medium for the request of a piece.
-func (c *Conn) move(t *task, k *chunk, op blk.Op, compare bool) {
+// move asks the medium for the request of the i-th piece.
+func (c *Conn) move(t *task, i uint8, op blk.Op, compare bool) {
+	i = (t.first + i) % maxChunks
+	k := &t.chunks[i]
 	block := int64(t.unit.Info().BlockBytes)
 	n := int64(k.bytes)
 	if op == blk.Read {
@@ -117,13 +125,9 @@ func (c *Conn) move(t *task, k *chunk, op blk.Op, compare bool) {
 		return
 	}
 	e := &t.s.Extent
-	i := uint64(0)
-	for &t.chunks[i] != k {
-		i++
-	}
 	k.Request = blk.Request{
 		Op: op, FUA: e.FUA && op == blk.Write, Offset: e.Offset + int64(k.offset), Length: n,
-		Data: k.buf.Bytes()[:n], Tag: c.handle(t) | i<<chunkShift,
+		Data: k.buf.Bytes()[:n], Tag: c.handle(t) | uint64(i)<<chunkShift,
 	}
 	k.moving = true
 	t.moving++
@@ -164,7 +168,8 @@ func (c *Conn) over(t *task) {
 		c.aborts--
 	}
 	waiter := t.waiter
-	*t = task{s: t.s, generation: t.generation + 1}
+	t.progress = progress{}
+	t.generation++
 	for waiter != nil {
 		w := waiter
 		waiter, w.next = w.next, nil

@@ -75,7 +75,7 @@ func (c *Conn) progressWrite(t *task) {
 		// A piece goes to the medium only when it is complete and every PDU in it was
 		// right (architecture §7).
 		if !k.moving && !k.done && t.s.Out.Received >= k.end() {
-			c.move(t, k, blk.Write, compare)
+			c.move(t, i, blk.Write, compare)
 		}
 	}
 	for t.count > 0 && t.chunkAt(0).done && !t.chunkAt(0).moving && !c.receivesInto(t) {
