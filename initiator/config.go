@@ -44,9 +44,16 @@ type Config struct {
 	// FirstCmdSN is the CmdSN of the login and the first command; 0 is as good as
 	// any other.
 	FirstCmdSN uint32
-	// Lenient takes what targets in the field get wrong without harm: Data-In
-	// sequences longer than MaxBurstLength, and a SCSI Response that does not count
-	// the Data-In before it. Without it either ends the session.
+	// Lenient takes what targets in the field get wrong without harm; without it each
+	// of these ends the login or the session:
+	//   - Data-In sequences longer than MaxBurstLength (RFC 3720 §12.13),
+	//   - a SCSI Response that does not count the Data-In before it (§10.4.8),
+	//   - TSIH 0 in the last Login Response (§10.13.3),
+	//   - a StatSN that came before, as of a target that numbers a response by the
+	//     ExpStatSN of its request (§3.2.2.2); one that runs ahead is a loss here too,
+	//   - a Yes or No in answer to ours that the rule of the key does not make of it,
+	//     such as ImmediateData=Yes to No: what the rule makes of both values holds, so
+	//     that no data is sent unasked (§12.10, §12.11).
 	Lenient bool
 	// Loop, when set, moves the session's bytes and calls Done on its goroutine;
 	// otherwise the session has goroutines of its own. It must outlive the session.

@@ -173,8 +173,8 @@ func (s *Session) nopIn(p pdu.NOPIn) error {
 		return s.answered(p.Response)
 	}
 	// §10.19.2: StatSN is the next one and is not consumed.
-	if p.StatSN() != s.nextStatSN {
-		return broken("NOP-In with StatSN %v instead of %v", p.StatSN(), s.nextStatSN)
+	if err := s.checkStatSN(p.Response); err != nil {
+		return err
 	}
 	if p.TTT() == pdu.NoTag {
 		return nil // it only moves the window

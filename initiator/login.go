@@ -211,7 +211,7 @@ func (t *loginTask) advance(r pdu.LoginResponse, asked pdu.Stage) (bool, error) 
 		return false, nil
 	}
 	t.n.params.TSIH = r.TSIH()
-	if r.TSIH() == 0 { // [R-10.13.3-1]
+	if r.TSIH() == 0 && !t.n.cfg.Lenient { // [R-10.13.3-1]
 		return false, broken("final Login Response with TSIH 0")
 	}
 	return true, nil

@@ -154,6 +154,9 @@ func (n *negotiation) result(k *keyRow, ours, value string) error {
 	case text.Reject:
 		return broken("it rejected %s=%s; offer something else", k.name, ours)
 	}
+	if n.cfg.Lenient {
+		value = k.combined(ours, value)
+	}
 	if !k.allows(ours, value) {
 		return broken("it answered %s=%s with %s", k.name, ours, value)
 	}

@@ -142,6 +142,17 @@ func (k *keyRow) allows(ours, theirs string) bool {
 	return k.rule == declare || k.rule == minimum && n <= mine || k.rule == maximum && n >= mine
 }
 
+// combined is what the rule of a Yes or No makes of both values, for a target that
+// answers with its own value instead of the result. Everything else stays as it is.
+func (k *keyRow) combined(ours, theirs string) string {
+	if k.rule == and || k.rule == or2 {
+		if v, ok := k.answer(ours, theirs); ok {
+			return v
+		}
+	}
+	return theirs
+}
+
 // answer is our result when the target offers first. It is false when the offer is
 // malformed.
 func (k *keyRow) answer(ours, theirs string) (string, bool) {

@@ -165,9 +165,20 @@ func (s *Session) moveWindow(r pdu.Response) {
 // takeStatSN checks the StatSN of a response that consumes one. At level 0 a gap
 // cannot be filled, so it ends the session (RFC 3720 §3.2.2.2 [R-3.2.2.2-20]).
 func (s *Session) takeStatSN(r pdu.Response) error {
-	if got := r.StatSN(); got != s.nextStatSN {
-		return broken("%v with StatSN %v instead of %v", r.Opcode(), got, s.nextStatSN)
+	if err := s.checkStatSN(r); err != nil {
+		return err
 	}
-	s.nextStatSN = s.nextStatSN.Next()
+	if r.StatSN() == s.nextStatSN {
+		s.nextStatSN = s.nextStatSN.Next()
+	}
 	return nil
+}
+
+// checkStatSN compares the StatSN of a response with the next one.
+func (s *Session) checkStatSN(r pdu.Response) error {
+	got := r.StatSN()
+	if got == s.nextStatSN || s.cfg.Lenient && got.Less(s.nextStatSN) {
+		return nil
+	}
+	return broken("%v with StatSN %v instead of %v", r.Opcode(), got, s.nextStatSN)
 }

@@ -51,7 +51,9 @@ func (c *Conn) loginReply(r *pdu.Header, q pdu.LoginRequest, reply []byte, trans
 	}
 	if transit && q.Next() == pdu.FullFeature {
 		c.judgeRaised()
-		p.SetTSIH(7)
+		if !c.t.cfg.NoTSIH {
+			p.SetTSIH(7)
+		}
 	}
 	p.SetStages(q.Current(), q.Next(), transit, false)
 	c.Send(r, reply, true)

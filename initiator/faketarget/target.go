@@ -23,6 +23,8 @@ type Config struct {
 	// Refuse ends login with this status, and Redirect goes with it.
 	Refuse   pdu.LoginStatus
 	Redirect string
+	// NoTSIH has the last Login Response carry TSIH 0.
+	NoTSIH bool
 	// LoginPart cuts login answers into PDUs of this many bytes, joined by C.
 	LoginPart int
 	// Window is how many commands may be unanswered, 64 unless told; Hold keeps the
