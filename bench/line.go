@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 
 	"lunar/bench/echo"
 	"lunar/initiator"
@@ -40,7 +41,11 @@ type line struct {
 	err      error
 	requests []*initiator.Request // by tag, nil when free
 	free     []uint32
-	queue    []byte
+	out      drive.Outbox
+	// lent is, by tag, when what is sent from the buffer of a request will have left;
+	// early are tags of requests that were answered before.
+	lent  []drive.Ticket
+	early []uint32
 
 	// The header being collected, and the place of the data that follows it.
 	head [echo.HeaderBytes]byte
@@ -62,7 +67,7 @@ func dialLine(ctx context.Context, loop *drive.Loop, addr string, depth int) (*l
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("bench: connection to the echo: %w", err), nc.Close())
 	}
-	l := &line{dead: make(chan struct{}), requests: make([]*initiator.Request, depth)}
+	l := &line{dead: make(chan struct{}), requests: make([]*initiator.Request, depth), lent: make([]drive.Ticket, depth)}
 	for i := range depth {
 		l.free = append(l.free, uint32(depth-1-i))
 	}
@@ -92,7 +97,12 @@ func (l *line) Submit(r *initiator.Request) error {
 	}
 	var head [echo.HeaderBytes]byte
 	h.Put(head[:])
-	l.queue = append(append(l.queue, head[:]...), r.Out...)
+	l.out.Own = append(l.out.Own, head[:]...)
+	if len(r.Out) >= drive.LendBytes {
+		l.lent[h.Tag] = l.out.Lend(r.Out)
+	} else {
+		l.out.Own = append(l.out.Own, r.Out...)
+	}
 	return nil
 }
 
@@ -110,10 +120,18 @@ func (l *line) Close() error {
 func (l *line) Logout(context.Context) error { return l.Close() }
 
 // Queued implements drive.Client.
-func (l *line) Queued(spent []byte) []byte {
-	q := l.queue
-	l.queue = spent
-	return q
+func (l *line) Queued(spent drive.Queue) drive.Queue { return l.out.Swap(spent) }
+
+// Sent implements drive.Client.
+func (l *line) Sent() {
+	l.out.Sent()
+	l.early = slices.DeleteFunc(l.early, func(tag uint32) bool {
+		left := l.out.Left(l.lent[tag])
+		if left {
+			l.end(tag)
+		}
+		return left
+	})
 }
 
 // Room implements drive.Client.
@@ -161,7 +179,7 @@ func (l *line) Take(p []byte) error {
 
 // begin takes the header of a reply, which is the whole of one without data.
 func (l *line) begin(h echo.Header) error {
-	known := int(h.Tag) < len(l.requests) && l.requests[h.Tag] != nil
+	known := int(h.Tag) < len(l.requests) && l.requests[h.Tag] != nil && !slices.Contains(l.early, h.Tag)
 	if known {
 		l.into = l.requests[h.Tag].In
 	}
@@ -175,9 +193,15 @@ func (l *line) begin(h echo.Header) error {
 	return nil
 }
 
-// end frees the tag and reports its request, which may submit another.
+// end frees the tag and reports its request, which may submit another, once nothing
+// reads from its buffer.
 func (l *line) end(tag uint32) {
+	if !l.out.Left(l.lent[tag]) {
+		l.early = append(l.early, tag)
+		return
+	}
 	r := l.requests[tag]
+	l.lent[tag] = 0
 	l.requests[tag] = nil
 	l.free = append(l.free, tag)
 	r.Done(r)
@@ -186,6 +210,7 @@ func (l *line) end(tag uint32) {
 // Ended implements drive.Client.
 func (l *line) Ended(err error) {
 	l.err = fmt.Errorf("bench: connection to the echo: %w", err)
+	l.out.Abandon()
 	for tag, r := range l.requests {
 		if r != nil {
 			r.Err = l.err

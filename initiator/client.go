@@ -21,7 +21,17 @@ func (c client) Placed(n int) error {
 }
 
 // Queued implements drive.Client.
-func (c client) Queued(spent []byte) []byte { return c.s.takeQueue(spent) }
+func (c client) Queued(spent drive.Queue) drive.Queue {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	return c.s.out.Swap(spent)
+}
+
+// Sent implements drive.Client.
+func (c client) Sent() {
+	c.s.out.Sent()
+	c.s.reportEarly()
+}
 
 // Ended implements drive.Client.
 func (c client) Ended(err error) { c.s.ended(err) }

@@ -134,23 +134,35 @@ func checkData(f *pdu.Framer, crc uint32) error {
 	return nil
 }
 
-// appendPDU writes one PDU behind dst; h carries its lengths already. Digests stand
-// lowest byte first (RFC 3720 §12.1), padding is zero (§10.1 [R-10.1-1]).
+// appendPDU writes one PDU behind dst; h carries its lengths already.
 func appendPDU(dst []byte, h *pdu.Header, ahs, data []byte, headerDigest, dataDigest bool) []byte {
-	start := len(dst)
-	dst = append(append(dst, h[:]...), ahs...)
-	if headerDigest {
-		dst = binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
-	}
+	dst = appendHead(dst, h, ahs, headerDigest)
 	if len(data) == 0 {
 		return dst
 	}
-	start = len(dst)
-	dst = append(dst, data...)
-	var zero [3]byte
-	dst = append(dst, zero[:pdu.PadBytes(len(data))]...)
-	if dataDigest {
+	return appendTail(append(dst, data...), data, dataDigest)
+}
+
+// appendHead writes what stands before the data of a PDU. Digests stand lowest byte
+// first (RFC 3720 §12.1).
+func appendHead(dst []byte, h *pdu.Header, ahs []byte, digest bool) []byte {
+	start := len(dst)
+	dst = append(append(dst, h[:]...), ahs...)
+	if digest {
 		dst = binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
+	}
+	return dst
+}
+
+// appendTail writes what stands behind the data of a PDU: padding, which is zero
+// (RFC 3720 §10.1 [R-10.1-1]), and the digest of both.
+func appendTail(dst, data []byte, digest bool) []byte {
+	var zero [3]byte
+	start := len(dst)
+	dst = append(dst, zero[:pdu.PadBytes(len(data))]...)
+	if digest {
+		crc := crc32.Update(crc32.Checksum(data, castagnoli), castagnoli, dst[start:])
+		dst = binary.LittleEndian.AppendUint32(dst, crc)
 	}
 	return dst
 }

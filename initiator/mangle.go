@@ -56,7 +56,7 @@ func (s *Session) mangled(h *pdu.Header, ahs, data []byte) {
 		wire = nil
 	case Send, Drop:
 	}
-	s.queue = append(append(s.queue, wire...), held...)
+	s.out.Own = append(append(s.out.Own, wire...), held...)
 }
 
 func (s *Session) dataStart(ahsBytes int) int {

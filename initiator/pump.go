@@ -95,9 +95,9 @@ func (p *pump) write(fd uintptr) bool {
 func (p *pump) Flush() {
 	s := p.s
 	s.mu.Lock()
-	for !p.writing && len(s.queue) > 0 && s.err == nil {
+	for !p.writing && len(s.out.Own) > 0 && s.err == nil {
 		p.writing = true
-		p.flight, s.queue, p.at = s.queue, p.flight[:0], 0
+		p.flight, s.out.Own, p.at = s.out.Own, p.flight[:0], 0
 		s.mu.Unlock()
 		if !p.attempt() {
 			p.kick <- struct{}{} // empty: only the owner of flight sends

@@ -2,7 +2,9 @@ package initiator
 
 import (
 	"hash/crc32"
+	"slices"
 
+	"lunar/initiator/drive"
 	"lunar/iscsi/pdu"
 )
 
@@ -44,18 +46,32 @@ func (s *Session) placed(n int) {
 	in.framer.Placed(n)
 }
 
-// takeQueue hands out what waits to be sent, and keeps spent for what comes next.
-func (s *Session) takeQueue(spent []byte) []byte {
-	s.mu.Lock()
-	q := s.queue
-	s.queue = spent
-	s.mu.Unlock()
-	return q
+// early is a request that ended before all data it lent had left.
+type early struct {
+	req  *Request
+	lent drive.Ticket
 }
 
-// ended ends the tasks: the drive has stopped, and nobody writes into their buffers.
+// reportEarly reports the requests whose buffers are in no send any more.
+func (s *Session) reportEarly() {
+	if len(s.early) == 0 {
+		return
+	}
+	s.early = slices.DeleteFunc(s.early, func(e early) bool {
+		left := s.out.Left(e.lent)
+		if left {
+			s.in.ended = append(s.in.ended, e.req)
+		}
+		return left
+	})
+	s.report()
+}
+
+// ended ends the tasks: the drive has stopped, and nobody uses their buffers.
 func (s *Session) ended(err error) {
 	s.fail(err)
+	s.out.Abandon()
+	s.reportEarly()
 	s.endAll()
 	close(s.dead)
 }
@@ -146,10 +162,18 @@ func (s *Session) report() {
 }
 
 // end ends a task. Only the drive's goroutine does, so that nobody else can still be
-// writing into a buffer whose request has been reported.
+// writing into a buffer whose request has been reported. A target may answer before
+// it has all data, of a command that failed for one; such a request is reported when
+// nothing reads from its buffer any more.
 func (s *Session) end(t *task, err error) {
 	t.req.Err = err
-	s.in.ended = append(s.in.ended, s.release(t))
+	lent := t.lent
+	r := s.release(t)
+	if s.out.Left(lent) {
+		s.in.ended = append(s.in.ended, r)
+	} else {
+		s.early = append(s.early, early{r, lent})
+	}
 }
 
 func (s *Session) dispatch() error {

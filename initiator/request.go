@@ -3,6 +3,7 @@ package initiator
 import (
 	"fmt"
 
+	"lunar/initiator/drive"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
 	"lunar/scsi/sam"
@@ -32,7 +33,8 @@ type Result struct {
 }
 
 // Request is a Command on the asynchronous path. It belongs to the session from
-// Submit until Done is called, and can be submitted again from inside Done.
+// Submit until Done is called, its buffers included, which the kernel may read and
+// write until then. It can be submitted again from inside Done.
 type Request struct {
 	Command
 	// Done is called when the request has ended, on the goroutine that receives.
@@ -58,6 +60,8 @@ type task struct {
 	// read and wrote are how far In and Out have been transferred; burst is what
 	// the current Data-In sequence has carried.
 	read, wrote, burst int
+	// lent is when the last data that is sent from Out will have left.
+	lent drive.Ticket
 }
 
 const (

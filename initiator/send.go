@@ -3,6 +3,7 @@ package initiator
 import (
 	"encoding/binary"
 
+	"lunar/initiator/drive"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
 )
@@ -41,7 +42,7 @@ func (s *Session) send(t *task) {
 		flags |= pdu.FlagFinal
 	}
 	h.SetFlags(flags)
-	s.put(h, r.segments(), r.Out[:immediate])
+	s.putData(t, h, r.segments(), r.Out[:immediate])
 	if unsolicited > immediate {
 		s.sendData(t, pdu.NoTag, immediate, unsolicited)
 	}
@@ -95,7 +96,7 @@ func (s *Session) sendData(t *task, tag pdu.TTT, from, to int) {
 		d.SetTTT(tag)
 		d.SetDataSN(serial.Data(sn))
 		d.SetBufferOffset(uint32(from))
-		s.put(h, nil, t.req.Out[from:from+n])
+		s.putData(t, h, nil, t.req.Out[from:from+n])
 		from += n
 	}
 }
@@ -107,15 +108,33 @@ func (s *Session) blank() *pdu.Header {
 	return &s.scratch
 }
 
-// put queues one PDU. Every request acknowledges what was received before it (RFC
-// 3720 §3.2.2.2). mu is held.
+// put queues one PDU, a copy of its data in it. mu is held.
 func (s *Session) put(h *pdu.Header, ahs, data []byte) {
-	h.SetAHSBytes(len(ahs))
-	h.SetDataBytes(len(data))
-	pdu.Request{Header: h}.SetExpStatSN(s.nextStatSN)
+	s.complete(h, ahs, data)
 	if s.cfg.Mangle != nil {
 		s.mangled(h, ahs, data)
 		return
 	}
-	s.queue = appendPDU(s.queue, h, ahs, data, s.params.HeaderDigest, s.params.DataDigest)
+	s.out.Own = appendPDU(s.out.Own, h, ahs, data, s.params.HeaderDigest, s.params.DataDigest)
+}
+
+// putData queues one PDU with data of a command, which is sent from where it lies
+// when that pays. mu is held.
+func (s *Session) putData(t *task, h *pdu.Header, ahs, data []byte) {
+	if len(data) < drive.LendBytes || !s.lends || s.cfg.Mangle != nil {
+		s.put(h, ahs, data)
+		return
+	}
+	s.complete(h, ahs, data)
+	s.out.Own = appendHead(s.out.Own, h, ahs, s.params.HeaderDigest)
+	t.lent = s.out.Lend(data)
+	s.out.Own = appendTail(s.out.Own, data, s.params.DataDigest)
+}
+
+// complete writes the fields of a header that every request has. Each acknowledges
+// what was received before it (RFC 3720 §3.2.2.2).
+func (s *Session) complete(h *pdu.Header, ahs, data []byte) {
+	h.SetAHSBytes(len(ahs))
+	h.SetDataBytes(len(data))
+	pdu.Request{Header: h}.SetExpStatSN(s.nextStatSN)
 }

@@ -39,16 +39,19 @@ type Session struct {
 	exp, top   serial.CmdSN // ExpCmdSN and MaxCmdSN of the target
 	nextStatSN serial.StatSN
 
-	// queue collects encoded PDUs that wait to be sent.
-	queue   []byte
+	// out collects encoded PDUs that wait to be sent; lends says that the drive sends
+	// large data from where it lies.
+	out     drive.Outbox
+	lends   bool
 	held    []byte // by Mangle
 	scratch pdu.Header
 
-	in inbox // of the drive's goroutine alone
+	in    inbox // of the drive's goroutine alone
+	early []early
 }
 
 // driver moves the bytes of a session: it calls consume, room and placed with what
-// it received, sends what takeQueue hands out, and calls ended when it has stopped.
+// it received, sends what out holds, and calls ended when it has stopped.
 // Its methods may be called by any goroutine and never wait.
 type driver interface {
 	// Flush sends what is queued.
@@ -94,6 +97,7 @@ func newSession(cfg Config, p Params) *Session {
 		dead: make(chan struct{}), freed: make(chan struct{}, 1),
 		tasks: make([]task, cfg.QueueDepth), free: make([]uint16, 0, cfg.QueueDepth),
 		slots: make(chan struct{}, controlSlots),
+		lends: cfg.Loop != nil,
 		cmdSN: p.CmdSN, exp: p.ExpCmdSN, top: p.MaxCmdSN, nextStatSN: p.StatSN,
 	}
 	for i := range s.tasks {

@@ -45,7 +45,7 @@ type collector struct {
 	want, small int
 	got         []byte
 	direct      int
-	queue       []byte
+	queue       Outbox
 	full        chan struct{}
 	ended       chan error
 }
@@ -85,13 +85,14 @@ func (c *collector) check() error {
 	return nil
 }
 
-func (c *collector) Queued(spent []byte) []byte {
-	q := c.queue
-	c.queue = spent
-	return q
-}
+func (c *collector) Queued(spent Queue) Queue { return c.queue.Swap(spent) }
 
-func (c *collector) Ended(err error) { c.ended <- err }
+func (c *collector) Sent() { c.queue.Sent() }
+
+func (c *collector) Ended(err error) {
+	c.queue.Abandon()
+	c.ended <- err
+}
 
 // connect is a link and the other end of its connection.
 func connect(t *testing.T, l *Loop, c Client) (*Link, net.Conn) {
@@ -164,7 +165,7 @@ func TestLoop_Sends_InOrder(t *testing.T) {
 		go func() {
 			for p := want; len(p) > 0; {
 				n := min(len(p), 300<<10)
-				if l.Call(func() { c.queue = append(c.queue, p[:n]...) }) != nil {
+				if l.Call(func() { c.queue.Own = append(c.queue.Own, p[:n]...) }) != nil {
 					return
 				}
 				k.Flush()
@@ -262,7 +263,7 @@ func TestLoop_Stop_EndsEverything(t *testing.T) {
 	each(t, func(t *testing.T, l *Loop) {
 		c := newCollector(1<<20, 0)
 		k, _ := connect(t, l, c)
-		c.queue = make([]byte, 32<<20)
+		c.queue.Own = make([]byte, 32<<20)
 		k.Start(nil)
 		k.Flush()
 		if err := l.Call(func() {}); err != nil {

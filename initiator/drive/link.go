@@ -18,9 +18,11 @@ type Client interface {
 	Room() []byte
 	// Placed says that the first n bytes of Room have arrived there.
 	Placed(n int) error
-	// Queued hands out the bytes to send, which the client leaves alone from then on,
-	// and keeps spent, which it handed out before, to hold what is queued next.
-	Queued(spent []byte) []byte
+	// Queued hands out what is to be sent, by Outbox.Swap.
+	Queued(spent Queue) Queue
+	// Sent says that all of what was handed out last has left, memory that was lent
+	// included.
+	Sent()
 	// Ended says that nothing moves any more and why; it is called once, last.
 	Ended(err error)
 }
@@ -34,9 +36,10 @@ type Link struct {
 	index  uint32
 
 	// flight is on its way out, and memory to offer to the client when it has gone;
-	// iov is what is left of it. The ring reads iov by address, so it lives here.
-	flight []byte
-	iov    [1]buf.Iovec
+	// iov describes it, and rest is what is left of iov. The ring reads it by address,
+	// so it lives here.
+	flight    Queue
+	iov, rest []buf.Iovec
 	// room is the memory that is being received into, nil for a buffer of the loop.
 	room []byte
 
@@ -85,15 +88,27 @@ func (k *Link) gather() bool {
 	if k.sending || k.dead {
 		return false
 	}
-	if k.iov[0].Len > 0 {
-		return true // the rest of a send that ended short
+	if len(k.rest) > 0 {
+		return true // of a send that ended short, or had more pieces than one may have
 	}
-	k.flight = k.client.Queued(k.flight[:0])
-	if len(k.flight) == 0 {
+	k.flight = k.client.Queued(k.flight)
+	if k.flight.empty() {
 		return false
 	}
-	k.iov[0] = buf.IovecOf(k.flight)
+	k.iov = k.flight.pieces(k.iov[:0])
+	k.rest = k.iov
 	return true
+}
+
+// sent takes n bytes off what is under way.
+func (k *Link) sent(n int) {
+	if k.rest = buf.Drop(k.rest, n); len(k.rest) > 0 {
+		return
+	}
+	k.flight.reset()
+	if !k.dead {
+		k.client.Sent()
+	}
 }
 
 // token is that of an operation of the link. Links are never in flight when their

@@ -6,7 +6,6 @@ import (
 	"io"
 	"syscall"
 
-	"lunar/internal/buf"
 	"lunar/reactor"
 )
 
@@ -104,13 +103,6 @@ func (l *Loop) received(k *Link, x *reactor.Completion) {
 	}
 }
 
-// sent takes n bytes off what is under way.
-func (k *Link) sent(n int) {
-	if len(buf.Drop(k.iov[:], n)) == 0 {
-		k.iov[0] = buf.Iovec{}
-	}
-}
-
 // move submits what the link needs next: a send of everything queued, then the next
 // reception, which may find the answer to it.
 func (l *Loop) move(k *Link) {
@@ -120,7 +112,7 @@ func (l *Loop) move(k *Link) {
 	}
 	if k.gather() {
 		k.sending = true
-		l.loop.Submit(reactor.Op{Token: k.token(kindSend), Code: reactor.Send, FD: k.fd, Iov: k.iov[:]})
+		l.loop.Submit(reactor.Op{Token: k.token(kindSend), Code: reactor.Send, FD: k.fd, Iov: k.rest})
 	}
 	if k.receiving {
 		return
