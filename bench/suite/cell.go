@@ -93,6 +93,9 @@ func (c *Cell) Title() string {
 	if c.Digests != NoDigests {
 		s += ", " + string(c.Digests) + " digests"
 	}
+	if c.Group == groupAlone && c.Polling { // no other name of a group leaves it open
+		s += ", polling generator"
+	}
 	return s
 }
 

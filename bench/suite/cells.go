@@ -13,7 +13,7 @@ var (
 	asked128 = Load{Name: "write-128k-qd8-r2t", Mix: "write", Block: 128 << 10, Depth: 8, Sessions: 1, R2T: true}
 	read1m   = Load{Name: "read-1m-qd4", Mix: "read", Block: 1 << 20, Depth: 4, Sessions: 1}
 	write1m  = Load{Name: "write-1m-qd4", Mix: "write", Block: 1 << 20, Depth: 4, Sessions: 1}
-	// woken leaves 5 ms between operations, in which everybody falls asleep.
+	// woken leaves 5 ms between operations, in which every target falls asleep.
 	woken = Load{Name: "randread-4k-qd1-200ps", Mix: "randread", Block: 4 << 10, Depth: 1, Sessions: 1, Rate: 200}
 	// paced leaves both processors time, so that what p99.9 shows is interference. Its
 	// turns are long enough for collections: with the settings of the daemon and
@@ -61,7 +61,7 @@ var plan = []struct {
 	{groupDigests, Cold, BothDigests, false, digesting, []Load{read32, write32, read128}},
 	{groupCost, Cold, NoDigests, true, cost, []Load{read32, write32}},
 	{groupFile, File, NoDigests, false, onFile, []Load{read1, read32, write32, read128, write128}},
-	{groupAlone, Cold, NoDigests, false, []string{"lunar", "floor", "tgt"}, []Load{woken}},
+	{groupAlone, Cold, NoDigests, true, []string{"lunar", "floor", "tgt"}, []Load{woken}},
 	{groupAlone, Cold, NoDigests, false, []string{"lunar-quiet", "lunar-allocating"}, []Load{paced}},
 	{groupAlone, Cold, NoDigests, false, []string{"lunar-sleep", "lunar-two"}, []Load{two32}},
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lunar/bench"
+	"lunar/reactor"
 )
 
 // The tables refer to each other by name; here every name is looked up.
@@ -152,6 +153,7 @@ func TestCells_CoverTheRequest(t *testing.T) {
 		"ram/randwrite-4k-qd32/both":        {"lunar", "tgt", "istgt"},
 		"file/randwrite-4k-qd32":            onFile,
 		"ram/randread-4k-qd32/polling/cost": cost,
+		"ram/randread-4k-qd1-200ps/polling": {"lunar", "floor", "tgt"},
 	} {
 		i := slices.IndexFunc(Cells(), func(c Cell) bool { return c.Name == name })
 		if i < 0 {
@@ -163,6 +165,19 @@ func TestCells_CoverTheRequest(t *testing.T) {
 				t.Errorf("%s lacks %s", name, who)
 			}
 		}
+	}
+}
+
+// What wakes a target polls itself, and leaves each of them time to fall asleep.
+func TestCells_WakeUp_IsTheTargetsAlone(t *testing.T) {
+	i := slices.IndexFunc(Cells(), func(c Cell) bool { return c.Load.Name == woken.Name })
+	c := Cells()[i]
+	o, err := c.options(&server{}, NoDigests)
+	if err != nil || o.Poll != reactor.Spin || o.Depth != 1 || o.Sessions != 1 || o.Rate != 200 {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if !strings.HasSuffix(c.Title(), "200 operations a second, polling generator") {
+		t.Error(c.Title())
 	}
 }
 

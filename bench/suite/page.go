@@ -141,7 +141,7 @@ var groupText = map[string]string{
 	groupDigests: "As the first group, with CRC32C on both sides. Ratios are to tgt with the same digests.",
 	groupCost:    "Targets that sleep whenever nothing is there, so that their processor time is a cost: what each operation takes. With digests and without are the same process. Ratios are to the floor.",
 	groupFile:    "Files of SIZE on one disk, all written before; lunar and tgt go past the page cache, istgt and gotgt cannot and may be answered from memory: they are here for completeness. fio uses the disk without a network. Ratios are to fio.",
-	groupAlone:   "Loads that answer one question each; ratios are to the last row. At a given rate, latency counts from when an operation was due, so that a stall is not hidden.",
+	groupAlone:   "Loads that answer one question each; ratios are to the last row. At a given rate, latency counts from when an operation was due, so that a stall is not hidden. For the load of 200 operations a second the generator polls while the targets sleep until an operation wakes them: what is above the latency of depth 1 of the polling generator is their wake-up, and the floor's is that of Lunar's reactor with nothing above it.",
 }
 
 // cell writes one table.
@@ -266,5 +266,7 @@ const methodText = `- **The generator** is this project's own initiator in the p
   target that spins uses its processor whether it is needed or not; the tables of sleeping targets are there for costs.
   **Generator µs/op** is the same of the generator, when it polls only the time in which it had work.
 - **least–most** is over the rounds and shows how quiet the machine was.
+- **A woken daemon** is measured at 200 reads a second, one at a time, by a generator that polls: the target sleeps 5 ms
+  before each. A sleeping generator would add its own wake-up and the slack of its own timer, which is none of the target's.
 - **Floor** rows are no target: they show what loopback TCP and one touch of the memory allow this generator.
 - **fio's** µs/op is its own processor time; it is generator and disk in one.`
