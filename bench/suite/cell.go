@@ -40,7 +40,8 @@ const (
 
 // Load is what the generator does. R2T has writes wait to be asked for their data;
 // Rate is in operations per second, 0 for as fast as the depth allows. Times, when
-// not 0, is how many times as long as others its turns are.
+// not 0, is how many times as long as others its turns are; whatever the run says,
+// they last LeastTime, and there are LeastRounds of them.
 type Load struct {
 	Name     string  `json:"name"`
 	Mix      string  `json:"mix"`
@@ -50,6 +51,9 @@ type Load struct {
 	R2T      bool    `json:"r2t,omitempty"`
 	Rate     float64 `json:"rate,omitempty"`
 	Times    int     `json:"times,omitempty"`
+
+	LeastTime   time.Duration `json:"least_time_ns,omitempty"`
+	LeastRounds int           `json:"least_rounds,omitempty"`
 }
 
 // Cell is one load that several contestants run in turn.
@@ -107,7 +111,18 @@ func sizeText(n int) string {
 }
 
 // time is how long a turn of the cell is measured when others are for d.
-func (c *Cell) time(d time.Duration) time.Duration { return d * time.Duration(max(c.Load.Times, 1)) }
+func (c *Cell) time(d time.Duration) time.Duration {
+	return max(d*time.Duration(max(c.Load.Times, 1)), c.Load.LeastTime)
+}
+
+// rounds is how many of them who takes part in, when a run has n.
+func (c *Cell) rounds(n int, who Contestant) int {
+	n = max(n, c.Load.LeastRounds)
+	if who.Rounds > 0 {
+		n = min(n, who.Rounds)
+	}
+	return n
+}
 
 // options is the run of the cell against a server, without its time.
 func (c *Cell) options(s *server, d Digests) (bench.Options, error) {

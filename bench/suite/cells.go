@@ -1,5 +1,7 @@
 package suite
 
+import "time"
+
 // Loads. A name is part of the names of cells.
 var (
 	read1    = Load{Name: "randread-4k-qd1", Mix: "randread", Block: 4 << 10, Depth: 1, Sessions: 1}
@@ -17,8 +19,9 @@ var (
 	woken = Load{Name: "randread-4k-qd1-200ps", Mix: "randread", Block: 4 << 10, Depth: 1, Sessions: 1, Rate: 200}
 	// paced leaves both processors time, so that what p99.9 shows is interference. Its
 	// turns are long enough for collections: with the settings of the daemon and
-	// churnLive alive, one comes after less than 300 MiB.
-	paced = Load{Name: "randread-4k-qd32-50kps", Mix: "randread", Block: 4 << 10, Depth: 32, Sessions: 1, Rate: 50_000, Times: 5}
+	// churnLive alive, one comes after less than 300 MiB. One operation in a thousand
+	// must be enough of them to be a figure, and one round of them none.
+	paced = Load{Name: "randread-4k-qd32-50kps", Mix: "randread", Block: 4 << 10, Depth: 32, Sessions: 1, Rate: 50_000, Times: 5, LeastTime: time.Second, LeastRounds: 5}
 	two32 = Load{Name: "randread-4k-2x32", Mix: "randread", Block: 4 << 10, Depth: 32, Sessions: 2}
 )
 

@@ -126,10 +126,7 @@ func TestPlan_FitsAQuarterOfAnHour(t *testing.T) {
 			if who.NoDigests != "" && c.Digests != NoDigests {
 				continue
 			}
-			rounds := DefaultRounds
-			if who.Rounds > 0 {
-				rounds = min(rounds, who.Rounds)
-			}
+			rounds := c.rounds(DefaultRounds, who)
 			turns += rounds
 			total += time.Duration(rounds) * each
 		}
@@ -165,6 +162,30 @@ func TestCells_CoverTheRequest(t *testing.T) {
 				t.Errorf("%s lacks %s", name, who)
 			}
 		}
+	}
+}
+
+// p99.9 of the load that shows interference is that of many operations in many
+// rounds, for both sides, however short a run is.
+func TestCells_Interference_HasEnoughSamples(t *testing.T) {
+	i := slices.IndexFunc(Cells(), func(c Cell) bool { return c.Load.Name == paced.Name })
+	c := Cells()[i]
+	for _, name := range c.Against {
+		who, _ := contestant(name)
+		for _, rounds := range []int{1, DefaultRounds, 9} {
+			if n := c.rounds(rounds, who); n < max(rounds, 5) {
+				t.Errorf("%s has %d rounds of %d", name, n, rounds)
+			}
+		}
+	}
+	for _, d := range []time.Duration{time.Millisecond, DefaultTime} {
+		if beyond := c.time(d).Seconds() * c.Load.Rate / 1000; beyond < 50 {
+			t.Errorf("turns of %v: %v operations are beyond p99.9", d, beyond)
+		}
+	}
+	istgt, _ := contestant("istgt")
+	if n := (&Cell{Load: read32}).rounds(5, istgt); n != 3 {
+		t.Errorf("istgt has %d rounds", n)
 	}
 }
 

@@ -202,11 +202,11 @@ func (r *run) cell(ctx context.Context, c *Cell) error {
 	for _, name := range c.Against {
 		result.Rows = append(result.Rows, Row{Contestant: name})
 	}
-	for round := range r.cfg.Rounds {
+	for round := range max(r.cfg.Rounds, c.Load.LeastRounds) {
 		for i := range result.Rows {
 			row := &result.Rows[i]
 			who, _ := contestant(row.Contestant)
-			if row.Error != "" || who.Rounds > 0 && round >= who.Rounds {
+			if row.Error != "" || round >= c.rounds(r.cfg.Rounds, who) {
 				continue
 			}
 			report, err := r.turn(ctx, c, who, uint64(round+1))
