@@ -33,6 +33,7 @@ const (
 	groupDigests = "Digests, RAM unit, sleeping generator"
 	groupCost    = "Processor time of a sleeping target, polling generator"
 	groupFile    = "File unit, sleeping generator"
+	groupDisk    = "File unit, polling generator"
 	groupAlone   = "Single questions"
 )
 
@@ -64,6 +65,7 @@ var plan = []struct {
 	{groupDigests, Cold, BothDigests, false, digesting, []Load{read32, write32, read128}},
 	{groupCost, Cold, NoDigests, true, cost, []Load{read32, write32}},
 	{groupFile, File, NoDigests, false, onFile, []Load{read1, read32, write32, read128, write128}},
+	{groupDisk, File, NoDigests, true, []string{"lunar", "fio"}, []Load{read1, read32, write32}},
 	{groupAlone, Cold, NoDigests, true, []string{"lunar", "floor", "tgt"}, []Load{woken}},
 	{groupAlone, Cold, NoDigests, false, []string{"lunar-quiet", "lunar-allocating"}, []Load{paced}},
 	{groupAlone, Cold, NoDigests, false, []string{"lunar-sleep", "lunar-two"}, []Load{two32}},

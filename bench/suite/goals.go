@@ -42,8 +42,8 @@ var goals = []Goal{
 	ofFloor("4 KiB random read, 4 sessions of depth 16", "ram/randread-4k-4x16/polling", 0.72),
 	ofFloor("128 KiB read, depth 8", "ram/read-128k-qd8/polling", 0.9),
 	ofFloor("128 KiB write, depth 8", "ram/write-128k-qd8/polling", 0.9),
-	ofDisk("file unit, 4 KiB random read, depth 32", "file/randread-4k-qd32"),
-	ofDisk("file unit, 4 KiB random write, depth 32", "file/randwrite-4k-qd32"),
+	ofDisk("file unit, 4 KiB random read, depth 32", "file/randread-4k-qd32/polling"),
+	ofDisk("file unit, 4 KiB random write, depth 32", "file/randwrite-4k-qd32/polling"),
 
 	{
 		Text: "target's processor time per 4 KiB read, depth 32, against the floor's", Kind: AsRatio, Cell: "ram/randread-4k-qd32/polling/cost",
