@@ -27,18 +27,36 @@ func Pin(cpu int) error {
 func pinThreads(cpu int) error {
 	var set unix.CPUSet
 	set.Set(cpu)
-	// Threads made later inherit the mask from these.
+	err := eachThread(func(id int) error { return unix.SchedSetaffinity(id, &set) })
+	if err != nil {
+		return fmt.Errorf("bench: pin to processor %d, give one this machine allows: %w", cpu, err)
+	}
+	return nil
+}
+
+// preferred is the nice value of a process that is to run when it can.
+const preferred = -15
+
+// Prefer has the kernel run this process before others on its processor, so that what
+// they do there is not taken for a delay of the target. It is false, and nothing
+// changes, when the process may not ask for that.
+func Prefer() bool {
+	return eachThread(func(id int) error { return unix.Setpriority(unix.PRIO_PROCESS, id, preferred) }) == nil
+}
+
+// eachThread does something to every thread; those that are made later inherit it.
+func eachThread(do func(id int) error) error {
 	threads, err := filepath.Glob("/proc/self/task/*")
 	if err != nil {
-		return fmt.Errorf("bench: list threads: %w", err)
+		return fmt.Errorf("list threads: %w", err)
 	}
 	for _, t := range threads {
 		id, err := strconv.Atoi(filepath.Base(t))
 		if err != nil {
 			continue
 		}
-		if err := unix.SchedSetaffinity(id, &set); err != nil {
-			return fmt.Errorf("bench: pin to processor %d, give one this machine allows: %w", cpu, err)
+		if err := do(id); err != nil {
+			return err
 		}
 	}
 	return nil

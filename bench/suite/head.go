@@ -29,6 +29,8 @@ type Head struct {
 	// TargetCPU and CPU are the processors of the targets and of the generator.
 	TargetCPU int `json:"target_cpu"`
 	CPU       int `json:"cpu"`
+	// Preferred says that the generator ran before others on its processor.
+	Preferred bool `json:"preferred"`
 	// FileBytes is the size of file units.
 	FileBytes int64 `json:"file_bytes"`
 }

@@ -75,10 +75,14 @@ func (p *page) head() {
 	}
 	p.row("others", strings.Join(v, ", "))
 	p.line("")
-	p.line("Loopback TCP. Every thread of every target is pinned to processor %d, the generator to processor %d. "+
+	preferred := ""
+	if h.Preferred {
+		preferred = ", where it is preferred (nice -15)"
+	}
+	p.line("Loopback TCP. Every thread of every target is pinned to processor %d, the generator to processor %d%s. "+
 		"A row is the median of its rounds, in which the contestants of a table take turns; a ratio or difference is "+
 		"formed within each round and is the median of those. The machine is shared with strangers: absolute figures drift "+
-		"by a fifth between runs, ratios much less. [How each thing was measured](#how) is at the end.\n", h.TargetCPU, h.CPU)
+		"by a fifth between runs, ratios much less. [How each thing was measured](#how) is at the end.\n", h.TargetCPU, h.CPU, preferred)
 }
 
 func (p *page) goals() {

@@ -90,6 +90,7 @@ func Run(ctx context.Context, cfg Config) (*Results, error) {
 	if err := bench.Pin(r.cfg.CPU); err != nil {
 		return nil, err
 	}
+	r.out.Head.Preferred = bench.Prefer()
 	for i := range r.cells {
 		if err := r.cell(ctx, &r.cells[i]); err != nil {
 			return nil, err
