@@ -66,10 +66,7 @@ const (
 // Run measures everything that cfg chooses. What fails for one contestant is told
 // in its row; an error is what made the whole run impossible, or ended it.
 func Run(ctx context.Context, cfg Config) (*Results, error) {
-	r := &run{
-		cfg: cfg, files: map[string]string{}, running: map[string]*server{}, broken: map[string]error{},
-		began: time.Now(), out: &Results{},
-	}
+	r := newRun(cfg)
 	if err := r.check(); err != nil {
 		return nil, err
 	}
@@ -105,6 +102,13 @@ func Run(ctx context.Context, cfg Config) (*Results, error) {
 	return r.out, nil
 }
 
+func newRun(cfg Config) *run {
+	return &run{
+		cfg: cfg, files: map[string]string{}, running: map[string]*server{}, broken: map[string]error{},
+		began: time.Now(), out: &Results{},
+	}
+}
+
 func (r *run) check() error {
 	c := &r.cfg
 	if c.Rounds < 1 || c.Rounds > 100 || c.Time < time.Millisecond || c.Time > time.Minute {
@@ -131,20 +135,22 @@ func (r *run) check() error {
 // choose takes the cells and probes that are asked for, and of each cell the
 // contestants.
 func (r *run) choose() {
-	wanted := func(name string) bool { return r.cfg.Only == nil || r.cfg.Only.MatchString(name) }
 	for _, c := range Cells() {
-		if !wanted(c.Name) {
+		if !r.wanted(c.Name) {
 			continue
 		}
 		c.Against = slices.DeleteFunc(slices.Clone(c.Against), func(name string) bool { return !r.invited(name) })
 		r.cells = append(r.cells, c)
 	}
 	for _, p := range probes {
-		if wanted(p.name) {
+		if r.wanted(p.name) {
 			r.probes = append(r.probes, p)
 		}
 	}
 }
+
+// wanted says whether a name is among those asked for.
+func (r *run) wanted(name string) bool { return r.cfg.Only == nil || r.cfg.Only.MatchString(name) }
 
 // invited says whether a contestant is asked for.
 func (r *run) invited(name string) bool {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,6 +23,7 @@ const plotsDir = "docs/bench"
 // suiteFlags are the flags of bench suite.
 type suiteFlags struct {
 	only, out, results string
+	verify             time.Duration
 	cfg                suite.Config
 }
 
@@ -33,9 +36,16 @@ func suiteCommand() *cobra.Command {
 		Long: `Start this target and its peers, let them take turns under every load of the suite,
 and write medians, ratios and goals as a page with plots.
 
+With --verify nothing is measured and nothing written: every kind of cell is run
+against this target alone with blocks that say what they are, on both rings and on
+two reactors, for that time in all. It ends with status 1 when a block that was read
+is not what was written there.
+
 With --only, the page goes to standard output unless --out says otherwise. Names
 of cells look like ram/randread-4k-qd32/polling, those of probes like probe/idle.
 Run it in the directory of the source: it runs the engine's own benchmarks too.`,
+		Example: `  lunar bench suite --only '^ram/randread' --rounds 3
+  lunar bench suite --verify 10m`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -45,6 +55,7 @@ Run it in the directory of the source: it runs the engine's own benchmarks too.`
 	fl.IntVar(&f.cfg.Rounds, "rounds", suite.DefaultRounds, "how often each target has its turn")
 	fl.DurationVar(&f.cfg.Time, "time", suite.DefaultTime, "how long a turn is measured")
 	fl.StringSliceVar(&f.cfg.Peers, "peers", []string{"tgt", "istgt", "gotgt", "floor"}, "whom to measure besides: tgt, istgt, gotgt, floor")
+	fl.DurationVar(&f.verify, "verify", 0, "verify data for this long instead of measuring; file units have at most 256 MiB")
 	fl.StringVar(&f.only, "only", "", "only the cells and probes whose names match this regular expression")
 	fl.StringVar(&f.out, "out", "BENCHMARKS.md", "the page to write; plots go to "+plotsDir+" beside it")
 	fl.StringVar(&f.results, "results", "", "write every round as JSON to this file")
@@ -65,6 +76,9 @@ func (f *suiteFlags) run(cmd *cobra.Command) (err error) {
 	// So that all that was started is ended when this is interrupted.
 	ctx, done := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer done()
+	if cmd.Flags().Changed("verify") {
+		return f.runVerify(ctx, cmd.OutOrStdout())
+	}
 	results, err := suite.Run(ctx, f.cfg)
 	if err != nil {
 		return err
@@ -84,6 +98,15 @@ func (f *suiteFlags) run(cmd *cobra.Command) (err error) {
 		return err
 	}
 	return write(f.out, func(w io.Writer) error { return results.Page(w, plotsDir) })
+}
+
+// runVerify verifies data and tells what was found, also when it was interrupted.
+func (f *suiteFlags) runVerify(ctx context.Context, out io.Writer) error {
+	v, err := suite.Verify(ctx, f.cfg, f.verify)
+	if v == nil {
+		return err
+	}
+	return errors.Join(v.Table(out), v.Err(), err)
 }
 
 // write makes a file of what do writes.
