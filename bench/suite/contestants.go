@@ -33,7 +33,7 @@ var contestants = []Contestant{
 	{Name: "tgt", Server: "tgt", Peer: "tgt", Text: "Debian's tgtd, 16 threads for each unit; RAM unit in /dev/shm, file unit with `--bsoflags direct`"},
 	{Name: "istgt", Server: "istgt", Peer: "istgt", Rounds: 3, Text: "Debian's istgt, QueueDepth 128, InitialR2T=Yes since it knows no other; RAM unit in /dev/shm, file unit through the page cache. It takes a second for each logout and has at most three rounds"},
 	{Name: "gotgt", Server: "gotgt", Peer: "gotgt", NoDigests: "agrees to CRC32C and then sends none", Text: "gostor/gotgt v0.2.2; RAM unit in /dev/shm, file unit through the page cache"},
-	{Name: "fio", Server: "fio", Text: "no target: fio with io_uring and direct I/O on a file of the same kind, on the targets' processor: the limit of the disk"},
+	{Name: "fio", Server: "fio", Text: "no target: fio with io_uring and direct I/O on the file of Lunar's unit, on the targets' processor: the limit of the disk"},
 }
 
 // contestant finds one by name.

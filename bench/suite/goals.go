@@ -12,7 +12,7 @@ func ofFloor(text, cell string, limit float64) Goal {
 func ofDisk(text, cell string) Goal {
 	return Goal{
 		Text: text + ", IOPS against fio on the disk", Kind: AsRatio, Cell: cell, Who: "lunar", Versus: "fio", Metric: IOPS, AtLeast: true, Limit: 0.9, Unit: "×",
-		Note: "fio has no network below it; its file is another one of the same disk",
+		Note: "on the same file; fio has no network before it",
 	}
 }
 

@@ -183,12 +183,21 @@ func (r *run) filesNeeded() (names []string) {
 			continue
 		}
 		for _, name := range r.cells[i].Against {
-			if !slices.Contains(names, name) {
+			if name = fileOf(name); !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}
 	}
 	return names
+}
+
+// fileOf is whose file a contestant of a file cell uses: fio that of Lunar's unit, so
+// that both are measured on the same blocks of the disk.
+func fileOf(name string) string {
+	if name == "fio" {
+		return "lunar"
+	}
+	return name
 }
 
 // reason is an error for a row: of one for each operation in progress, the first.

@@ -54,7 +54,7 @@ func TestChoose_OnlyInvitedPeers(t *testing.T) {
 	r = &run{cfg: testConfig()}
 	r.cfg.Only = regexp.MustCompile("^file/.*qd1$")
 	r.choose()
-	if got := strings.Join(r.filesNeeded(), " "); got != "lunar fio" {
+	if got := strings.Join(r.filesNeeded(), " "); got != "lunar" {
 		t.Errorf("files for %s", got)
 	}
 }

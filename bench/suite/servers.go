@@ -54,7 +54,7 @@ var servers = []struct {
 	{"istgt", func(r *run, ctx context.Context) (*server, error) { return r.peerServer(ctx, "istgt") }},
 	{"gotgt", func(r *run, ctx context.Context) (*server, error) { return r.peerServer(ctx, "gotgt") }},
 	{"fio", func(r *run, _ context.Context) (*server, error) {
-		return &server{file: r.files["fio"], stop: func() {}}, nil
+		return &server{file: r.files[fileOf("fio")], stop: func() {}}, nil
 	}},
 }
 
