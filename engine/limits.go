@@ -26,10 +26,10 @@ const (
 	// unaskedBuffer holds what comes with one command: the most FirstBurstLength we
 	// agree to.
 	unaskedBuffer = 64 << 10
-	// recvBytes and recvCount are the receive buffers of a reactor: small ones stay
-	// in the cache (datapath §3, rank 10).
-	recvBytes = 32 << 10
-	recvCount = 256
+	// recvBytes and recvCount are the receive buffers of a reactor: large ones bring
+	// more commands with data at a time, and a whole segment (adr/0001).
+	recvBytes = 128 << 10
+	recvCount = 64
 
 	// maxCacheBytes is the largest read cache of one unit. Its bookkeeping is on the
 	// Go heap and about a tenth of it.

@@ -15,8 +15,8 @@ import (
 
 // Receive buffers, as many and as large as those of a target's reactor.
 const (
-	recvBytes   = 32 << 10
-	recvBuffers = 256
+	recvBytes   = 128 << 10
+	recvBuffers = 64
 )
 
 // Config is one server.
