@@ -70,8 +70,13 @@ var goals = []Goal{
 	figure("allocations per READ", "allocations-read", 0, ""),
 	figure("allocations per WRITE", "allocations-write", 0, ""),
 	{
-		Text: "p99.9 against p50, 4 KiB random read, depth 32", Kind: AsValue, Cell: "ram/randread-4k-qd32/polling",
+		Text: "p99.9 against p50, 4 KiB random read, depth 32", Kind: AsValue, Cell: "ram/randread-4k-qd32",
 		Who: "lunar", Metric: Tail, Limit: 3, Unit: "×",
+	},
+	{
+		Text: "the same, polling", Kind: AsValue, Cell: "ram/randread-4k-qd32/polling",
+		Who: "lunar", Metric: Tail, Limit: 3, Unit: "×",
+		Note: "see the floor's in the same table: what delays one in a thousand is mostly below the target",
 	},
 	{
 		Text: "p99.9 while 100 MiB/s are allocated beside, against without", Kind: AsRatio, Cell: "ram/randread-4k-qd32-beside",
