@@ -2,8 +2,8 @@
 # gotgt, a target in Go, as a peer of comparison runs: a RAM-backed unit and, when a
 # file is named, one in that file, pinned to one core.
 #
-#   bench/peers/gotgt.sh start   builds it if need be; prints the address of LUN 0, and the pid
-#   bench/peers/gotgt.sh stop
+#   cat bench/peers/gotgt.sh bench/peers/verbs.sh | sh -s start   builds it if need be; prints the address of LUN 0, and the pid
+#   cat bench/peers/gotgt.sh bench/peers/verbs.sh | sh -s stop
 #
 # LUN 0 is the RAM unit, LUN 1 the file, through the page cache: it has no other
 # way. The port comes by flag, since it does not read the one of its configuration,
@@ -25,17 +25,6 @@ cache=${GOTGT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lunar-peers}
 target=iqn.2026-01.lunar:peer-gotgt
 program=$cache/gotgt-$version
 
-stop() {
-	[ -f "$dir/pid" ] || return 0
-	pid=$(cat "$dir/pid")
-	kill -9 "$pid" 2>/dev/null || true
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		kill -0 "$pid" 2>/dev/null || break
-		sleep 0.1
-	done
-	rm -rf "$dir"
-}
-
 # A module of its own that requires the one version: go install would also ask for
 # the list of all versions, which not every proxy serves.
 build() {
@@ -46,7 +35,8 @@ build() {
 	mv "$program.new" "$program"
 }
 
-configure() {
+prepare() {
+	build
 	units='"0": 1000'
 	storages='{"deviceID": 1000, "path": "file:'$dir/unit'", "online": true}'
 	if [ -n "$file" ]; then
@@ -62,27 +52,11 @@ configure() {
 CONF
 }
 
-start() {
-	stop
-	build
-	mkdir -p "$dir"
-	head -c "${mib}M" /dev/zero >"$dir/unit" # written: holes all read the one page of zeros
-	configure
+launch() {
 	GOSTOR_CONFIG=$dir taskset -c "$core" "$program" daemon --log error --host tcp://127.0.0.1:0 --port "$port" >"$dir/log" 2>&1 &
 	echo $! >"$dir/pid"
-	sleep 0.5 # it opens its portal within this, or has said why not
-	if ! kill -0 "$(cat "$dir/pid")" 2>/dev/null; then
-		cat "$dir/log" >&2
-		exit 1
-	fi
-	echo "iscsi://127.0.0.1:$port/$target/0 $(cat "$dir/pid")"
 }
 
-case ${1:-} in
-start) start ;;
-stop) stop ;;
-*)
-	echo "usage: $0 start|stop" >&2
-	exit 2
-	;;
-esac
+ready() { lasts; }
+
+address() { echo "iscsi://127.0.0.1:$port/$target/0"; }

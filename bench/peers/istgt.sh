@@ -2,8 +2,8 @@
 # Debian's istgt as a peer of comparison runs: a RAM-backed unit and, when a file is
 # named, one in that file, on a loopback port, pinned to one core.
 #
-#   bench/peers/istgt.sh start   prints the address of LUN 0, and the pid
-#   bench/peers/istgt.sh stop
+#   cat bench/peers/istgt.sh bench/peers/verbs.sh | sh -s start   prints the address of LUN 0, and the pid
+#   cat bench/peers/istgt.sh bench/peers/verbs.sh | sh -s stop
 #
 # LUN 0 is the RAM unit, LUN 1 the file, through the page cache: it has no other
 # way. Digests are the initiator's choice. InitialR2T stays Yes: it knows nothing
@@ -22,22 +22,11 @@ file=${ISTGT_FILE:-}
 dir=${ISTGT_DIR:-/dev/shm/lunar-istgt}
 target=iqn.2026-01.lunar:peer-istgt
 
-stop() {
-	[ -f "$dir/child" ] || return 0
-	pid=$(cat "$dir/child")
-	kill -9 "$pid" 2>/dev/null || true
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		kill -0 "$pid" 2>/dev/null || break
-		sleep 0.1
-	done
-	rm -rf "$dir"
-}
-
-configure() {
+prepare() {
 	cat >"$dir/conf" <<CONF
 [Global]
   NodeBase "iqn.2026-01.lunar"
-  PidFile $dir/pid
+  PidFile $dir/istgt.pid
   AuthFile $dir/auth
   MediaDirectory $dir
   Timeout 30
@@ -80,26 +69,11 @@ CONF
 	chmod 600 "$dir/auth"
 }
 
-start() {
-	stop
-	mkdir -p "$dir"
-	head -c "${mib}M" /dev/zero >"$dir/unit" # written: holes all read the one page of zeros
-	configure
+launch() {
 	taskset -c "$core" istgt -D -c "$dir/conf" >"$dir/log" 2>&1 &
-	echo $! >"$dir/child"
-	sleep 0.5 # it opens its portal within this, or has said why not
-	if ! kill -0 "$(cat "$dir/child")" 2>/dev/null; then
-		cat "$dir/log" >&2
-		exit 1
-	fi
-	echo "iscsi://127.0.0.1:$port/$target/0 $(cat "$dir/child")"
+	echo $! >"$dir/pid"
 }
 
-case ${1:-} in
-start) start ;;
-stop) stop ;;
-*)
-	echo "usage: $0 start|stop" >&2
-	exit 2
-	;;
-esac
+ready() { lasts; }
+
+address() { echo "iscsi://127.0.0.1:$port/$target/0"; }

@@ -9,17 +9,20 @@ package peers
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 )
 
 //go:embed *.sh
 var scripts embed.FS
 
-// Script is the text of a peer's script, for a POSIX shell.
+// Script is the text of a peer's script, for a POSIX shell: what is its own, and
+// what all of them do alike.
 func Script(name string) (string, error) {
-	b, err := scripts.ReadFile(name + ".sh")
-	if err != nil {
+	own, err := scripts.ReadFile(name + ".sh")
+	verbs, missing := scripts.ReadFile("verbs.sh")
+	if err = errors.Join(err, missing); err != nil || name == "verbs" {
 		return "", fmt.Errorf("peers: there is no script for %q; the peers are tgt, istgt and gotgt", name)
 	}
-	return string(b), nil
+	return string(own) + "\n" + string(verbs), nil
 }

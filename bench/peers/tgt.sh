@@ -2,8 +2,8 @@
 # Debian's tgtd as a peer of comparison runs: a RAM-backed unit and, when a file is
 # named, one in that file, on a loopback port, pinned to one core.
 #
-#   bench/peers/tgt.sh start   prints the address of LUN 1, and the pid
-#   bench/peers/tgt.sh stop
+#   cat bench/peers/tgt.sh bench/peers/verbs.sh | sh -s start   prints the address of LUN 1, and the pid
+#   cat bench/peers/tgt.sh bench/peers/verbs.sh | sh -s stop
 #
 # LUN 1 is the RAM unit, LUN 2 the file, past the page cache. The same units are
 # behind two more targets, whose names end in -header and -both: tgtd agrees to no
@@ -25,17 +25,6 @@ target=iqn.2026-01.lunar:peer-tgt
 
 adm() { tgtadm -C "$control" --lld iscsi "$@"; }
 
-stop() {
-	[ -f "$dir/pid" ] || return 0
-	pid=$(cat "$dir/pid")
-	kill -9 "$pid" 2>/dev/null || true # it ignores gentler signals with a target alive
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		kill -0 "$pid" 2>/dev/null || break
-		sleep 0.1
-	done
-	rm -rf "$dir"
-}
-
 export_as() { # tid, name, what it demands CRC32C for
 	adm --op new --mode target --tid "$1" -T "$2"
 	adm --op new --mode logicalunit --tid "$1" --lun 1 -b "$dir/unit"
@@ -48,12 +37,14 @@ export_as() { # tid, name, what it demands CRC32C for
 	adm --op bind --mode target --tid "$1" -I 127.0.0.1
 }
 
-start() {
-	stop
-	mkdir -p "$dir" /run/tgtd
-	head -c "${mib}M" /dev/zero >"$dir/unit" # written: holes all read the one page of zeros
+prepare() { mkdir -p /run/tgtd; }
+
+launch() {
 	taskset -c "$core" tgtd -f -C "$control" --iscsi portal=127.0.0.1:"$port" >"$dir/log" 2>&1 &
 	echo $! >"$dir/pid"
+}
+
+ready() {
 	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 		adm --op show --mode system >/dev/null 2>&1 && break
 		sleep 0.1
@@ -65,14 +56,6 @@ start() {
 	fi
 	export_as 2 "$target-header" "HeaderDigest"
 	export_as 3 "$target-both" "HeaderDigest DataDigest"
-	echo "iscsi://127.0.0.1:$port/$target/1 $(cat "$dir/pid")"
 }
 
-case ${1:-} in
-start) start ;;
-stop) stop ;;
-*)
-	echo "usage: $0 start|stop" >&2
-	exit 2
-	;;
-esac
+address() { echo "iscsi://127.0.0.1:$port/$target/1"; }

@@ -75,31 +75,43 @@ func Run(ctx context.Context, cfg Config) (*Results, error) {
 		return nil, fmt.Errorf("suite: no cell and no probe has a name like %q", cfg.Only)
 	}
 	r.out.Head = describe(ctx, &r.cfg)
+	if err := r.among(ctx, r.measure); err != nil {
+		return nil, err
+	}
+	r.out.Head.Took = time.Since(r.began).Round(time.Second).String()
+	return r.out, nil
+}
+
+// among does something while all servers are up and this process is the generator,
+// and leaves nothing behind.
+func (r *run) among(ctx context.Context, do func(context.Context) error) error {
 	defer r.clean()
 	if err := r.prepare(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	defer r.stopServers()
 	if err := r.startServers(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	// From now on this process is the generator.
 	if err := bench.Pin(r.cfg.CPU); err != nil {
-		return nil, err
+		return err
 	}
 	r.out.Head.Preferred = bench.Prefer()
+	return do(ctx)
+}
+
+func (r *run) measure(ctx context.Context) error {
 	for i := range r.cells {
 		if err := r.cell(ctx, &r.cells[i]); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for i := range r.probes {
 		if err := r.probe(ctx, &r.probes[i]); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	r.out.Head.Took = time.Since(r.began).Round(time.Second).String()
-	return r.out, nil
+	return nil
 }
 
 func newRun(cfg Config) *run {

@@ -91,18 +91,12 @@ func Verify(ctx context.Context, cfg Config, total time.Duration) (*Verification
 	if len(r.cells) == 0 {
 		return nil, fmt.Errorf("suite: nothing that is verified has a name like %q", cfg.Only)
 	}
-	defer r.clean()
-	if err := r.prepare(ctx); err != nil {
-		return nil, err
-	}
-	defer r.stopServers()
-	if err := r.startServers(ctx); err != nil {
-		return nil, err
-	}
-	if err := bench.Pin(r.cfg.CPU); err != nil {
-		return nil, err
-	}
-	return r.verifyAll(ctx, total)
+	var v *Verification
+	err := r.among(ctx, func(ctx context.Context) (err error) {
+		v, err = r.verifyAll(ctx, total)
+		return err
+	})
+	return v, err
 }
 
 // verifyAll lets cells and instances take turns until the time is over.

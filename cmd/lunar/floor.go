@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -53,11 +54,17 @@ func (f *benchFlags) registerFloor(cmd *cobra.Command, poll, ring, who string) {
 	fl.IntVar(&f.floor.CPU, "target-cpu", 0, "keep "+who+" on this processor; -1 for any the generator may use")
 }
 
-// floorServeCommand is the other process of a floor; nobody types it.
+// floorServeCommand is the other process of a floor.
 func floorServeCommand() *cobra.Command {
+	return serverOf(bench.FloorVerb, "Serve the echo of bench floor until standard input ends", bench.ServeFloor)
+}
+
+// serverOf is a verb that nobody types: this program starts itself with it and a
+// configuration, to have a server in a process of its own.
+func serverOf(verb, short string, serve func(cfg string, in io.Reader, out io.Writer) error) *cobra.Command {
 	return &cobra.Command{
-		Use:           bench.FloorVerb + " CONFIG",
-		Short:         "Serve the echo of bench floor until standard input ends",
+		Use:           verb + " CONFIG",
+		Short:         short,
 		Hidden:        true,
 		Args:          cobra.ExactArgs(1),
 		SilenceUsage:  true,
@@ -65,7 +72,7 @@ func floorServeCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// A signal for the whole group is for the generator, which then ends this.
 			signal.Ignore(os.Interrupt)
-			return bench.ServeFloor(args[0], cmd.InOrStdin(), cmd.OutOrStdout())
+			return serve(args[0], cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
 }

@@ -119,19 +119,7 @@ func write(path string, do func(io.Writer) error) (err error) {
 	return do(f)
 }
 
-// allocServeCommand is the process of the suite that allocates; nobody types it.
+// allocServeCommand is the process of the suite that allocates.
 func allocServeCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:           suite.ChurnVerb + " CONFIG",
-		Short:         "Serve a target that allocates when told, until standard input ends",
-		Hidden:        true,
-		Args:          cobra.ExactArgs(1),
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			// A signal for the whole group is for the generator, which then ends this.
-			signal.Ignore(os.Interrupt)
-			return suite.ServeChurn(args[0], cmd.InOrStdin(), cmd.OutOrStdout())
-		},
-	}
+	return serverOf(suite.ChurnVerb, "Serve a target that allocates when told, until standard input ends", suite.ServeChurn)
 }
