@@ -10,9 +10,8 @@ import (
 	"lunar/internal/queue"
 	"lunar/lun"
 	"lunar/reactor"
-	"lunar/reactor/epoll"
 	"lunar/reactor/host"
-	"lunar/reactor/uring"
+	"lunar/reactor/rings"
 	"lunar/scsi"
 	"lunar/scsi/sam"
 )
@@ -124,19 +123,17 @@ func (e *Engine) leaveProcessors() {
 // maxSessions bounds the sessions of the target: handles have 16 bits.
 const maxSessions = 1 << 15
 
-// newRing makes the ring the configuration asks for. "auto" takes epoll when this
-// machine offers no io_uring.
+// newRing makes the ring the configuration asks for.
 func (e *Engine) newRing(recv []byte, recvBytes int) (reactor.Ring, error) {
-	if e.cfg.Ring != "epoll" {
-		r, err := uring.New(uring.Config{RecvBuffers: recv, RecvBytes: recvBytes})
-		if err == nil || e.cfg.Ring == "uring" || !errors.Is(err, uring.ErrUnavailable) {
-			e.ring = "uring"
-			return r, err
-		}
-		slog.Warn("falling back to epoll", "error", err)
+	r, refused, err := rings.New(e.cfg.Ring, recv, recvBytes)
+	if err != nil {
+		return nil, err
 	}
-	e.ring = "epoll"
-	return epoll.New(epoll.Config{RecvBuffers: recv, RecvBytes: recvBytes})
+	if refused != nil {
+		slog.Warn("falling back to epoll", "error", refused)
+	}
+	e.ring = r.Name()
+	return r, nil
 }
 
 func (e *Engine) openPortals() error {

@@ -8,9 +8,8 @@ import (
 
 	"lunar/internal/buf"
 	"lunar/reactor"
-	"lunar/reactor/epoll"
 	"lunar/reactor/host"
-	"lunar/reactor/uring"
+	"lunar/reactor/rings"
 )
 
 // Receive buffers, as many and as large as those of a target's reactor.
@@ -114,9 +113,9 @@ func touched(n int64) ([]byte, error) {
 
 // open makes the ring, the loop and the listening socket.
 func (s *Server) open(cfg Config, recv []byte) (listener int32, err error) {
-	ring, err := newRing(cfg.Ring, recv)
+	ring, _, err := rings.New(cfg.Ring, recv, recvBytes)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("echo: %w", err)
 	}
 	s.ring = ring.Name()
 	s.loop, err = reactor.NewLoop(reactor.Config{Ring: ring, Poll: cfg.Poll, RecvBytes: recvBytes, RecvBuffers: recv})
@@ -128,26 +127,4 @@ func (s *Server) open(cfg Config, recv []byte) (listener int32, err error) {
 		return 0, errors.Join(err, s.loop.Close())
 	}
 	return listener, nil
-}
-
-// newRing makes the ring by its name; "auto" takes epoll where io_uring is refused.
-func newRing(name string, recv []byte) (reactor.Ring, error) {
-	switch name {
-	case "auto", "uring":
-		r, err := uring.New(uring.Config{RecvBuffers: recv, RecvBytes: recvBytes})
-		if err == nil {
-			return r, nil
-		}
-		if name == "uring" || !errors.Is(err, uring.ErrUnavailable) {
-			return nil, fmt.Errorf("echo: %w", err)
-		}
-	case "epoll":
-	default:
-		return nil, fmt.Errorf("echo: ring %q: use auto, uring or epoll", name)
-	}
-	r, err := epoll.New(epoll.Config{RecvBuffers: recv, RecvBytes: recvBytes})
-	if err != nil {
-		return nil, fmt.Errorf("echo: %w", err)
-	}
-	return r, nil
 }

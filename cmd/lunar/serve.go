@@ -14,6 +14,7 @@ import (
 	"lunar/engine"
 	"lunar/reactor"
 	"lunar/reactor/host"
+	"lunar/reactor/rings"
 
 	"github.com/spf13/cobra"
 )
@@ -105,8 +106,8 @@ func (f *serveFlags) config() (engine.Config, error) {
 		return cfg, fmt.Errorf("--log-level %q: use debug, info, warn or error", f.log)
 	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
-	if f.ring != "auto" && f.ring != "uring" && f.ring != "epoll" {
-		return cfg, fmt.Errorf("--ring %q: use auto, uring or epoll", f.ring)
+	if err := rings.Check(f.ring); err != nil {
+		return cfg, fmt.Errorf("--ring: %w", err)
 	}
 	var err error
 	if cfg.Poll, err = reactor.ParsePollMode(f.poll); err != nil {

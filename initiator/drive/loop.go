@@ -8,6 +8,7 @@ import (
 
 	"lunar/internal/buf"
 	"lunar/reactor"
+	"lunar/reactor/rings"
 )
 
 // Receive buffers: few, so that they stay in the processor's cache, and large, so
@@ -142,9 +143,13 @@ func (l *Loop) open(cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("drive: receive buffers: %w", err)
 	}
-	ring, err := newRing(cfg.Ring, recv)
+	name := cfg.Ring
+	if name == "" {
+		name = "auto"
+	}
+	ring, _, err := rings.New(name, recv, recvBytes)
 	if err != nil {
-		return errors.Join(err, buf.Free(recv))
+		return errors.Join(fmt.Errorf("drive: %w", err), buf.Free(recv))
 	}
 	l.ring, l.recv = ring.Name(), recv
 	l.loop, err = reactor.NewLoop(reactor.Config{

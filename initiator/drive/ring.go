@@ -1,38 +1,12 @@
 package drive
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"syscall"
 
-	"lunar/reactor"
-	"lunar/reactor/epoll"
 	"lunar/reactor/host"
-	"lunar/reactor/uring"
 )
-
-// newRing makes a ring by its name; "auto" takes epoll where io_uring is refused.
-func newRing(name string, recv []byte) (reactor.Ring, error) {
-	switch name {
-	case "", "auto", "uring":
-		r, err := uring.New(uring.Config{RecvBuffers: recv, RecvBytes: recvBytes})
-		if err == nil {
-			return r, nil
-		}
-		if name == "uring" || !errors.Is(err, uring.ErrUnavailable) {
-			return nil, fmt.Errorf("drive: %w", err)
-		}
-	case "epoll":
-	default:
-		return nil, fmt.Errorf("drive: ring %q: use auto, uring or epoll", name)
-	}
-	r, err := epoll.New(epoll.Config{RecvBuffers: recv, RecvBytes: recvBytes})
-	if err != nil {
-		return nil, fmt.Errorf("drive: %w", err)
-	}
-	return r, nil
-}
 
 // Detach moves the socket of an open connection out of the runtime's hands, for
 // Loop.Link, and closes nc. The descriptor is non-blocking and closed on exec. On an

@@ -25,6 +25,7 @@ var levels = map[string]int{
 	"lunar/reactor":            2, // on buf
 	"lunar/reactor/host":       0, // system calls, nothing of ours
 	"lunar/reactor/":           3, // the rings, on the types of the loop
+	"lunar/reactor/rings":      4, // which of them this machine has
 	"lunar/iscsi/login":        2,
 	"lunar/scsi":               2,
 	"lunar/lun/blk/blktest":    3,
@@ -36,16 +37,16 @@ var levels = map[string]int{
 	"lunar/iscsi/session":      3,
 	"lunar/lun":                3,
 	"lunar/iscsi/transport":    4,
-	"lunar/initiator":          5,
-	"lunar/initiator/":         6,
-	"lunar/initiator/drive":    4, // on the rings
+	"lunar/initiator":          6,
+	"lunar/initiator/":         7,
+	"lunar/initiator/drive":    5, // on the rings
 	"lunar/engine":             5,
-	"lunar/bench/":             4, // the echo, on the rings; scripts of peers
-	"lunar/bench":              6,
-	"lunar/bench/suite":        7,
-	"lunar/cmd/":               8,
-	"lunar/internal/system":    9,
-	"lunar/internal/arch":      9,
+	"lunar/bench/":             5, // the echo, on the rings; scripts of peers
+	"lunar/bench":              7,
+	"lunar/bench/suite":        8,
+	"lunar/cmd/":               9,
+	"lunar/internal/system":    10,
+	"lunar/internal/arch":      10,
 }
 
 // denied are imports that no level allows: what a package must not know.
