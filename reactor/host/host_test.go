@@ -51,6 +51,30 @@ func TestListen_BothFamilies(t *testing.T) {
 	}
 }
 
+// A short path is not paced; any other congestion control stays.
+func TestConfigureStream_ShortPath_IsNotPaced(t *testing.T) {
+	for before, want := range map[string]string{"reno": "reno", "cubic": "cubic", "bbr": ""} {
+		fd, bound := listenOn(t, "127.0.0.1:0", false)
+		c, err := net.Dial("tcp", bound)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		s := int(acceptFrom(t, fd))
+		if err := unix.SetsockoptString(s, unix.IPPROTO_TCP, unix.TCP_CONGESTION, before); err != nil {
+			t.Logf("this kernel does not let us have %s: %v", before, err)
+			continue
+		}
+		if err := ConfigureStream(int32(s)); err != nil {
+			t.Error(err)
+		}
+		got, err := unix.GetsockoptString(s, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
+		if err != nil || want != "" && got != want || strings.HasPrefix(got, "bbr") {
+			t.Errorf("%s became %q, %v", before, got, err)
+		}
+	}
+}
+
 func TestPeerAddr_IPv4OverIPv6_IsIPv4(t *testing.T) {
 	fd, bound := listenOn(t, ":0", false)
 	_, port, _ := net.SplitHostPort(bound)

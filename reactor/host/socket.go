@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -121,8 +122,8 @@ func sockaddr(ap netip.AddrPort) (unix.Sockaddr, error) {
 func IsAddrInUse(err error) bool { return errors.Is(err, unix.EADDRINUSE) }
 
 // ConfigureStream prepares an accepted or connected TCP socket: no delay of
-// small segments, since replies are gathered before they are sent, and
-// keepalive. Buffer sizes stay with the kernel's own tuning.
+// small segments, since replies are gathered before they are sent, keepalive, and
+// no pacing on a short path. Buffer sizes stay with the kernel's own tuning.
 func ConfigureStream(fd int32) error {
 	for _, o := range []struct {
 		name       string
@@ -139,7 +140,37 @@ func ConfigureStream(fd int32) error {
 			return fmt.Errorf("host: set %s on socket %d: %w", o.name, fd, err)
 		}
 	}
+	unpace(int(fd))
 	return nil
+}
+
+const (
+	// pacing begins the names of the congestion controls that spread segments over
+	// time by timers: bbr, bbr2, bbr3.
+	pacing = "bbr"
+	// shortPathMicros is the round trip, in microseconds, up to which a path is one
+	// of a machine or a storage network. Timers are as coarse as that.
+	shortPathMicros = 1000
+)
+
+// unpace takes a connection over a short path off a congestion control that paces:
+// there it finds nothing to measure, and a timer for every few segments costs a third
+// of the throughput of large reads (adr/0013). Where the kernel refuses, all stays as
+// it is.
+func unpace(fd int) {
+	name, err := unix.GetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
+	if err != nil || !strings.HasPrefix(name, pacing) {
+		return
+	}
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil || info.Rtt > shortPathMicros {
+		return
+	}
+	for _, other := range []string{"cubic", "reno"} {
+		if unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, other) == nil {
+			return
+		}
+	}
 }
 
 // LocalAddr is our side of fd as "host:port".
