@@ -44,7 +44,7 @@ func (p *page) table(columns ...string) {
 func (r *Results) Page(w io.Writer, plots string) error {
 	p := &page{r: r}
 	p.head()
-	p.goals()
+	p.goals(plots)
 	p.plots(plots)
 	p.groups()
 	p.figures()
@@ -85,7 +85,7 @@ func (p *page) head() {
 		"by a fifth between runs, ratios much less. [How each thing was measured](#how) is at the end.\n", h.TargetCPU, h.CPU, preferred)
 }
 
-func (p *page) goals() {
+func (p *page) goals(plots string) {
 	p.line("## Goals\n")
 	p.line("What the project promised itself, and what this run measured.\n")
 	p.table("<goal", "wanted", "measured", "<outcome")
@@ -110,7 +110,8 @@ func (p *page) goals() {
 		}
 		p.row(text, v.Goal.Want(), measured, outcome)
 	}
-	p.line("\n%d of %d goals are met.\n", met, len(verdicts))
+	p.line("\n%d of %d goals are met. Where the time goes in those that are not, or that other runs missed, and what "+
+		"was tried: [shortfalls](%s/shortfalls.md).\n", met, len(verdicts), plots)
 }
 
 func (p *page) plots(dir string) {

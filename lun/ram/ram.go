@@ -129,7 +129,7 @@ func (b *Backend) serve(r *blk.Request) blk.Result {
 	case blk.Read:
 		buf.Copy(r.Data, mem)
 	case blk.Write:
-		store(mem, r.Data)
+		buf.Copy(mem, r.Data)
 		b.pages.allocate(r.Offset, r.Offset+r.Length)
 	case blk.Zero:
 		clear(mem)

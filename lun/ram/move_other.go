@@ -1,5 +1,0 @@
-//go:build !amd64
-
-package ram
-
-func store(dst, src []byte) { copy(dst, src) }
