@@ -257,9 +257,13 @@ func TestRun_Operations_AllocateNothing(t *testing.T) {
 		return after.Mallocs - before.Mallocs, r.Operations
 	}
 	few, fewOps := mallocs(10 * time.Millisecond)
-	many, manyOps := mallocs(300 * time.Millisecond)
-	if manyOps < fewOps+1000 {
-		t.Skipf("%d and %d operations: this machine is too busy to tell", fewOps, manyOps)
+	var many, manyOps uint64
+	// A busy machine takes longer for enough of them.
+	for d := 300 * time.Millisecond; manyOps < fewOps+1000; d *= 2 {
+		if d > 10*time.Second {
+			t.Fatalf("%d operations at first, %d in %v", fewOps, manyOps, d/2)
+		}
+		many, manyOps = mallocs(d)
 	}
 	if grown := float64(many) - float64(few); grown > 100 {
 		t.Errorf("%d allocations for %d operations, %d for %d", few, fewOps, many, manyOps)

@@ -10,6 +10,7 @@ import (
 	"lunar/initiator"
 	"lunar/iscsi/pdu"
 	"lunar/reactor"
+	"lunar/reactor/rings"
 	"lunar/scsi/sam"
 )
 
@@ -44,7 +45,7 @@ func dial(t *testing.T, e *Engine) *initiator.Session {
 // every one of them reads what the others wrote, and reads and writes of a shared
 // medium run on the reactor of the connection.
 func TestEngine_ReactorsShareUnits(t *testing.T) {
-	for _, ring := range []string{"uring", "epoll"} {
+	for _, ring := range rings.Available() {
 		e := startReactors(t, ring)
 		var sessions []*initiator.Session
 		for range 9 {

@@ -14,14 +14,14 @@ import (
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
 	"lunar/reactor"
-	"lunar/reactor/uring"
+	"lunar/reactor/rings"
 )
 
 // eachDrive runs do with everything that can move a session's bytes: goroutines of
 // its own, for which loop is nil, and a loop on each ring that this machine has.
 func eachDrive(t *testing.T, do func(t *testing.T, loop *drive.Loop)) {
 	t.Run("goroutines", func(t *testing.T) { do(t, nil) })
-	for _, ring := range []string{"uring", "epoll"} {
+	for _, ring := range rings.Available() {
 		t.Run(ring, func(t *testing.T) { do(t, startLoop(t, drive.Config{Ring: ring, Poll: reactor.Sleep})) })
 	}
 }
@@ -29,10 +29,6 @@ func eachDrive(t *testing.T, do func(t *testing.T, loop *drive.Loop)) {
 func startLoop(t *testing.T, cfg drive.Config) *drive.Loop {
 	t.Helper()
 	loop, err := drive.Start(cfg)
-	if errors.Is(err, uring.ErrUnavailable) {
-		// Only where the kernel has or allows no io_uring; epoll is run anyway.
-		t.Skip(err)
-	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,8 +61,8 @@ const (
 	// Shutdown ends both directions of a socket; Close gives FD back.
 	Shutdown
 	Close
-	// Forget lets go of FD, on which nothing is in flight, without closing it: once it
-	// is reported another loop may use it.
+	// Forget lets go of FD, on which nothing is in flight, without closing it: another
+	// loop may use it, already while this is under way.
 	Forget
 )
 

@@ -2,7 +2,6 @@ package echo
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net"
 	"strings"
@@ -10,18 +9,14 @@ import (
 	"time"
 
 	"lunar/reactor"
-	"lunar/reactor/uring"
+	"lunar/reactor/rings"
 )
 
 // each runs do on every ring that this machine has.
 func each(t *testing.T, do func(*testing.T, *Server)) {
-	for _, ring := range []string{"epoll", "uring"} {
+	for _, ring := range rings.Available() {
 		t.Run(ring, func(t *testing.T) {
 			s, err := Start(Config{Ring: ring, Poll: reactor.Sleep, Bytes: 1 << 20})
-			if errors.Is(err, uring.ErrUnavailable) {
-				// Only where the kernel has or allows no io_uring; epoll is run anyway.
-				t.Skip(err)
-			}
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -11,18 +11,14 @@ import (
 	"time"
 
 	"lunar/reactor"
-	"lunar/reactor/uring"
+	"lunar/reactor/rings"
 )
 
 // each runs do on every ring that this machine has.
 func each(t *testing.T, do func(t *testing.T, l *Loop)) {
-	for _, ring := range []string{"uring", "epoll"} {
+	for _, ring := range rings.Available() {
 		t.Run(ring, func(t *testing.T) {
 			l, err := Start(Config{Ring: ring, Poll: reactor.Auto})
-			if errors.Is(err, uring.ErrUnavailable) {
-				// Only where the kernel has or allows no io_uring; epoll is run anyway.
-				t.Skip(err)
-			}
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -22,6 +22,15 @@ func Check(name string) error {
 	return fmt.Errorf("ring %q: use auto, uring or epoll", name)
 }
 
+// Available are the names of the rings that this machine has, first the one that
+// "auto" takes.
+func Available() []string {
+	if _, err := uring.Probe(); err != nil {
+		return []string{"epoll"}
+	}
+	return []string{"uring", "epoll"}
+}
+
 // New makes the ring of a name that receives into recv, cut into buffers of recvBytes.
 // "auto" is uring, and epoll where the machine offers no io_uring: then refused is
 // why, and no error. The calling goroutine must be locked to its thread.
