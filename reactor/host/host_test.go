@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -174,7 +175,10 @@ func TestKeepOff(t *testing.T) {
 	if got := CPUs(); !slices.Equal(got, cpus) {
 		t.Errorf("with nowhere to go: %v", got)
 	}
-	if err := KeepOff(cpus[:1]); err != nil {
+	stop := makeThreads()
+	err := KeepOff(cpus[:1])
+	stop()
+	if err != nil {
 		t.Fatal(err)
 	}
 	for range 20 {
@@ -187,6 +191,30 @@ func TestKeepOff(t *testing.T) {
 			t.Fatalf("a thread may run on %v", c)
 		}
 	}
+}
+
+// makeThreads makes threads that make threads until stop is called.
+func makeThreads() (stop func()) {
+	ended := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-ended:
+					return
+				default:
+				}
+				next := make(chan struct{})
+				go func() {
+					runtime.LockOSThread() // a thread of its own, that ends with it
+					close(next)
+				}()
+				<-next
+			}
+		})
+	}
+	return func() { close(ended); wg.Wait() }
 }
 
 // allowAll undoes KeepOff.

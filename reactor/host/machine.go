@@ -51,20 +51,47 @@ func KeepOff(cpus []int) error {
 	if set.Count() == 0 {
 		return nil
 	}
+	// A thread made by one not moved yet may be missing from the list, and keeps what
+	// it got from its maker. When a pass finds nothing to move, every thread there was
+	// at its start had been moved, and so makes only moved ones.
+	for range maxPasses {
+		moved, err := moveThreads(&set)
+		if err != nil {
+			return fmt.Errorf("host: keep threads off processors %v: %w", cpus, err)
+		}
+		if !moved {
+			return nil
+		}
+	}
+	return fmt.Errorf("host: keep threads off processors %v: new threads keep appearing", cpus)
+}
+
+// maxPasses bounds [KeepOff]; two are usual.
+const maxPasses = 100
+
+// moveThreads lets every thread of this process run on the processors of set alone,
+// and reports whether one could run elsewhere before.
+func moveThreads(set *unix.CPUSet) (moved bool, err error) {
 	threads, err := os.ReadDir("/proc/self/task")
 	if err != nil {
-		return fmt.Errorf("host: list threads: %w", err)
+		return false, err
 	}
 	for _, t := range threads {
 		id, err := strconv.Atoi(t.Name())
 		if err != nil {
 			continue
 		}
-		if err := unix.SchedSetaffinity(id, &set); err != nil && !errors.Is(err, unix.ESRCH) {
-			return fmt.Errorf("host: keep thread %d off processors %v: %w", id, cpus, err)
+		var now unix.CPUSet
+		err = unix.SchedGetaffinity(id, &now)
+		if err == nil && now != *set {
+			moved = true
+			err = unix.SchedSetaffinity(id, set)
+		}
+		if err != nil && !errors.Is(err, unix.ESRCH) { // it may have ended
+			return moved, fmt.Errorf("thread %d: %w", id, err)
 		}
 	}
-	return nil
+	return moved, nil
 }
 
 // RaiseFDLimit raises the number of descriptors this process may open to what
