@@ -5,7 +5,7 @@ LINT_VERSION := v2.15.0
 FUZZTIME ?= 20s
 BIN := bin/lunar
 
-.PHONY: all run build test race short lint fmt fuzz bench ci arch conformance digest-arm64 tools clean
+.PHONY: all run build test race short lint fmt fuzz bench ci arch conform conformance digest-arm64 tools clean
 
 all: build lint test
 
@@ -27,6 +27,11 @@ race:
 
 arch: ## who imports whom
 	$(GO) test ./internal/arch
+
+conform: ## which rules of the standards the tests prove; CONFORM='--readme README.md' writes the table
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	LUNAR_CONFORM=$$dir $(GO) test -count=1 -timeout 10m ./... >"$$dir/log" || { grep -E '^(---|FAIL|panic)' "$$dir/log"; exit 1; } && \
+	rm "$$dir/log" && $(GO) run ./internal/conform/report "$$dir" $(CONFORM)
 
 conformance: build ## libiscsi's suite on a RAM and a file unit, with every result
 	internal/system/tools.sh
