@@ -59,10 +59,7 @@ func Start(cfg Config) (*Engine, error) {
 }
 
 func (e *Engine) openUnits() error {
-	inv := make(lun.Inventory, len(e.cfg.LUNs))
-	for i := range inv {
-		inv[i] = sam.LUNOf(uint16(i))
-	}
+	var entries []lun.Entry
 	for i, l := range e.cfg.LUNs {
 		m, err := openMedium(l)
 		if err != nil {
@@ -73,11 +70,13 @@ func (e *Engine) openUnits() error {
 		if err != nil {
 			return err
 		}
-		d := scsi.New(scsi.Config{Info: m.Info(), Identity: id, Inventory: inv})
+		d := scsi.New(scsi.Config{Info: m.Info(), Identity: id})
 		// Units are spread over the reactors; commands from elsewhere come by message.
 		e.units = append(e.units, lun.NewUnit(i%len(e.cfg.CPUs), d, m.Backend))
+		entries = append(entries, lun.Entry{Unit: e.units[i]})
 	}
-	e.unitMap = lun.NewMap(e.units, len(e.cfg.CPUs), inv)
+	path := sam.Path{TargetName: e.cfg.Target, PortalGroupTag: portalGroupTag, RelativePort: 1}
+	e.unitMap = lun.NewMap(path, entries, lun.NewAbsent(len(e.cfg.CPUs)))
 	return nil
 }
 

@@ -32,9 +32,7 @@ func (e *Engine) unitIdentity(n int, l LUN) (scsi.Identity, error) {
 	if err != nil {
 		return scsi.Identity{}, fmt.Errorf("identity of LUN %d: %w", n, err)
 	}
-	s := scsi.IdentityOf(id)
-	s.TargetName, s.PortalGroupTag = e.cfg.Target, portalGroupTag
-	return s, nil
+	return scsi.IdentityOf(id), nil
 }
 
 // maxFileName is what every file system takes in one name, with some to spare.

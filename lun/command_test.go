@@ -181,9 +181,10 @@ func TestLocal_Move_OneBatchForATurn(t *testing.T) {
 // themselves.
 func TestMap_Find(t *testing.T) {
 	w := newWorld(t)
-	m := NewMap([]*Unit{nil, w.unit}, 2, Inventory{sam.LUNOf(1)})
+	m := NewMap(sam.Path{}, []Entry{{}, {Unit: w.unit, ReadOnly: true}}, NewAbsent(2))
 	for n, want := range map[uint16]*Unit{0: m.absent[away], 1: w.unit, 2: m.absent[away], 300: m.absent[away]} {
-		if u, present := m.Find(sam.LUNOf(n), away); u != want || present != (want == w.unit) {
+		e, present := m.Find(sam.LUNOf(n), away)
+		if u := e.Unit; u != want || present != (want == w.unit) || e.ReadOnly != present {
 			t.Errorf("LUN %d: present %v, home %d", n, present, u.Home())
 		}
 	}

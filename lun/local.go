@@ -279,9 +279,5 @@ func (l *Local) Running() int {
 
 // NexusLossAll tells every unit of a map that a nexus was lost.
 func (l *Local) NexusLossAll(m *Map, n sam.Nexus) {
-	for _, u := range m.units {
-		if u != nil {
-			l.Lose(u, n)
-		}
-	}
+	m.Units(func(u *Unit) { l.Lose(u, n) })
 }

@@ -5,41 +5,83 @@ import (
 	"lunar/scsi/sam"
 )
 
-// Map is the logical units of one target by number. It is built before the first
-// session and does not change.
+// Map is the logical units that an initiator sees at a target port, by number. It
+// does not change; sessions change to another one.
 type Map struct {
-	units []*Unit
-	luns  []sam.LUN
-	// absent answers for numbers without a unit, one for each reactor because its
-	// device server, like every other, has one owner.
+	path    sam.Path
+	entries []Entry
+	// absent answers for numbers without a unit, by reactor.
 	absent []*Unit
 }
 
-// NewMap numbers the units from 0; a nil unit leaves its number empty. Inventory
-// must be what the units' device servers report.
-func NewMap(units []*Unit, reactors int, inv scsi.Inventory) *Map {
-	m := &Map{units: units, luns: inv.LUNs()}
-	for r := range reactors {
-		m.absent = append(m.absent, NewUnit(r, scsi.NewAbsent(inv), nil))
+// Entry is one number of a Map. Without a unit it is empty.
+type Entry struct {
+	Unit *Unit
+	// ReadOnly keeps the initiators of this map from writing to the unit.
+	ReadOnly bool
+}
+
+// NewMap numbers entries from 0. Path names the target port; its LUNs are filled
+// in here. Absent are the units of [NewAbsent], by reactor.
+func NewMap(path sam.Path, entries []Entry, absent []*Unit) *Map {
+	m := &Map{path: path, entries: entries, absent: absent}
+	m.path.LUNs = nil
+	for n, e := range entries {
+		if e.Unit != nil {
+			m.path.LUNs = append(m.path.LUNs, sam.LUNOf(uint16(n)))
+		}
 	}
 	return m
 }
 
-// Find returns the unit that a LUN addresses, and for any other LUN the one that
-// answers in its place on this reactor, with false.
-func (m *Map) Find(l sam.LUN, reactor int) (u *Unit, present bool) {
-	n, ok := l.Number()
-	if ok && int(n) < len(m.units) && m.units[n] != nil {
-		return m.units[n], true
+// NewAbsent returns what answers for numbers without a unit, one for each reactor,
+// because its device server, like every other, has one owner.
+func NewAbsent(reactors int) []*Unit {
+	units := make([]*Unit, reactors)
+	for r := range units {
+		units[r] = NewUnit(r, scsi.NewAbsent(), nil)
 	}
-	return m.absent[reactor], false
+	return units
 }
 
-// Units are the units by number, nil where there is none.
-func (m *Map) Units() []*Unit { return m.units }
+// Find returns the entry that a LUN addresses, and for any other LUN the one whose
+// unit answers in its place on this reactor, with false.
+func (m *Map) Find(l sam.LUN, reactor int) (e Entry, present bool) {
+	n, ok := l.Number()
+	if ok && int(n) < len(m.entries) && m.entries[n].Unit != nil {
+		return m.entries[n], true
+	}
+	return Entry{Unit: m.absent[reactor]}, false
+}
 
-// Inventory is a fixed list of LUNs for REPORT LUNS.
-type Inventory []sam.LUN
+// Path is how commands come through this map.
+func (m *Map) Path() *sam.Path { return &m.path }
 
-// LUNs is the list, in increasing order.
-func (i Inventory) LUNs() []sam.LUN { return i }
+// Units calls f for every unit, once for each of its numbers.
+func (m *Map) Units(f func(*Unit)) {
+	for _, e := range m.entries {
+		if e.Unit != nil {
+			f(e.Unit)
+		}
+	}
+}
+
+// Same says whether two maps lead to the same units by the same numbers.
+func (m *Map) Same(o *Map) bool {
+	if len(m.path.LUNs) != len(o.path.LUNs) {
+		return false
+	}
+	for n := range max(len(m.entries), len(o.entries)) {
+		if m.at(n) != o.at(n) {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *Map) at(n int) Entry {
+	if n < len(m.entries) {
+		return m.entries[n]
+	}
+	return Entry{}
+}

@@ -6,7 +6,6 @@ import (
 	"lunar/internal/buf"
 	"lunar/lun/blk"
 	"lunar/scsi"
-	"lunar/scsi/sam"
 )
 
 const (
@@ -147,8 +146,7 @@ func newWorld(t testing.TB) *world {
 		})
 		w.locals[r] = NewLocal(r, p, post{w, r})
 	}
-	inv := Inventory{sam.LUNOf(0)}
-	w.unit = NewUnit(home, scsi.New(scsi.Config{Info: w.disk.Info(), Inventory: inv}), w.disk)
+	w.unit = NewUnit(home, scsi.New(scsi.Config{Info: w.disk.Info()}), w.disk)
 	w.locals[home].Attach(w.unit, func(uint32) blk.Queue { return w.disk })
 	return w
 }

@@ -7,23 +7,24 @@ import (
 
 // Additional sense codes and qualifiers (SPC-4 annex F.2), ASC in the high byte.
 const (
-	codeNone             = 0x0000
-	codeNotReady         = 0x0400 // LOGICAL UNIT NOT READY, CAUSE NOT REPORTABLE
-	codeNeedsStart       = 0x0402 // LOGICAL UNIT NOT READY, INITIALIZING COMMAND REQUIRED
-	codeWriteError       = 0x0c00 // WRITE ERROR
-	codeInformationUnit  = 0x0e03 // INVALID FIELD IN COMMAND INFORMATION UNIT
-	codeReadError        = 0x1100 // UNRECOVERED READ ERROR
-	codeParameterLength  = 0x1a00 // PARAMETER LIST LENGTH ERROR
-	codeMiscompare       = 0x1d00 // MISCOMPARE DURING VERIFY OPERATION
-	codeInvalidOpcode    = 0x2000 // INVALID COMMAND OPERATION CODE
-	codeRange            = 0x2100 // LOGICAL BLOCK ADDRESS OUT OF RANGE
-	codeInvalidField     = 0x2400 // INVALID FIELD IN CDB
-	codeNoUnit           = 0x2500 // LOGICAL UNIT NOT SUPPORTED
-	codeInvalidParameter = 0x2600 // INVALID FIELD IN PARAMETER LIST
-	codeWriteProtected   = 0x2700 // WRITE PROTECTED
-	codeNoSpace          = 0x2707 // SPACE ALLOCATION FAILED WRITE PROTECT
-	codeSavingParameters = 0x3900 // SAVING PARAMETERS NOT SUPPORTED
-	codeInternalFailure  = 0x4400 // INTERNAL TARGET FAILURE
+	codeNone              = 0x0000
+	codeNotReady          = 0x0400 // LOGICAL UNIT NOT READY, CAUSE NOT REPORTABLE
+	codeNeedsStart        = 0x0402 // LOGICAL UNIT NOT READY, INITIALIZING COMMAND REQUIRED
+	codeWriteError        = 0x0c00 // WRITE ERROR
+	codeInformationUnit   = 0x0e03 // INVALID FIELD IN COMMAND INFORMATION UNIT
+	codeReadError         = 0x1100 // UNRECOVERED READ ERROR
+	codeParameterLength   = 0x1a00 // PARAMETER LIST LENGTH ERROR
+	codeMiscompare        = 0x1d00 // MISCOMPARE DURING VERIFY OPERATION
+	codeInvalidOpcode     = 0x2000 // INVALID COMMAND OPERATION CODE
+	codeRange             = 0x2100 // LOGICAL BLOCK ADDRESS OUT OF RANGE
+	codeInvalidField      = 0x2400 // INVALID FIELD IN CDB
+	codeNoUnit            = 0x2500 // LOGICAL UNIT NOT SUPPORTED
+	codeInvalidParameter  = 0x2600 // INVALID FIELD IN PARAMETER LIST
+	codeWriteProtected    = 0x2700 // WRITE PROTECTED
+	codeSoftwareProtected = 0x2702 // LOGICAL UNIT SOFTWARE WRITE PROTECTED
+	codeNoSpace           = 0x2707 // SPACE ALLOCATION FAILED WRITE PROTECT
+	codeSavingParameters  = 0x3900 // SAVING PARAMETERS NOT SUPPORTED
+	codeInternalFailure   = 0x4400 // INTERNAL TARGET FAILURE
 )
 
 // illegal returns an ILLEGAL REQUEST sense.

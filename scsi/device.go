@@ -15,16 +15,11 @@ const DefaultMaxTransferBytes = 16 << 20
 // refuses a command that has no way to ask for less (SBC-2, READ(6)).
 const minTransferBlocks = 256
 
-// Inventory lists the units of a target, sorted by number. It is asked on the
-// control path only, by REPORT LUNS.
-type Inventory interface{ LUNs() []sam.LUN }
-
 // Config is what a Device is made from. All of it stays as it is for the life of
 // the Device.
 type Config struct {
-	Info      blk.Info
-	Identity  Identity
-	Inventory Inventory
+	Info     blk.Info
+	Identity Identity
 	// MaxTransferBytes limits one READ, WRITE, VERIFY or WRITE SAME and is
 	// reported in VPD page B0h. Zero means DefaultMaxTransferBytes; it is rounded
 	// down to blocks and up to 256 of them.
@@ -35,10 +30,9 @@ type Config struct {
 
 // Device is the device server of one logical unit.
 type Device struct {
-	info      blk.Info
-	identity  Identity
-	inventory Inventory
-	absent    bool
+	info     blk.Info
+	identity Identity
+	absent   bool
 
 	rows  []Opcode
 	index *opcodeIndex
@@ -62,7 +56,7 @@ type Device struct {
 // New returns the device server for cfg. Info must describe a medium of whole
 // blocks of 512 or 4096 bytes, which every backend checks when it opens.
 func New(cfg Config) *Device {
-	d := newDevice(cfg.Inventory)
+	d := newDevice()
 	d.info, d.identity = cfg.Info, cfg.Identity
 	d.blocks = cfg.Info.Blocks()
 	d.blockShift = uint8(bits.TrailingZeros32(cfg.Info.BlockBytes))
@@ -80,8 +74,8 @@ func New(cfg Config) *Device {
 
 // NewAbsent returns the device server for LUNs without a unit. INQUIRY, REPORT
 // LUNS and REQUEST SENSE answer; everything else is 05/2500 (SAM-5 §5.11).
-func NewAbsent(inv Inventory) *Device {
-	d := newDevice(inv)
+func NewAbsent() *Device {
+	d := newDevice()
 	d.absent = true
 	for i := range d.rows {
 		d.reserved[i] = reservedBits(d.rows[i].Usage, d.rows[i].HasAction())
@@ -89,11 +83,8 @@ func NewAbsent(inv Inventory) *Device {
 	return d
 }
 
-func newDevice(inv Inventory) *Device {
-	return &Device{
-		inventory: inv, rows: opcodes, index: byOpcode,
-		reserved: make([]cdbMask, len(opcodes)),
-	}
+func newDevice() *Device {
+	return &Device{rows: opcodes, index: byOpcode, reserved: make([]cdbMask, len(opcodes))}
 }
 
 // Begin decodes c, makes every check that needs no data, and sets c.Action as
@@ -139,7 +130,7 @@ func (d *Device) BeginPlain(c *sam.Command) bool {
 	if int(c.CDBBytes) < len(row.Usage) || d.reserved[n].and(&c.CDB) != (cdbMask{}) {
 		return false
 	}
-	if row.flags&modifies != 0 && d.info.ReadOnly || !d.reaches(c) {
+	if row.flags&modifies != 0 && d.readOnly(c) || !d.reaches(c) {
 		return false
 	}
 	row.begin(d, c)
@@ -193,14 +184,22 @@ func (d *Device) refuseState(c *sam.Command, row *Opcode) bool {
 	case d.stopped && row.flags&passStopped == 0:
 		// SBC-3 §4.20: a stopped unit waits for START STOP UNIT.
 		c.Fail(sam.NewSense(sam.NotReady, codeNeedsStart))
-	case row.flags&modifies != 0 && d.info.ReadOnly:
-		// SBC-3 §4.12: the medium itself is protected, not the unit by software.
-		c.Fail(sam.NewSense(sam.DataProtect, codeWriteProtected))
+	case row.flags&modifies != 0 && d.readOnly(c):
+		// SBC-3 §4.12: the medium itself is protected, or for this initiator the
+		// unit by software.
+		code := uint16(codeWriteProtected)
+		if !d.info.ReadOnly {
+			code = codeSoftwareProtected
+		}
+		c.Fail(sam.NewSense(sam.DataProtect, code))
 	default:
 		return false
 	}
 	return true
 }
+
+// readOnly says whether the initiator of c may not change the medium.
+func (d *Device) readOnly(c *sam.Command) bool { return d.info.ReadOnly || c.ReadOnly }
 
 // Execute serves a command whose Begin asked for it. The data from the initiator
 // stands in c.Buffer[:c.Received]. With a zero Program the command is finished:

@@ -14,24 +14,23 @@ import (
 // taint fills buffers before a command, so that a byte nobody wrote shows.
 const taint = 0xa5
 
-type inventory []sam.LUN
-
-func (i inventory) LUNs() []sam.LUN { return i }
+// testPath is the way that test commands come.
+var testPath = sam.Path{
+	TargetName: "iqn.2024-01.example.lunar:disk1", PortalGroupTag: 1, RelativePort: 1,
+	LUNs: []sam.LUN{sam.LUNOf(0), sam.LUNOf(1), sam.LUNOf(300)},
+}
 
 var testUUID = [16]byte{
 	0x8f, 0x14, 0xe4, 0x5f, 0xce, 0xea, 0x46, 0x7f, 0xad, 0x9d, 0xb2, 0x71, 0x5c, 0x1e, 0x0b, 0x33,
 }
 
 func testConfig() Config {
-	id := IdentityOf(testUUID)
-	id.TargetName, id.PortalGroupTag = "iqn.2024-01.example.lunar:disk1", 1
 	return Config{
 		Info: blk.Info{
 			Bytes: 4 << 20, BlockBytes: 512, PhysicalBytes: 4096,
 			Thin: true, DiscardBytes: 4096, VolatileCache: true,
 		},
-		Identity:  id,
-		Inventory: inventory{sam.LUNOf(0), sam.LUNOf(1), sam.LUNOf(300)},
+		Identity: IdentityOf(testUUID),
 	}
 }
 
@@ -50,7 +49,7 @@ func parse(t testing.TB, text string) *sam.Command {
 	if err != nil {
 		t.Fatalf("CDB %q: %v", text, err)
 	}
-	c := &sam.Command{CDBBytes: 16}
+	c := &sam.Command{CDBBytes: 16, Path: &testPath}
 	copy(c.CDB[:], b)
 	return c
 }
@@ -128,7 +127,7 @@ func TestBegin_ReservedBits_PointAtTheBit(t *testing.T) {
 				if row.usage(&d.info)[b]&wrong != 0 || b == 1 && row.HasAction() && wrong&actionMask != 0 {
 					continue
 				}
-				c := &sam.Command{CDBBytes: 16}
+				c := &sam.Command{CDBBytes: 16, Path: &testPath}
 				c.CDB[0] = row.Code
 				if row.HasAction() {
 					c.CDB[1] = byte(row.Action)
@@ -232,7 +231,7 @@ func TestAttention_Precedence(t *testing.T) {
 }
 
 func TestAbsent_AnswersThreeCommands(t *testing.T) {
-	d := NewAbsent(inventory{sam.LUNOf(5)})
+	d := NewAbsent()
 	if in := good(t, d, "12 00 00 00 60"); in[0] != 0x7f || len(in) != 96 {
 		t.Errorf("INQUIRY: %x", in)
 	}
@@ -243,7 +242,7 @@ func TestAbsent_AnswersThreeCommands(t *testing.T) {
 	if in := good(t, d, "03 00 00 00 12"); in[2] != 5 || in[12] != 0x25 {
 		t.Errorf("REQUEST SENSE: %x", in)
 	}
-	if in := good(t, d, "a0 00 00 00 00 00 00 00 00 10"); !bytes.Equal(in, []byte{0, 0, 0, 8, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0}) {
+	if in := good(t, d, "a0 00 00 00 00 00 00 00 00 10"); !bytes.Equal(in, []byte{0, 0, 0, 24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}) {
 		t.Errorf("REPORT LUNS: %x", in)
 	}
 	for _, text := range []string{"00", "ff", "28 00 00 00 00 00 00 00 01", "a3 0c"} {
@@ -257,7 +256,7 @@ func TestReadOnly_RefusesEveryModifyingCommand(t *testing.T) {
 		if opcodes[i].Class != MediumWrite {
 			continue
 		}
-		c := &sam.Command{CDBBytes: 16}
+		c := &sam.Command{CDBBytes: 16, Path: &testPath}
 		c.CDB[0] = opcodes[i].Code
 		d.Begin(c)
 		wantSense(t, c, sam.DataProtect, 0x2700)

@@ -51,7 +51,7 @@ func FuzzCDB(f *testing.F) {
 // fuzzDevice makes a unit whose shape is drawn from the bits of its argument.
 func fuzzDevice(shape uint8) *Device {
 	if shape&0x0f == 0x0f {
-		return NewAbsent(inventory{0})
+		return NewAbsent()
 	}
 	d := testDevice(func(c *Config) {
 		c.Info.Thin, c.Info.ReadOnly, c.Info.VolatileCache = shape&1 == 0, shape&2 != 0, shape&4 != 0

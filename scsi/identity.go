@@ -3,7 +3,7 @@ package scsi
 import "encoding/hex"
 
 // Identity is what a unit says of itself, the same on every path and after every
-// restart but for the port it is asked through.
+// restart. Of the port it is asked through a command's path tells.
 type Identity struct {
 	// Vendor (8), Product (16) and Revision (4 characters) are cut and padded
 	// with spaces; what is not printable ASCII becomes a space.
@@ -12,10 +12,6 @@ type Identity struct {
 	Serial string
 	// NAA is the designator of the unit, NAA 6h as 16 bytes.
 	NAA [16]byte
-	// TargetName is the iSCSI name of the target device.
-	TargetName string
-	// PortalGroupTag and RelativePort name the target port.
-	PortalGroupTag, RelativePort uint16
 }
 
 const (
@@ -33,8 +29,7 @@ const (
 var naaPrefix = [4]byte{0x60, 0x24, 0xc5, 0x50}
 
 // IdentityOf derives an Identity from the UUID that a unit was given when it was
-// made and keeps for ever. TargetName, PortalGroupTag and RelativePort are left
-// to the caller.
+// made and keeps for ever.
 //
 // DEVIATION [D-8]: the company id is a locally administered one.
 //
@@ -43,8 +38,7 @@ var naaPrefix = [4]byte{0x60, 0x24, 0xc5, 0x50}
 func IdentityOf(uuid [16]byte) Identity {
 	id := Identity{
 		Vendor: "LUNAR", Product: "LUNAR DISK", Revision: "0001",
-		Serial:       hex.EncodeToString(uuid[:]),
-		RelativePort: 1,
+		Serial: hex.EncodeToString(uuid[:]),
 	}
 	copy(id.NAA[4:], uuid[4:])
 	copy(id.NAA[:], naaPrefix[:3])

@@ -47,7 +47,7 @@ func (d *Device) beginInquiry(c *sam.Command) {
 
 func (d *Device) inquiry(c *sam.Command) Program {
 	if c.CDB[1]&evpdMask != 0 {
-		d.scratch = d.vpdPage(d.scratch[:0], d.findPage(c.CDB[2]))
+		d.scratch = d.vpdPage(d.scratch[:0], c.Path, d.findPage(c.CDB[2]))
 	} else {
 		d.scratch = d.standardInquiry(d.scratch[:0])
 	}

@@ -31,7 +31,6 @@ func TestInquiry_TextFieldsArePrintable(t *testing.T) {
 	d := testDevice(func(c *Config) {
 		c.Identity.Vendor, c.Identity.Product = "A\x00B", strings.Repeat("é", 20)
 		c.Identity.Serial = strings.Repeat("x\n", 100)
-		c.Identity.TargetName = strings.Repeat("n", 400)
 	})
 	in := good(t, d, "12 00 00 00 60")
 	if string(in[8:16]) != "A B     " {
@@ -43,7 +42,49 @@ func TestInquiry_TextFieldsArePrintable(t *testing.T) {
 			t.Fatalf("byte %d is %#x", i, b)
 		}
 	}
-	checkDesignators(t, good(t, d, "12 01 83 04 00"))
+	checkDesignators(t, identificationOf(t, strings.Repeat("n", 400)))
+}
+
+// identificationOf is page 83h as a target of that name shows it.
+func identificationOf(t *testing.T, target string) []byte {
+	t.Helper()
+	c := parse(t, "12 01 83 04 00")
+	c.Path = &sam.Path{TargetName: target}
+	in, _ := serve(t, testDevice(), c, nil)
+	return in
+}
+
+// A unit that nobody reaches through a port names none.
+func TestIdentification_NoPath_NamesNoPort(t *testing.T) {
+	c := parse(t, "12 01 83 04 00")
+	c.Path = nil
+	in, _ := serve(t, testDevice(), c, nil)
+	if bytes.Contains(in, []byte(",t,0x")) || in[4+1]&0x3f != typeNAA {
+		t.Errorf("page 83h: %x", in)
+	}
+}
+
+// An initiator that may only read is refused by software, sees WP, and reads.
+func TestReadOnly_ForOneInitiator(t *testing.T) {
+	d := testDevice()
+	good(t, d, "00")
+	for text, code := range map[string]uint16{"2a 00 00 00 00 00 00 00 01": codeSoftwareProtected, "28 00 00 00 00 00 00 00 01": 0} {
+		c := parse(t, text)
+		c.ReadOnly = true
+		plain := d.BeginPlain(c)
+		if plain != (code == 0) {
+			t.Errorf("%s past the device server: %v", text, plain)
+		}
+		d.Begin(c)
+		if (c.Status == sam.Good) != (code == 0) || c.Sense.Code != code {
+			t.Errorf("%s: status %v sense %+v", text, c.Status, c.Sense)
+		}
+	}
+	c := parse(t, "1a 00 3f 00 ff")
+	c.ReadOnly = true
+	if in, _ := serve(t, d, c, nil); in[2]&writeProtectMask == 0 {
+		t.Errorf("MODE SENSE: %x", in)
+	}
 }
 
 // checkDesignators walks page 83h: the lengths chain exactly to its end.
@@ -68,8 +109,7 @@ func checkDesignators(t *testing.T, b []byte) (count int) {
 
 func TestIdentification_NameLengths(t *testing.T) {
 	for n := range MaxNameBytes + 1 {
-		d := testDevice(func(c *Config) { c.Identity.TargetName = strings.Repeat("n", n) })
-		checkDesignators(t, good(t, d, "12 01 83 04 00"))
+		checkDesignators(t, identificationOf(t, strings.Repeat("n", n)))
 	}
 }
 

@@ -38,9 +38,9 @@ func (d *Device) reportLUNs(c *sam.Command) Program {
 	// SPC-4 §6.33: the list is what the attention would have asked to read.
 	d.clearAttention(c.Nexus, LUNsChanged)
 	b := append(d.scratch[:0], make([]byte, lunListHeader)...)
-	if c.CDB[2] != selectWellKnown && d.inventory != nil {
+	if c.CDB[2] != selectWellKnown && c.Path != nil {
 		// There are no well known units, so that selection is an empty list.
-		for _, l := range d.inventory.LUNs() {
+		for _, l := range c.Path.LUNs {
 			b = binary.BigEndian.AppendUint64(b, uint64(l))
 		}
 	}

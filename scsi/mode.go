@@ -90,7 +90,7 @@ func (d *Device) modeSense(c *sam.Command) Program {
 	b := d.scratch[:0]
 	if c.CDB[0] == opModeSense10 {
 		long := c.CDB[1]&llbaaMask != 0
-		b = append(b, 0, 0, 0, d.deviceSpecific(), 0, 0, 0, 0)
+		b = append(b, 0, 0, 0, d.deviceSpecific(c), 0, 0, 0, 0)
 		b = d.appendDescriptor(b, c, long)
 		binary.BigEndian.PutUint16(b[6:], uint16(len(b)-8))
 		if long && len(b) > 8 {
@@ -100,7 +100,7 @@ func (d *Device) modeSense(c *sam.Command) Program {
 		// SPC-4 §7.5.5: MODE DATA LENGTH does not count itself.
 		binary.BigEndian.PutUint16(b, uint16(len(b)-2))
 	} else {
-		b = append(b, 0, 0, d.deviceSpecific(), 0)
+		b = append(b, 0, 0, d.deviceSpecific(c), 0)
 		b = d.appendDescriptor(b, c, false)
 		b[3] = byte(len(b) - 4)
 		b = d.appendPages(b, c)
@@ -112,8 +112,8 @@ func (d *Device) modeSense(c *sam.Command) Program {
 }
 
 // deviceSpecific is WP, and DPOFUA, which promises that DPO and FUA are accepted.
-func (d *Device) deviceSpecific() byte {
-	if d.info.ReadOnly {
+func (d *Device) deviceSpecific(c *sam.Command) byte {
+	if d.readOnly(c) {
 		return writeProtectMask | dpofuaMask
 	}
 	return dpofuaMask

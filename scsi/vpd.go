@@ -3,6 +3,8 @@ package scsi
 import (
 	"encoding/binary"
 	"fmt"
+
+	"lunar/scsi/sam"
 )
 
 // vpdRow is one vital product data page.
@@ -11,8 +13,9 @@ type vpdRow struct {
 	name string
 	// absent pages are served for a LUN without a unit too.
 	absent bool
-	// body appends what follows the four bytes of page header.
-	body func(d *Device, b []byte) []byte
+	// body appends what follows the four bytes of page header; way is how the
+	// question came, nil when nobody knows.
+	body func(d *Device, way *sam.Path, b []byte) []byte
 }
 
 // vpdRows are the pages in ascending order (SPC-4 §7.8.15 asks for the order).
@@ -42,16 +45,16 @@ func (d *Device) findPage(code byte) *vpdRow {
 }
 
 // vpdPage appends a whole page with its header (SPC-4 §7.8.1).
-func (d *Device) vpdPage(b []byte, row *vpdRow) []byte {
+func (d *Device) vpdPage(b []byte, way *sam.Path, row *vpdRow) []byte {
 	start := len(b)
 	b = append(b, d.peripheral(), row.code, 0, 0)
-	b = row.body(d, b)
+	b = row.body(d, way, b)
 	binary.BigEndian.PutUint16(b[start+2:], uint16(len(b)-start-4))
 	return b
 }
 
 // vpdSupported is page 00h (SPC-4 §7.8.15).
-func (d *Device) vpdSupported(b []byte) []byte {
+func (d *Device) vpdSupported(_ *sam.Path, b []byte) []byte {
 	for i := range vpdRows {
 		if !d.absent || vpdRows[i].absent {
 			b = append(b, vpdRows[i].code)
@@ -61,7 +64,7 @@ func (d *Device) vpdSupported(b []byte) []byte {
 }
 
 // vpdSerial is page 80h (SPC-4 §7.8.17).
-func (d *Device) vpdSerial(b []byte) []byte {
+func (d *Device) vpdSerial(_ *sam.Path, b []byte) []byte {
 	s := d.serial()
 	return appendText(b, s, len(s))
 }
@@ -88,7 +91,7 @@ const (
 
 // vpdIdentification is page 83h (SPC-4 §7.8.6). Hosts know the unit by its NAA
 // designator, so it stands first; it is the same on every path.
-func (d *Device) vpdIdentification(b []byte) []byte {
+func (d *Device) vpdIdentification(way *sam.Path, b []byte) []byte {
 	id := &d.identity
 	b = appendDesignator(b, codeSetBinary, ofUnit|typeNAA, id.NAA[:])
 
@@ -96,13 +99,16 @@ func (d *Device) vpdIdentification(b []byte) []byte {
 	vendor = appendText(vendor, d.serial(), len(d.serial()))
 	b = appendDesignator(b, codeSetASCII, ofUnit|typeVendor, vendor)
 
+	if way == nil {
+		return b
+	}
 	b = appendDesignator(b, protocolISCSI|codeSetBinary, pivMask|ofPort|typeRelativePort,
-		[]byte{0, 0, byte(id.RelativePort >> 8), byte(id.RelativePort)})
+		[]byte{0, 0, byte(way.RelativePort >> 8), byte(way.RelativePort)})
 
 	// SPC-4 §7.8.6.9, RFC 3720 §3.4.2: a target port is named by its node and
 	// portal group tag.
-	name := id.TargetName[:min(len(id.TargetName), MaxNameBytes)]
-	port := fmt.Sprintf("%s,t,0x%04x", name, id.PortalGroupTag)
+	name := way.TargetName[:min(len(way.TargetName), MaxNameBytes)]
+	port := fmt.Sprintf("%s,t,0x%04x", name, way.PortalGroupTag)
 	b = appendDesignator(b, protocolISCSI|codeSetUTF8, pivMask|ofPort|typeName, padName(port))
 	return appendDesignator(b, protocolISCSI|codeSetUTF8, pivMask|ofTarget|typeName, padName(name))
 }

@@ -1,6 +1,10 @@
 package scsi
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"lunar/scsi/sam"
+)
 
 // blockPageBytes is what follows the header of pages B0h and B1h.
 const blockPageBytes = 0x3c
@@ -26,7 +30,7 @@ const (
 // vpdBlockLimits is page B0h (SBC-3 §6.6.3). Each limit is the number that the
 // command itself checks, so the page cannot promise what is refused. Not served
 // and so zero: COMPARE AND WRITE, PRE-FETCH and WRITE ATOMIC.
-func (d *Device) vpdBlockLimits(b []byte) []byte {
+func (d *Device) vpdBlockLimits(_ *sam.Path, b []byte) []byte {
 	var p [blockPageBytes]byte
 	at := func(pageByte int) []byte { return p[pageByte-4:] }
 
@@ -46,7 +50,7 @@ func (d *Device) vpdBlockLimits(b []byte) []byte {
 }
 
 // vpdCharacteristics is page B1h (SBC-3 §6.6.2).
-func (d *Device) vpdCharacteristics(b []byte) []byte {
+func (d *Device) vpdCharacteristics(_ *sam.Path, b []byte) []byte {
 	var p [blockPageBytes]byte
 	if !d.info.Rotational {
 		binary.BigEndian.PutUint16(p[0:], rotationNone)
@@ -58,7 +62,7 @@ func (d *Device) vpdCharacteristics(b []byte) []byte {
 
 // vpdProvisioning is page B2h (SBC-3 §6.6.4). There are no thresholds, no anchor
 // and no descriptor of a provisioning group.
-func (d *Device) vpdProvisioning(b []byte) []byte {
+func (d *Device) vpdProvisioning(_ *sam.Path, b []byte) []byte {
 	if !d.info.Thin {
 		return append(b, 0, 0, provisioningFull, 0)
 	}

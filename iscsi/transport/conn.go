@@ -148,11 +148,7 @@ func (c *Conn) full(a Admission) {
 		c.tasks[i] = task{s: s.Task(uint32(i)), generation: c.tasks[i].generation}
 	}
 	if c.units != nil {
-		for _, u := range c.units.Units() {
-			if u != nil {
-				c.stack.local.Open(u, c.nexus)
-			}
-		}
+		c.units.Units(func(u *lun.Unit) { c.stack.local.Open(u, c.nexus) })
 	}
 	c.machine = nil
 }
@@ -266,7 +262,7 @@ func (c *Conn) farewell() {
 }
 
 // unit finds the unit of a LUN for this connection.
-func (c *Conn) unit(l sam.LUN) (*lun.Unit, bool) { return c.units.Find(l, c.stack.reactor) }
+func (c *Conn) unit(l sam.LUN) (lun.Entry, bool) { return c.units.Find(l, c.stack.reactor) }
 
 func release(b *buf.Buf) {
 	if b != nil {

@@ -29,22 +29,17 @@ func (c *Conn) runManage(t *task) {
 		t.next, r.waiter = r.waiter, t
 		c.abort(r)
 	case session.ManageUnit:
-		u, present := c.unit(t.s.LUN)
+		e, present := c.unit(t.s.LUN)
 		if !present {
 			// §10.6.1 [R-10.6.1-3].
 			t.s.Result = pdu.LUNDoesNotExist
 			c.respond(t)
 			return
 		}
-		c.manageUnit(t, u)
+		c.manageUnit(t, e.Unit)
 	case session.ManageTarget:
-		units := c.units.Units()
 		t.functions++ // holds the function open until every unit was asked
-		for _, u := range units {
-			if u != nil {
-				c.manageUnit(t, u)
-			}
-		}
+		c.units.Units(func(u *lun.Unit) { c.manageUnit(t, u) })
 		c.managed(t)
 	}
 }

@@ -52,7 +52,8 @@ func (c *Conn) run(t *task) {
 func (c *Conn) runCommand(t *task) {
 	c.stack.stats.Commands++
 	cmd := &t.s.Command
-	t.unit, _ = c.unit(cmd.LUN)
+	e, _ := c.unit(cmd.LUN)
+	t.unit, cmd.ReadOnly, cmd.Path = e.Unit, e.ReadOnly, c.units.Path()
 	cmd.Nexus, cmd.Owner = c.nexus, c.handle(t)
 	cmd.ExpectedOutBytes = t.s.ExpectOut()
 	t.began = true

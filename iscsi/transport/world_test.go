@@ -130,12 +130,11 @@ func (w *world) addUnit(slow bool) {
 	w.medium = make([]byte, unitBytes)
 	b, err := ram.New(ram.Config{Memory: w.medium, BlockBytes: 512})
 	w.must(err)
-	inv := lun.Inventory{sam.LUNOf(0)}
-	d := scsi.New(scsi.Config{Info: b.Info(), Inventory: inv})
+	d := scsi.New(scsi.Config{Info: b.Info()})
 	w.unit = lun.NewUnit(0, d, b)
 	w.queue = &slowQueue{medium: b.NewQueue(), slow: slow}
 	w.local.Attach(w.unit, func(uint32) blk.Queue { return w.queue })
-	w.units = lun.NewMap([]*lun.Unit{w.unit}, 1, inv)
+	w.units = lun.NewMap(sam.Path{TargetName: testTarget, PortalGroupTag: 1, RelativePort: 1}, []lun.Entry{{Unit: w.unit}}, lun.NewAbsent(1))
 }
 
 // slowQueue holds requests until somebody finishes them.

@@ -77,6 +77,11 @@ type Command struct {
 	// ExpectedOutBytes is what the initiator announced to send (the Expected Data
 	// Transfer Length of a write); zero when it announced nothing.
 	ExpectedOutBytes int64
+	// Path is the way the command came; nil shows no port and no units.
+	Path *Path
+	// ReadOnly says that this initiator may not write to the unit, whatever others
+	// may.
+	ReadOnly bool
 
 	// Action is set by Begin. DataOutBytes is what the command takes from the
 	// initiator and DataInBytes the most it returns, both as the CDB has it and
