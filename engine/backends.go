@@ -27,7 +27,7 @@ type medium struct {
 }
 
 // openMedium opens the backend of a logical unit, behind a cache when it has one.
-func openMedium(l LUN) (medium, error) {
+func openMedium(l Unit) (medium, error) {
 	m, err := openBackend(l)
 	if err != nil || l.Cache == 0 {
 		return m, err
@@ -56,7 +56,7 @@ func openCache(m medium, n int64) (medium, error) {
 }
 
 // openBackend opens the medium itself: one line for each kind.
-func openBackend(l LUN) (medium, error) {
+func openBackend(l Unit) (medium, error) {
 	switch l.Medium {
 	case RAM:
 		return openRAM(l)
@@ -72,7 +72,7 @@ func openBackend(l LUN) (medium, error) {
 	return medium{}, fmt.Errorf("unknown medium %q", l.Medium)
 }
 
-func openRAM(l LUN) (medium, error) {
+func openRAM(l Unit) (medium, error) {
 	m, err := buf.Alloc(int(l.Bytes))
 	if err != nil {
 		return medium{}, fmt.Errorf("ram of %d bytes: %w; give a smaller size", l.Bytes, err)
@@ -84,7 +84,7 @@ func openRAM(l LUN) (medium, error) {
 	return medium{b, func(*reactor.Loop, uint32) blk.Queue { return b.NewQueue() }, true}, nil
 }
 
-func openFile(l LUN) (medium, error) {
+func openFile(l Unit) (medium, error) {
 	mode := map[string]file.Mode{"auto": file.Auto, "on": file.On, "off": file.Off}[l.Direct]
 	b, err := file.Open(file.Config{
 		Path: l.Path, Bytes: l.Bytes, BlockBytes: l.BlockBytes, Direct: mode, SyncWrites: l.Sync,

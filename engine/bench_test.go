@@ -19,10 +19,9 @@ func BenchmarkEngine_Write4K(b *testing.B) { benchmark(b, 0x2a) }
 
 func benchmark(b *testing.B, opcode byte) {
 	slog.SetDefault(slog.New(slog.DiscardHandler))
-	e, err := Start(Config{
-		Portals: []string{"127.0.0.1:0"}, Target: DefaultTarget, CPUs: []int{-1}, Ring: "auto",
-		Poll: reactor.Auto, State: b.TempDir(), LUNs: []LUN{{Medium: RAM, Bytes: 64 << 20, BlockBytes: 512}},
-	})
+	cfg := testConfig(b, 1, Unit{Medium: RAM, Bytes: 64 << 20, BlockBytes: 512})
+	cfg.Poll = reactor.Auto
+	e, err := Start(cfg)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -32,7 +31,7 @@ func benchmark(b *testing.B, opcode byte) {
 		}
 	}()
 	s, err := initiator.Dial(context.Background(), initiator.Config{
-		Portal: e.Portals()[0], Target: e.Target(), Initiator: "iqn.2026-11.test:bench", QueueDepth: 32,
+		Portal: e.Portals()[0], Target: e.Targets()[0], Initiator: "iqn.2026-11.test:bench", QueueDepth: 32,
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"errors"
 	"strings"
 	"testing"
+
+	"lunar/iscsi/login"
 )
 
 func TestParseBytes(t *testing.T) {
@@ -42,7 +45,7 @@ func says(t *testing.T, err error, words ...string) {
 }
 
 func TestParseLUN(t *testing.T) {
-	for spec, want := range map[string]LUN{
+	for spec, want := range map[string]Unit{
 		"ram:size=1GiB":                  {Medium: RAM, Bytes: 1 << 30, BlockBytes: 512, Direct: "auto"},
 		"ram:size=1GiB,bs=4096":          {Medium: RAM, Bytes: 1 << 30, BlockBytes: 4096, Direct: "auto"},
 		"null:bs=512,size=8T":            {Medium: Null, Bytes: 8 << 40, BlockBytes: 512, Direct: "auto"},
@@ -103,43 +106,99 @@ func TestParseLUN_Refusals(t *testing.T) {
 	}
 }
 
-// whole is a configuration with nothing wrong.
+// whole is a configuration with nothing wrong: two groups, two targets, a map for
+// one initiator.
 func whole() Config {
 	return Config{
-		Portals: []string{"127.0.0.1:0"}, Target: DefaultTarget, CPUs: []int{-1},
-		LUNs: []LUN{{Medium: RAM, Bytes: 1 << 20, BlockBytes: 512}},
+		CPUs:   []int{-1},
+		Groups: []Group{{Tag: 1, Portals: []string{"127.0.0.1", "[::1]:3261"}}, {Tag: 7, Portals: []string{"127.0.0.2:3260"}}},
+		Units:  []Unit{{Name: "a", Medium: RAM, Bytes: 1 << 20, BlockBytes: 512}, {Name: "b", Medium: File, Path: "/x/b", BlockBytes: 512}},
+		Targets: []Target{
+			{Name: "IQN.2026-11.Lunar:One", LUNs: []Mapping{{Unit: "a"}, {Number: 300, Unit: "b"}}, Groups: []uint16{7, 1}},
+			{
+				Name: "iqn.2026-11.lunar:two", Access: []Access{
+					{Initiator: "IQN.2026-11.host:Db", LUNs: []Mapping{{Number: 5, Unit: "b", ReadOnly: true}}},
+					{Initiator: "iqn.2026-11.host:*"},
+				},
+			},
+		},
 	}
 }
 
-func TestConfig_Check(t *testing.T) {
+// What is compared is brought to one form.
+func TestConfig_Check_Normalises(t *testing.T) {
 	c := whole()
-	if err := c.check(); err != nil || c.Target != DefaultTarget {
+	if err := c.Check(); err != nil {
 		t.Fatal(err)
 	}
-	c.Target = "IQN.2026-11.Lunar:Default"
-	if err := c.check(); err != nil || c.Target != DefaultTarget {
-		t.Errorf("capitals: %q, %v", c.Target, err)
+	if c.Targets[0].Name != "iqn.2026-11.lunar:one" || c.Targets[1].Access[0].Initiator != "iqn.2026-11.host:db" {
+		t.Errorf("names %q and %q", c.Targets[0].Name, c.Targets[1].Access[0].Initiator)
 	}
-	file := LUN{Medium: File, Path: "a/../disk"}
-	for name, k := range map[string]struct {
+	if got := c.Groups[0].Portals; got[0] != "127.0.0.1:3260" || got[1] != "[::1]:3261" {
+		t.Errorf("portals %q", got)
+	}
+}
+
+// Every refusal leads to the object, names it and says what to do.
+func TestConfig_Check_Refusals(t *testing.T) {
+	keys := func(change func(o *login.Offer)) func(c *Config) {
+		return func(c *Config) {
+			o := login.DefaultOffer()
+			change(&o)
+			c.Targets[0].Offer = &o
+		}
+	}
+	for path, k := range map[string]struct {
 		change func(c *Config)
-		words  []string
+		words  string
 	}{
-		"target":   {func(c *Config) { c.Target = "lunar" }, []string{`"lunar"`, "iqn."}},
-		"portal":   {func(c *Config) { c.Portals = nil }, []string{"--portal"}},
-		"no LUN":   {func(c *Config) { c.LUNs = nil }, []string{"0 LUNs", "16384"}},
-		"LUNs":     {func(c *Config) { c.LUNs = make([]LUN, maxLUNs+1) }, []string{"16385 LUNs", "16384"}},
-		"no CPU":   {func(c *Config) { c.CPUs = nil }, []string{"0 reactors", "64"}},
-		"CPUs":     {func(c *Config) { c.CPUs = make([]int, maxReactors+1) }, []string{"65 reactors", "64"}},
-		"one file": {func(c *Config) { c.LUNs = []LUN{file, c.LUNs[0], {Medium: File, Path: "disk"}} }, []string{"LUN 0 and LUN 2", "/disk", "own"}},
+		"reactors":                   {func(c *Config) { c.CPUs = make([]int, maxReactors+1) }, "65 reactors; give 1 to 64"},
+		"portal_group":               {func(c *Config) { c.Groups = nil }, "[[portal_group]]"},
+		"portal_group[1]":            {func(c *Config) { c.Groups[1].Portals = nil }, "portal group 7 has 0 portals"},
+		"portal_group[1].tag":        {func(c *Config) { c.Groups[1].Tag = 1 }, "configured twice"},
+		"portal_group[0].portals[1]": {func(c *Config) { c.Groups[0].Portals[1] = "host:3260" }, "numeric address"},
+		"portal_group[1].portals[0]": {func(c *Config) { c.Groups[1].Portals[0] = "127.0.0.1" }, "belongs to one group"},
+		"unit[0].name":               {func(c *Config) { c.Units[0].Name = "a b" }, "letters, digits"},
+		"unit[1].name":               {func(c *Config) { c.Units[1].Name = "a" }, "configured twice"},
+		"unit[0]":                    {func(c *Config) { c.Units[0].Bytes = 0 }, "needs size"},
+		"unit[2].path": {func(c *Config) {
+			c.Units = append(c.Units, Unit{Name: "c", Medium: File, Path: "/x/../x/b", BlockBytes: 512})
+		}, "share the file /x/b"},
+		"target[0].name":                    {func(c *Config) { c.Targets[0].Name = "lunar" }, "iqn.YYYY-MM"},
+		"target[1].name":                    {func(c *Config) { c.Targets[1].Name = c.Targets[0].Name }, "configured twice"},
+		"target[0].alias":                   {func(c *Config) { c.Targets[0].Alias = strings.Repeat("a", 256) }, "255 bytes"},
+		"target[0].portal_groups[1]":        {func(c *Config) { c.Targets[0].Groups[1] = 9 }, "portal group 9 is not configured"},
+		"target[0].lun[1].number":           {func(c *Config) { c.Targets[0].LUNs[1].Number = 0 }, "mapped twice"},
+		"target[0].lun[0].number":           {func(c *Config) { c.Targets[0].LUNs[0].Number = 16384 }, "0 to 16383"},
+		"target[0].lun[0].unit":             {func(c *Config) { c.Targets[0].LUNs[0].Unit = "x" }, "[[unit]]"},
+		"target[1].access[0].initiator":     {func(c *Config) { c.Targets[1].Access[0].Initiator = "db" }, "no iSCSI name"},
+		"target[1].access[1].initiator":     {func(c *Config) { c.Targets[1].Access[1].Initiator = "*:db*" }, "only at the end"},
+		"target[1].access[0].lun[0].unit":   {func(c *Config) { c.Targets[1].Access[0].LUNs[0].Unit = "x" }, "[[unit]]"},
+		"target[0].redirect":                {func(c *Config) { c.Targets[0].Redirect = &Redirect{} }, "1 to 64"},
+		"target[0].redirect.to[0]":          {func(c *Config) { c.Targets[0].Redirect = &Redirect{Addresses: []string{"host:0"}} }, "host:port"},
+		"target[0].keys.max_burst_length":   {keys(func(o *login.Offer) { o.MaxBurstLength = 511 }), "512 to"},
+		"target[0].keys.first_burst_length": {keys(func(o *login.Offer) { o.FirstBurstLength = 65537 }), "512 to 65536"},
 	} {
 		c := whole()
 		k.change(&c)
-		err := c.check()
-		if err == nil {
-			t.Errorf("%s: accepted", name)
+		err := c.Check()
+		var wrong *ConfigError
+		if !errors.As(err, &wrong) || wrong.Path != path {
+			t.Errorf("%s: %v (%+v)", path, err, wrong)
 			continue
 		}
-		says(t, err, k.words...)
+		says(t, err, k.words)
+	}
+}
+
+func TestValidHost(t *testing.T) {
+	for s, want := range map[string]bool{
+		"host": true, "host.example:3260": true, "192.0.2.1": true, "[2001:db8::1]": true, "[2001:db8::1]:860": true,
+		"": false, "2001:db8::1": false, "host:": false, "host:x": false, "host:70000": false, "a b": false, "a,1": false,
+		":3260": false, "[192.0.2.1]": false,
+	} {
+		if got := validHost(s); got != want {
+			t.Errorf("%q: %v", s, got)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"lunar/iscsi/login"
+	"lunar/iscsi/pdu"
 	"lunar/iscsi/transport"
 	"lunar/lun"
 	"lunar/reactor"
@@ -22,7 +23,7 @@ type control struct {
 	ended   func(d *directory) []order // to core 0: something about sessions
 	order   *order                     // from core 0
 	adopt   *transport.Parcel          // from the core where a connection was
-	listen  []listener                 // from the engine: accept here
+	run     func()                     // from the engine: do this
 	stop    bool                       // from the engine: drain
 	exit    bool                       // from the engine: end
 }
@@ -41,8 +42,8 @@ func (k *core) receive(m message) {
 		k.obey(*c.order)
 	case c.adopt != nil:
 		k.adopt(c.adopt)
-	case c.listen != nil:
-		k.listen(c.listen)
+	case c.run != nil:
+		c.run()
 	case c.stop:
 		k.stop()
 	case c.exit:
@@ -101,7 +102,7 @@ func (k *core) carry(orders []order) {
 	for i := range orders {
 		o := orders[i]
 		if o.kind == orderLoss {
-			k.local.NexusLossAll(k.engine.unitMap, o.nexus)
+			k.catalog.all(o.target, func(u *lun.Unit) { k.local.Lose(u, o.nexus) })
 			continue
 		}
 		k.send(o.conn.Reactor, message{ctl: &control{order: &o}})
@@ -111,13 +112,36 @@ func (k *core) carry(orders []order) {
 func (k *core) obey(o order) {
 	switch o.kind {
 	case orderAdmit:
-		o.admit.Units = k.engine.unitMap
-		k.stack.Admitted(o.conn, o.admit)
+		k.admit(o)
 	case orderClose:
 		k.stack.Close(o.conn)
 	case orderMove:
 		k.move(o)
 	case orderLoss:
+	}
+}
+
+// admit answers a login. What may have changed since it began is looked up again.
+func (k *core) admit(o order) {
+	if o.admit.Status == pdu.LoginSuccess && !o.id.Discovery {
+		o.admit.Units = k.catalog.view(askerOf(o.id), o.id.Target)
+		if o.admit.Units == nil {
+			o.admit.Status = pdu.LoginForbidden
+		}
+	}
+	k.stack.Admitted(o.conn, o.admit)
+}
+
+func askerOf(id login.Identity) asker {
+	return asker{initiator: id.Initiator, tag: id.PortalGroupTag}
+}
+
+// adoptCatalog takes a new catalog. Sessions whose target or rule is gone end, and
+// those whose map is another one change to it.
+func (k *core) adoptCatalog(c *catalog) {
+	k.catalog = c
+	if k.stack != nil {
+		k.stack.Revise(func(id login.Identity) *lun.Map { return c.view(askerOf(id), id.Target) })
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -24,9 +25,12 @@ const (
 	kindStop
 )
 
+// listener is one portal on this core; its place is free when fd is negative. What
+// accepts for an earlier one in its place has another generation.
 type listener struct {
-	fd     int32
-	portal *transport.Portal
+	fd         int32
+	generation uint32
+	portal     *transport.Portal
 }
 
 // core is one reactor: its loop, its connections, the units at home on it.
@@ -44,6 +48,7 @@ type core struct {
 	staged    *buf.Pool
 	programs  *buf.Pool
 	listeners []listener
+	catalog   *catalog
 	// directory exists on core 0.
 	directory *directory
 
@@ -106,13 +111,14 @@ func (k *core) build(cpu int) error {
 	}
 	k.local = lun.NewLocal(k.id, k.programs, k)
 	k.stack = transport.New(k.id, k.loop, k.local, k.unasked, k.staged, k, limits)
-	for i, u := range k.engine.units {
-		if m := &k.engine.media[i]; u.Home() == k.id || m.shared {
-			open := m.queue
-			k.local.Attach(u, func(index uint32) blk.Queue { return open(k.loop, index) })
-		}
-	}
 	return nil
+}
+
+// attach gives a unit its queue on this core.
+func (k *core) attach(u *unit) {
+	if u.lun.Home() == k.id || u.medium.shared {
+		k.local.Attach(u.lun, func(index uint32) blk.Queue { return u.medium.queue(k.loop, index) })
+	}
 }
 
 // allocate makes the pools of the plan and returns the receive buffers.
@@ -206,20 +212,47 @@ func (k *core) complete(x *reactor.Completion) {
 	}
 }
 
-func (k *core) listen(l []listener) {
-	k.listeners = l
-	for i := range l {
-		k.loop.Submit(reactor.Op{Code: reactor.Accept, Token: reactor.NewToken(kindAccept, 0, uint32(i)), FD: l[i].fd})
+// listen opens a portal of a group on this core.
+func (k *core) listen(fd int32, tag uint16) {
+	i := slices.IndexFunc(k.listeners, func(l listener) bool { return l.fd < 0 })
+	if i < 0 {
+		i = len(k.listeners)
+		k.listeners = append(k.listeners, listener{})
 	}
+	l := &k.listeners[i]
+	l.fd, l.portal = fd, k.door(tag)
+	l.generation++
+	k.loop.Submit(reactor.Op{Code: reactor.Accept, Token: k.acceptToken(i), FD: fd})
+}
+
+func (k *core) acceptToken(i int) reactor.Token {
+	return reactor.NewToken(kindAccept, k.listeners[i].generation, uint32(i))
+}
+
+// unlisten closes a portal. What it let in stays.
+func (k *core) unlisten(fd int32) {
+	for i := range k.listeners {
+		if k.listeners[i].fd == fd {
+			k.shut(i)
+		}
+	}
+}
+
+// shut closes the portal in a place.
+func (k *core) shut(i int) {
+	k.loop.Submit(reactor.Op{Code: reactor.Cancel, Token: reactor.NewToken(transport.KindEnd, 0, 0), Target: k.acceptToken(i)})
+	k.loop.Submit(reactor.Op{Code: reactor.Close, Token: reactor.NewToken(transport.KindEnd, 0, 0), FD: k.listeners[i].fd})
+	k.listeners[i].fd = -1
 }
 
 func (k *core) accept(x *reactor.Completion) {
 	l := &k.listeners[x.Token.Index()]
+	closed := k.stopping || l.fd < 0 || x.Token != k.acceptToken(int(x.Token.Index()))
 	switch {
-	case x.Timer && !k.stopping:
+	case x.Timer && !closed:
 		k.loop.Submit(reactor.Op{Code: reactor.Accept, Token: x.Token, FD: l.fd})
 		return
-	case x.Timer, x.Result < 0 && (k.stopping || x.More):
+	case x.Timer, x.Result < 0 && (closed || x.More):
 		return
 	case x.Result < 0:
 		// Out of descriptors or the like: the connection stays in the backlog, and
@@ -232,7 +265,7 @@ func (k *core) accept(x *reactor.Completion) {
 	if err == nil {
 		err = host.ConfigureStream(x.Result)
 	}
-	if err == nil && !k.stopping && k.stack.Accept(x.Result, address, l.portal) {
+	if err == nil && !closed && k.stack.Accept(x.Result, address, l.portal) {
 		return
 	}
 	k.loop.Submit(reactor.Op{Code: reactor.Close, Token: reactor.NewToken(transport.KindEnd, 0, 0), FD: x.Result})
@@ -246,8 +279,9 @@ func (k *core) stop() {
 	k.stopping = true
 	k.deadline = k.loop.Now() + drainTime.Nanoseconds()
 	for i := range k.listeners {
-		k.loop.Submit(reactor.Op{Code: reactor.Cancel, Token: reactor.NewToken(transport.KindEnd, 0, 0), Target: reactor.NewToken(kindAccept, 0, uint32(i))})
-		k.loop.Submit(reactor.Op{Code: reactor.Close, Token: reactor.NewToken(transport.KindEnd, 0, 0), FD: k.listeners[i].fd})
+		if k.listeners[i].fd >= 0 {
+			k.shut(i)
+		}
 	}
 	k.stack.Drain()
 	k.stack.Flush()

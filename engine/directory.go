@@ -59,8 +59,11 @@ type order struct {
 	conn  transport.Handle
 	admit transport.Admission
 	nexus sam.Nexus
-	// to is the reactor of an orderMove.
-	to int
+	// to is the reactor of an orderMove, id the login of an orderAdmit, target where
+	// the nexus of an orderLoss led.
+	to     int
+	id     login.Identity
+	target string
 }
 
 type orderKind uint8
@@ -92,14 +95,14 @@ func (d *directory) admit(r request) []order {
 	if r.id.Discovery {
 		// A discovery session has no tasks and nothing to reinstate; its handle is only
 		// a number (RFC 7143 §7.4.1 [N-10]).
-		return []order{{kind: orderAdmit, conn: r.conn, admit: transport.Admission{TSIH: d.draw()}}}
+		return []order{{kind: orderAdmit, conn: r.conn, id: r.id, admit: transport.Admission{TSIH: d.draw()}}}
 	}
 	if to := d.place(r.conn.Reactor); !r.placed && to != r.conn.Reactor {
 		return []order{{kind: orderMove, conn: r.conn, to: to}}
 	}
 	e := d.sessions[keyOf(r.id)]
 	if s := d.refusal(r, e); s != pdu.LoginSuccess {
-		return []order{{kind: orderAdmit, conn: r.conn, admit: transport.Admission{Status: s}}}
+		return []order{{kind: orderAdmit, conn: r.conn, id: r.id, admit: transport.Admission{Status: s}}}
 	}
 	if e == nil {
 		return []order{d.create(r)}
@@ -154,7 +157,7 @@ func (d *directory) create(r request) order {
 	e.nexus = d.nexuses.open(e.key)
 	d.load[e.conn.Reactor]++
 	d.sessions[e.key], d.handles[e.tsih], d.conns[e.conn] = e, e, e
-	return order{kind: orderAdmit, conn: r.conn, admit: transport.Admission{TSIH: e.tsih, Nexus: e.nexus}}
+	return order{kind: orderAdmit, conn: r.conn, id: r.id, admit: transport.Admission{TSIH: e.tsih, Nexus: e.nexus}}
 }
 
 // draw returns a handle that no session has: never 0, and not one that was just
@@ -186,7 +189,7 @@ func (d *directory) ended(conn transport.Handle) (orders []order) {
 	d.nexuses.close(e.key)
 	d.load[e.conn.Reactor]--
 	// §5.3.5.1 [R-5.3.5.1-1]: SCSI hears of the nexus loss.
-	orders = append(orders, order{kind: orderLoss, nexus: e.nexus})
+	orders = append(orders, order{kind: orderLoss, nexus: e.nexus, target: e.key.target})
 	for _, r := range e.waiting {
 		delete(d.conns, r.conn)
 		if r.id.TSIH == e.tsih && d.sessions[e.key] == nil {

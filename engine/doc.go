@@ -2,7 +2,8 @@
 // the session directory, and owns their lifetime.
 //
 // Read engine.go first (start and stop), then core.go (one reactor's turn) and
-// directory.go (which sessions exist). limits.go adds up the memory,
+// directory.go (which sessions exist). check.go judges a configuration, catalog.go is
+// what one offers, apply.go leads from one to the next. limits.go adds up the memory,
 // backends.go has a line for each medium.
 //
 // Owner: Start's caller owns the Engine; every core owns what it runs; the

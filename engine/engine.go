@@ -12,19 +12,21 @@ import (
 	"lunar/reactor"
 	"lunar/reactor/host"
 	"lunar/reactor/rings"
-	"lunar/scsi"
-	"lunar/scsi/sam"
 )
 
-// Engine is a running target.
+// Engine is a running target node.
 type Engine struct {
-	cfg     Config
-	media   []medium
-	units   []*lun.Unit
-	unitMap *lun.Map
-	cores   []*core
-	bound   []string
-	ring    string
+	cfg   Config
+	cores []*core
+	ring  string
+
+	// changing holds off a change while another is carried out. What follows it is
+	// changed by Start, Apply and Stop alone.
+	changing sync.Mutex
+	units    map[string]*unit
+	absent   []*lun.Unit
+	catalog  *catalog
+	portals  []*portal
 
 	mu      sync.Mutex
 	running int
@@ -36,7 +38,7 @@ type Engine struct {
 // Start builds everything and opens the portals last, when a login would
 // succeed. Errors name the object and the remedy; nothing is left behind.
 func Start(cfg Config) (*Engine, error) {
-	if err := cfg.check(); err != nil {
+	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
 	if err := makeDir(cfg.State); err != nil {
@@ -45,39 +47,18 @@ func Start(cfg Config) (*Engine, error) {
 	if _, err := host.RaiseFDLimit(); err != nil {
 		slog.Warn("descriptor limit stays as it is", "error", err)
 	}
-	e := &Engine{cfg: cfg, idle: make(chan int, len(cfg.CPUs)), over: make(chan struct{})}
-	if err := e.openUnits(); err != nil {
-		return nil, errors.Join(err, e.closeMedia())
+	e := &Engine{
+		cfg: cfg, idle: make(chan int, len(cfg.CPUs)), over: make(chan struct{}),
+		absent: lun.NewAbsent(len(cfg.CPUs)), units: map[string]*unit{}, catalog: &catalog{},
 	}
 	if err := e.startCores(); err != nil {
 		return nil, errors.Join(err, e.Stop())
 	}
-	if err := e.openPortals(); err != nil {
+	// What is configured is a change from nothing.
+	if err := e.change(cfg); err != nil {
 		return nil, errors.Join(err, e.Stop())
 	}
 	return e, nil
-}
-
-func (e *Engine) openUnits() error {
-	var entries []lun.Entry
-	for i, l := range e.cfg.LUNs {
-		m, err := openMedium(l)
-		if err != nil {
-			return fmt.Errorf("LUN %d: %w", i, err)
-		}
-		e.media = append(e.media, m)
-		id, err := e.unitIdentity(i, l)
-		if err != nil {
-			return err
-		}
-		d := scsi.New(scsi.Config{Info: m.Info(), Identity: id})
-		// Units are spread over the reactors; commands from elsewhere come by message.
-		e.units = append(e.units, lun.NewUnit(i%len(e.cfg.CPUs), d, m.Backend))
-		entries = append(entries, lun.Entry{Unit: e.units[i]})
-	}
-	path := sam.Path{TargetName: e.cfg.Target, PortalGroupTag: portalGroupTag, RelativePort: 1}
-	e.unitMap = lun.NewMap(path, entries, lun.NewAbsent(len(e.cfg.CPUs)))
-	return nil
 }
 
 func (e *Engine) startCores() error {
@@ -135,30 +116,6 @@ func (e *Engine) newRing(recv []byte, recvBytes int) (reactor.Ring, error) {
 	return r, nil
 }
 
-func (e *Engine) openPortals() error {
-	listeners := make([][]listener, len(e.cores))
-	p := e.portal()
-	for _, address := range e.cfg.Portals {
-		fds, bound, err := e.bind(address)
-		if err != nil {
-			for _, of := range listeners {
-				for _, l := range of {
-					err = errors.Join(err, host.CloseFD(l.fd))
-				}
-			}
-			return err
-		}
-		e.bound = append(e.bound, bound)
-		for i, fd := range fds {
-			listeners[i] = append(listeners[i], listener{fd, p})
-		}
-	}
-	for i, k := range e.cores {
-		e.tell(k, &control{listen: listeners[i]})
-	}
-	return nil
-}
-
 // tell brings a control message to a core from outside the cores. The mailbox of
 // a core that lives has room again soon.
 func (e *Engine) tell(k *core, c *control) {
@@ -168,20 +125,36 @@ func (e *Engine) tell(k *core, c *control) {
 	k.loop.Wake()
 }
 
-// Portals are the addresses in use; Target the name; Ring what carries the I/O.
-func (e *Engine) Portals() []string { return e.bound }
+// Portals are the addresses in use, in the order of the configuration.
+func (e *Engine) Portals() (bound []string) {
+	e.changing.Lock()
+	defer e.changing.Unlock()
+	for _, p := range e.portals {
+		bound = append(bound, p.bound)
+	}
+	return bound
+}
 
-// Target is the iSCSI name of the target.
-func (e *Engine) Target() string { return e.cfg.Target }
+// Targets are the names of the targets, in the order of the configuration.
+func (e *Engine) Targets() (names []string) {
+	e.changing.Lock()
+	defer e.changing.Unlock()
+	for _, t := range e.cfg.Targets {
+		names = append(names, t.Name)
+	}
+	return names
+}
 
-// Ring is "uring" or "epoll".
+// Ring is what carries the I/O: "uring" or "epoll".
 func (e *Engine) Ring() string { return e.ring }
 
-// Describe lists the media by LUN.
+// Describe lists the units and their media.
 func (e *Engine) Describe() string {
+	e.changing.Lock()
+	defer e.changing.Unlock()
 	var s []string
-	for i, m := range e.media {
-		s = append(s, fmt.Sprintf("%d:%s", i, m.Describe()))
+	for _, u := range e.cfg.Units {
+		s = append(s, u.Name+"="+e.units[u.Name].medium.Describe())
 	}
 	return strings.Join(s, ", ")
 }
@@ -213,6 +186,8 @@ func (e *Engine) drained(_, left int) { e.idle <- left }
 // ends or, after a bound, is cut, and the media are closed. It returns the first
 // failure of a core, if there was one.
 func (e *Engine) Stop() error {
+	e.changing.Lock()
+	defer e.changing.Unlock()
 	e.mu.Lock()
 	alive := e.running
 	failed := e.failure != nil
@@ -240,11 +215,11 @@ func (e *Engine) Stop() error {
 }
 
 func (e *Engine) closeMedia() (err error) {
-	for i, m := range e.media {
-		if cerr := m.Close(); cerr != nil {
-			err = errors.Join(err, fmt.Errorf("LUN %d: %w", i, cerr))
+	for name, u := range e.units {
+		if cerr := u.medium.Close(); cerr != nil {
+			err = errors.Join(err, fmt.Errorf("unit %q: %w", name, cerr))
 		}
 	}
-	e.media = nil
+	clear(e.units)
 	return err
 }

@@ -18,19 +18,19 @@ import (
 // and kept in the state directory: hosts know a disk by it, so it must neither
 // change nor be given to another (CVE history: two units with one name are merged
 // by multipath hosts).
-func (e *Engine) unitIdentity(n int, l LUN) (scsi.Identity, error) {
-	name := fmt.Sprintf("%s.%d.%s", strings.ReplaceAll(e.cfg.Target, ":", "_"), n, l.Medium)
-	if l.Medium == File {
-		// A file keeps its identity when it is exported under another number.
-		p, err := filepath.Abs(l.Path)
+func (e *Engine) unitIdentity(u Unit) (scsi.Identity, error) {
+	name := u.Name
+	if u.Medium == File {
+		// A file keeps its identity when it is exported under another name.
+		p, err := filepath.Abs(u.Path)
 		if err != nil {
-			return scsi.Identity{}, fmt.Errorf("identity of LUN %d: %w; give an absolute path", n, err)
+			return scsi.Identity{}, fmt.Errorf("identity: %w; give an absolute path", err)
 		}
 		name = fileName(p)
 	}
 	id, err := persistentUUID(filepath.Join(e.cfg.State, "units", name))
 	if err != nil {
-		return scsi.Identity{}, fmt.Errorf("identity of LUN %d: %w", n, err)
+		return scsi.Identity{}, fmt.Errorf("identity: %w", err)
 	}
 	return scsi.IdentityOf(id), nil
 }

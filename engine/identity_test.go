@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,10 +95,10 @@ func TestWriteDurably_Replaces(t *testing.T) {
 // Two units never share an identity, also where their paths look alike, and a
 // file keeps its own under another number.
 func TestUnitIdentity_OneForEachMedium(t *testing.T) {
-	e := &Engine{cfg: Config{Target: DefaultTarget, State: t.TempDir()}}
+	e := &Engine{cfg: Config{State: t.TempDir()}}
 	seen := map[string]string{}
 	long := "/" + strings.Repeat("long/", 60) + "disk"
-	for i, l := range []LUN{
+	for i, l := range []Unit{
 		{Medium: RAM},
 		{Medium: RAM},
 		{Medium: Null},
@@ -110,7 +111,8 @@ func TestUnitIdentity_OneForEachMedium(t *testing.T) {
 		{Medium: File, Path: long},
 		{Medium: File, Path: long + "2"},
 	} {
-		id, err := e.unitIdentity(i, l)
+		l.Name = fmt.Sprint("unit", i)
+		id, err := e.unitIdentity(l)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +121,8 @@ func TestUnitIdentity_OneForEachMedium(t *testing.T) {
 			t.Errorf("%s and %s are one unit to a host", other, name)
 		}
 		seen[id.Serial] = name
-		moved, err := e.unitIdentity(i+100, l)
+		l.Name += "moved"
+		moved, err := e.unitIdentity(l)
 		if err != nil || (moved.Serial == id.Serial) != (l.Medium == File) {
 			t.Errorf("%s under another number: %v, %v", name, moved.Serial == id.Serial, err)
 		}

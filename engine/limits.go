@@ -13,6 +13,13 @@ import (
 const (
 	maxReactors = 64
 	maxLUNs     = 16384
+	// maxTargets is how many targets there may be, maxPortals how many addresses a
+	// portal group or redirect has, maxRules how many access rules a target.
+	maxTargets = 16384
+	maxPortals = 64
+	maxRules   = 16384
+	// maxOutstandingR2T is the most R2Ts of one task that we agree to.
+	maxOutstandingR2T = 64
 	// mailboxMessages is how many messages wait for a reactor before its senders
 	// keep them.
 	mailboxMessages = 1 << 14

@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"lunar/iscsi/login"
@@ -13,10 +16,6 @@ import (
 	"lunar/reactor/host"
 )
 
-// portalGroupTag is the one portal group of the target (RFC 3720 §3.4.1
-// [R-3.4.1-1]).
-const portalGroupTag = 1
-
 // bindWait is how long an address may still be held by a predecessor that was
 // killed: its ring is torn down behind its back (datapath §10).
 const (
@@ -24,75 +23,147 @@ const (
 	bindRetry = 10 * time.Millisecond
 )
 
+// portal is an address that is listened on.
+type portal struct {
+	tag uint16
+	// address is the configured one, bound the one in use.
+	address, bound string
+	// fds are the sockets, one for each reactor or one alone.
+	fds []int32
+}
+
+// bindPortals takes over the portals that stay and binds the new ones.
+func (c *change) bindPortals() error {
+	for gi, g := range c.cfg.Groups {
+		for pi, address := range g.Portals {
+			i := slices.IndexFunc(c.e.portals, func(p *portal) bool { return p.tag == g.Tag && p.address == address })
+			if i >= 0 {
+				c.portals = append(c.portals, c.e.portals[i])
+				continue
+			}
+			p, err := c.e.bind(g.Tag, address)
+			if err != nil {
+				return wrong(fmt.Sprintf("portal_group[%d].portals[%d]", gi, pi), "%s", err)
+			}
+			c.portals, c.bound = append(c.portals, p), append(c.bound, p)
+		}
+	}
+	return nil
+}
+
 // bind opens a portal on every reactor. The first attempt is exclusive, so that a
 // second daemon on the same address is refused, not mixed in.
-func (e *Engine) bind(address string) (fds []int32, bound string, err error) {
-	shared := len(e.cores) > 1
+func (e *Engine) bind(tag uint16, address string) (*portal, error) {
+	p := &portal{tag: tag, address: address}
 	deadline := time.Now().Add(bindWait)
 	for {
 		fd, actual, err := host.Listen(address, false)
 		if err == nil {
-			if !shared {
-				return []int32{fd}, actual, nil
+			p.bound = actual
+			if len(e.cores) == 1 {
+				p.fds = []int32{fd}
+				return p, nil
 			}
-			address = actual
 			_ = host.CloseFD(fd) // it only tried whether the address is free
 			break
 		}
 		if !host.IsAddrInUse(err) {
-			return nil, "", fmt.Errorf("portal %s: %w; use an address of this machine and a free port", address, err)
+			return nil, fmt.Errorf("portal %s: %w; use an address of this machine and a free port", address, err)
 		}
 		if time.Now().After(deadline) {
-			return nil, "", fmt.Errorf("portal %s: %w; another process listens there: stop it or choose another --portal", address, err)
+			return nil, fmt.Errorf("portal %s: %w; another process listens there: stop it or choose another portal", address, err)
 		}
 		time.Sleep(bindRetry)
 	}
 	for range e.cores {
-		fd, actual, err := host.Listen(address, true)
+		fd, _, err := host.Listen(p.bound, true)
 		if err != nil {
-			return nil, "", fmt.Errorf("portal %s: %w", address, err)
+			for _, fd := range p.fds {
+				err = errors.Join(err, host.CloseFD(fd))
+			}
+			return nil, fmt.Errorf("portal %s: %w", address, err)
 		}
-		bound = actual
-		fds = append(fds, fd)
+		p.fds = append(p.fds, fd)
 	}
-	return fds, bound, nil
+	return p, nil
 }
 
-// portal describes where a connection arrived.
-func (e *Engine) portal() *transport.Portal {
+// movePortals opens the portals that are new and closes those that are not wanted.
+func (e *Engine) movePortals(portals []*portal) {
+	for _, p := range portals {
+		if slices.Contains(e.portals, p) {
+			continue
+		}
+		for i, fd := range p.fds {
+			k := e.cores[i]
+			e.on(k, func() { k.listen(fd, p.tag) })
+		}
+	}
+	for _, p := range e.portals {
+		if slices.Contains(portals, p) {
+			continue
+		}
+		for i, fd := range p.fds {
+			k := e.cores[i]
+			e.on(k, func() { k.unlisten(fd) })
+		}
+		slog.Info("portal closed", "portal", p.bound)
+	}
+	e.portals = portals
+}
+
+// door describes a portal group to the connections that come through it.
+func (k *core) door(tag uint16) *transport.Portal {
 	return &transport.Portal{
 		Login: login.Config{
-			Offer: login.DefaultOffer(), Targets: targets{e: e}, PortalGroupTag: portalGroupTag, StatSN: serial.Stat(1),
+			Offer: login.DefaultOffer(), Targets: desk{k, tag, ""}, PortalGroupTag: tag, StatSN: serial.Stat(1),
 		},
-		Targets: func(address string) session.Targets { return targets{e, address} },
+		Targets: func(address string) session.Targets { return desk{k, tag, address} },
 	}
 }
 
-// targets answers what login and discovery ask about the targets of the engine.
-type targets struct {
-	e *Engine
+// desk answers what login and discovery ask at a portal group.
+type desk struct {
+	k   *core
+	tag uint16
 	// address is our side of the connection that asks.
 	address string
 }
 
 // Find implements login.Directory.
-func (t targets) Find(_, target string) pdu.LoginStatus {
-	if target != t.e.cfg.Target {
-		return pdu.LoginNotFound
-	}
-	return pdu.LoginSuccess
+func (d desk) Find(initiator, target string) pdu.LoginStatus {
+	_, _, status := d.k.catalog.find(asker{initiator: initiator, tag: d.tag}, target)
+	return status
 }
 
-// SendTargets implements session.Targets: a TargetName and every address of its
-// portal group with the tag (RFC 3720 appendix D [R-D-8], [R-D-11]). A portal on
-// every address is named by the one the asker used.
-func (t targets) SendTargets(dst []byte, _, name string) []byte {
-	if name != "" && name != t.e.cfg.Target {
+// SendTargets implements session.Targets: for each target that the asker may see, at
+// whatever portal, its name and every address of its portal groups with the tag
+// (RFC 3720 appendix D [R-D-3], [R-D-8], [R-D-11]). A portal on every address is
+// named by the one the asker used.
+func (d desk) SendTargets(dst []byte, initiator, name string) []byte {
+	c := d.k.catalog
+	if name != "" {
+		return d.append(dst, c, initiator, name)
+	}
+	for _, name := range c.names {
+		dst = d.append(dst, c, initiator, name)
+	}
+	return dst
+}
+
+func (d desk) append(dst []byte, c *catalog, initiator, name string) []byte {
+	t := c.targets[name]
+	if t == nil {
 		return dst
 	}
-	dst = append(append(append(dst, "TargetName="...), t.e.cfg.Target...), 0)
-	for _, p := range t.e.bound {
-		dst = fmt.Appendf(dst, "TargetAddress=%s,%d\x00", reachable(p, t.address), portalGroupTag)
+	if _, ok := t.rules.find(initiator, asker{}.source); !ok {
+		return dst
+	}
+	dst = append(append(append(dst, "TargetName="...), name...), 0)
+	for _, tag := range t.tags {
+		for _, p := range c.portals[tag] {
+			dst = fmt.Appendf(dst, "TargetAddress=%s,%d\x00", reachable(p, d.address), tag)
+		}
 	}
 	return dst
 }

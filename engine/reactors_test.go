@@ -9,7 +9,6 @@ import (
 
 	"lunar/initiator"
 	"lunar/iscsi/pdu"
-	"lunar/reactor"
 	"lunar/reactor/rings"
 	"lunar/scsi/sam"
 )
@@ -17,15 +16,13 @@ import (
 // startReactors runs an engine of three reactors with a RAM, a file and a cached unit.
 func startReactors(t *testing.T, ring string) *Engine {
 	t.Helper()
-	e, err := Start(Config{
-		Portals: []string{"127.0.0.1:0"}, Target: DefaultTarget, CPUs: []int{-1, -1, -1}, Ring: ring, Poll: reactor.Sleep,
-		State: t.TempDir(),
-		LUNs: []LUN{
-			{Medium: RAM, Bytes: transferUnitBytes, BlockBytes: 512},
-			{Medium: File, Path: t.TempDir() + "/unit", Direct: "off", Bytes: transferUnitBytes, BlockBytes: 512},
-			{Medium: RAM, Bytes: transferUnitBytes, BlockBytes: 4096, Cache: 4 << 20},
-		},
-	})
+	cfg := testConfig(t, 3,
+		Unit{Medium: RAM, Bytes: transferUnitBytes, BlockBytes: 512},
+		Unit{Medium: File, Path: t.TempDir() + "/unit", Direct: "off", Bytes: transferUnitBytes, BlockBytes: 512},
+		Unit{Medium: RAM, Bytes: transferUnitBytes, BlockBytes: 4096, Cache: 4 << 20},
+	)
+	cfg.Ring = ring
+	e, err := Start(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +31,7 @@ func startReactors(t *testing.T, ring string) *Engine {
 
 func dial(t *testing.T, e *Engine) *initiator.Session {
 	t.Helper()
-	s, err := initiator.Dial(t.Context(), initiator.Config{Portal: e.Portals()[0], Target: e.Target()})
+	s, err := initiator.Dial(t.Context(), initiator.Config{Portal: e.Portals()[0], Target: e.Targets()[0]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +136,7 @@ func TestEngine_ReactorsUnderFire(t *testing.T) {
 func fire(ctx context.Context, e *Engine, n int) error {
 	r := rand.New(rand.NewPCG(uint64(n), 9))
 	for lap := range 3 {
-		s, err := initiator.Dial(ctx, initiator.Config{Portal: e.Portals()[0], Target: e.Target()})
+		s, err := initiator.Dial(ctx, initiator.Config{Portal: e.Portals()[0], Target: e.Targets()[0]})
 		if err != nil {
 			return err
 		}

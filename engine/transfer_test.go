@@ -8,7 +8,6 @@ import (
 
 	"lunar/initiator"
 	"lunar/lun/cache"
-	"lunar/reactor"
 )
 
 // transferLengths are odd multiples of a block and their neighbours: they end in
@@ -19,15 +18,11 @@ const transferUnitBytes = 8 << 20
 
 func startTransferEngine(t *testing.T) *Engine {
 	t.Helper()
-	e, err := Start(Config{
-		Portals: []string{"127.0.0.1:0"}, Target: DefaultTarget, CPUs: []int{-1}, Ring: "auto", Poll: reactor.Sleep,
-		State: t.TempDir(),
-		LUNs: []LUN{
-			{Medium: RAM, Bytes: transferUnitBytes, BlockBytes: 512},
-			{Medium: RAM, Bytes: transferUnitBytes, BlockBytes: 4096},
-			{Medium: RAM, Bytes: transferUnitBytes, BlockBytes: 512, Cache: 4 << 20},
-		},
-	})
+	e, err := Start(testConfig(t, 1,
+		Unit{Medium: RAM, Bytes: transferUnitBytes, BlockBytes: 512},
+		Unit{Medium: RAM, Bytes: transferUnitBytes, BlockBytes: 4096},
+		Unit{Medium: RAM, Bytes: transferUnitBytes, BlockBytes: 512, Cache: 4 << 20},
+	))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,14 +55,14 @@ func TestEngine_Transfers(t *testing.T) {
 			}
 		}
 	}
-	if hits, misses := e.media[2].Backend.(*cache.Backend).Counters(); hits == 0 {
+	if hits, misses := e.units[e.cfg.Units[2].Name].medium.Backend.(*cache.Backend).Counters(); hits == 0 {
 		t.Errorf("no hit among %d reads of the unit with a cache", misses)
 	}
 }
 
 func transferAll(t *testing.T, e *Engine, cfg initiator.Config) {
 	t.Helper()
-	cfg.Portal, cfg.Target = e.Portals()[0], e.Target()
+	cfg.Portal, cfg.Target = e.Portals()[0], e.Targets()[0]
 	s, err := initiator.Dial(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

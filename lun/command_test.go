@@ -195,7 +195,7 @@ func TestMap_Find(t *testing.T) {
 	if !w.locals[away].Begin(m.absent[away], c) || c.Sense.Code != 0x2500 {
 		t.Errorf("TEST UNIT READY without a unit: %+v", c.Sense)
 	}
-	w.locals[away].NexusLossAll(m, 1)
+	m.Units(func(u *Unit) { w.locals[away].Lose(u, 1) })
 	w.settle()
 }
 

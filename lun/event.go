@@ -2,6 +2,7 @@ package lun
 
 import (
 	"lunar/lun/blk"
+	"lunar/scsi"
 	"lunar/scsi/sam"
 )
 
@@ -50,6 +51,7 @@ const (
 	askAbort    // a function for the side of the receiver
 	askConclude // a function has ended on the side of the sender
 	askCleared  // a nexus lost commands on the side of the sender
+	askAttend   // a unit attention for a nexus
 	tell        // an Event for a command of the receiver
 )
 
@@ -58,6 +60,8 @@ type Message struct {
 	kind  messageKind
 	unit  *Unit
 	nexus sam.Nexus
+	// attention is what a nexus is told.
+	attention scsi.Attention
 	// ticket is of the command that is stopped or finished.
 	ticket uint32
 	Event

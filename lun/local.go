@@ -11,9 +11,11 @@ type Local struct {
 	reactor int
 	post    Post
 	pool    *buf.Pool
-	// sides are those of units with a queue here, by queue index.
-	sides []*side
-	dirty []*side
+	// sides are those of units with a queue here, by queue index; freeSides are the
+	// indexes of units that went.
+	sides     []*side
+	freeSides []int
+	dirty     []*side
 	// passed counts the commands that came in through a gate, running the requests
 	// that media have from here.
 	passed  uint64
@@ -40,12 +42,18 @@ func NewLocal(reactor int, pool *buf.Pool, post Post) *Local {
 
 // Attach gives a unit its queue on this reactor; open is told the index that its
 // ring operations carry. A unit has one at its home, and where it has another, plain
-// reads and writes need not go home. All are attached before the first command, one
+// reads and writes need not go home. All are attached before the unit's first command, one
 // reactor after the other.
 func (l *Local) Attach(u *Unit, open func(index uint32) blk.Queue) {
 	s := u.join(l.reactor)
-	s.queue = open(uint32(len(l.sides)))
-	l.sides = append(l.sides, s)
+	i := len(l.sides)
+	if n := len(l.freeSides); n > 0 {
+		i, l.freeSides = l.freeSides[n-1], l.freeSides[:n-1]
+	} else {
+		l.sides = append(l.sides, nil)
+	}
+	s.queue = open(uint32(i))
+	l.sides[i] = s
 }
 
 // Passed is how many commands ran on this reactor without their unit's home.
@@ -190,6 +198,8 @@ func (l *Local) Receive(m Message) {
 		m.unit.abort(l, m.unit.sides[l.reactor], m.Management)
 	case askConclude:
 		m.unit.concludeSide(l, m.Management)
+	case askAttend:
+		m.unit.attend(m.nexus, m.attention)
 	case askCleared:
 		m.unit.cleared(l, m.nexus)
 	case tell:
@@ -275,9 +285,4 @@ func (l *Local) Running() int {
 		n += len(s.batch)
 	}
 	return n
-}
-
-// NexusLossAll tells every unit of a map that a nexus was lost.
-func (l *Local) NexusLossAll(m *Map, n sam.Nexus) {
-	m.Units(func(u *Unit) { l.Lose(u, n) })
 }

@@ -44,7 +44,7 @@ func (u *Unit) leave(l *Local) {
 func (u *Unit) begin(c *sam.Command) bool {
 	u.sides[u.home].tasks.add(c)
 	// SAM-5 §8.5.4: HEAD OF QUEUE waits for nobody.
-	if c.Attribute == sam.HeadOfQueue || len(u.waiting) == 0 && u.mayBegin(c) {
+	if c.Attribute == sam.HeadOfQueue || len(u.waiting) == 0 && u.resize == nil && u.mayBegin(c) {
 		u.run(c)
 		return true
 	}
@@ -81,13 +81,13 @@ func (u *Unit) run(c *sam.Command) {
 
 // advance begins what has waited, in order, as far as it may begin.
 func (u *Unit) advance(l *Local) {
-	for len(u.waiting) > 0 && u.mayBegin(u.waiting[0]) {
+	for u.resized() && len(u.waiting) > 0 && u.mayBegin(u.waiting[0]) {
 		c := u.waiting[0]
 		u.waiting = append(u.waiting[:0], u.waiting[1:]...)
 		u.run(c)
 		l.tell(c.Owner, Event{Kind: Begun, Command: c})
 	}
-	if len(u.waiting) == 0 && !u.alone {
+	if len(u.waiting) == 0 && u.resize == nil && !u.alone {
 		u.gate.open()
 	}
 }

@@ -24,6 +24,8 @@ type Unit struct {
 	waiting []*sam.Command
 	alone   bool
 	lone    uint32
+	// resize is what the medium is to be said of once nothing runs.
+	resize *blk.Info
 }
 
 // side is a unit on one reactor: the commands that run there, and the medium as
@@ -71,7 +73,7 @@ func (u *Unit) side(reactor int) *side {
 // Home is the reactor that owns the unit.
 func (u *Unit) Home() int { return u.home }
 
-// Info is what the medium says of itself; it does not change.
+// Info is what the medium says of itself. While a command runs it does not change.
 func (u *Unit) Info() blk.Info { return u.info }
 
 // Tasks is how many commands its side on a reactor holds, for that reactor to ask.

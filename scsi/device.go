@@ -15,8 +15,8 @@ const DefaultMaxTransferBytes = 16 << 20
 // refuses a command that has no way to ask for less (SBC-2, READ(6)).
 const minTransferBlocks = 256
 
-// Config is what a Device is made from. All of it stays as it is for the life of
-// the Device.
+// Config is what a Device is made from. All of it but the size of the medium
+// (Resize) stays as it is for the life of the Device.
 type Config struct {
 	Info     blk.Info
 	Identity Identity
@@ -57,9 +57,8 @@ type Device struct {
 // blocks of 512 or 4096 bytes, which every backend checks when it opens.
 func New(cfg Config) *Device {
 	d := newDevice()
-	d.info, d.identity = cfg.Info, cfg.Identity
-	d.blocks = cfg.Info.Blocks()
-	d.blockShift = uint8(bits.TrailingZeros32(cfg.Info.BlockBytes))
+	d.identity = cfg.Identity
+	d.describe(cfg.Info)
 	limit := cfg.MaxTransferBytes
 	if limit <= 0 {
 		limit = DefaultMaxTransferBytes
@@ -70,6 +69,18 @@ func New(cfg Config) *Device {
 		d.reserved[i] = reservedBits(d.rows[i].usage(&d.info), d.rows[i].HasAction())
 	}
 	return d
+}
+
+func (d *Device) describe(info blk.Info) {
+	d.info, d.blocks = info, info.Blocks()
+	d.blockShift = uint8(bits.TrailingZeros32(info.BlockBytes))
+}
+
+// Resize takes another size of the medium, everything else of which is as before.
+// Every nexus is told (SBC-3 §4.7: CAPACITY DATA HAS CHANGED). No command runs.
+func (d *Device) Resize(info blk.Info) {
+	d.describe(info)
+	d.AttendAll(CapacityChanged)
 }
 
 // NewAbsent returns the device server for LUNs without a unit. INQUIRY, REPORT

@@ -82,14 +82,13 @@ func ServeChurn(arg string, in io.Reader, out io.Writer) error {
 		return fmt.Errorf("suite: configuration of the allocating target, which the suite writes itself: %w", err)
 	}
 	engine.Tune(1)
-	e, err := engine.Start(engine.Config{
-		Portals: []string{"127.0.0.1:0"}, Target: engine.DefaultTarget, CPUs: []int{cfg.CPU}, Ring: "auto",
-		Poll: reactor.Auto, State: cfg.State, LUNs: []engine.LUN{{Medium: engine.RAM, Bytes: cfg.Bytes, BlockBytes: 512}},
-	})
+	c := engine.Single(engine.DefaultTarget, []string{"127.0.0.1:0"}, engine.Unit{Medium: engine.RAM, Bytes: cfg.Bytes, BlockBytes: 512})
+	c.CPUs, c.Ring, c.Poll, c.State = []int{cfg.CPU}, "auto", reactor.Auto, cfg.State
+	e, err := engine.Start(c)
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(out, "lunar: ready portal=%s target=%s pid=%d\n", e.Portals()[0], e.Target(), os.Getpid()); err != nil {
+	if _, err := fmt.Fprintf(out, "lunar: ready portal=%s target=%s pid=%d\n", e.Portals()[0], e.Targets()[0], os.Getpid()); err != nil {
 		_ = e.Stop() // nobody is there to hear of it
 		return fmt.Errorf("suite: tell the address: %w", err)
 	}

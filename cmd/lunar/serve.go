@@ -89,7 +89,7 @@ func serve(f serveFlags) error {
 	if err != nil {
 		return err
 	}
-	announce(e, len(cfg.LUNs))
+	announce(e, len(cfg.Units))
 	select {
 	case s := <-signals:
 		slog.Info("stopping", "signal", s.String())
@@ -100,7 +100,7 @@ func serve(f serveFlags) error {
 }
 
 func (f *serveFlags) config() (engine.Config, error) {
-	cfg := engine.Config{Portals: f.portals, Target: f.target, Ring: f.ring, State: f.state}
+	var cfg engine.Config
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.log)); err != nil {
 		return cfg, fmt.Errorf("--log-level %q: use debug, info, warn or error", f.log)
@@ -109,23 +109,27 @@ func (f *serveFlags) config() (engine.Config, error) {
 	if err := rings.Check(f.ring); err != nil {
 		return cfg, fmt.Errorf("--ring: %w", err)
 	}
-	var err error
-	if cfg.Poll, err = reactor.ParsePollMode(f.poll); err != nil {
+	poll, err := reactor.ParsePollMode(f.poll)
+	if err != nil {
 		return cfg, fmt.Errorf("--poll: %w", err)
 	}
-	if cfg.CPUs, err = parseReactors(f.reactors, host.CPUs()); err != nil {
+	cpus, err := parseReactors(f.reactors, host.CPUs())
+	if err != nil {
 		return cfg, fmt.Errorf("--reactors: %w", err)
 	}
 	if len(f.luns) == 0 {
 		f.luns = []string{"file:path=" + filepath.Join(f.state, "lun0.img") + ",size=" + defaultSize}
 	}
+	var units []engine.Unit
 	for _, spec := range f.luns {
-		l, err := engine.ParseLUN(spec)
+		u, err := engine.ParseLUN(spec)
 		if err != nil {
 			return cfg, fmt.Errorf("--lun: %w", err)
 		}
-		cfg.LUNs = append(cfg.LUNs, l)
+		units = append(units, u)
 	}
+	cfg = engine.Single(f.target, f.portals, units...)
+	cfg.CPUs, cfg.Ring, cfg.Poll, cfg.State = cpus, f.ring, poll, f.state
 	return cfg, nil
 }
 
@@ -161,10 +165,10 @@ func parseReactors(s string, allowed []int) ([]int, error) {
 
 func announce(e *engine.Engine, luns int) {
 	portals := strings.Join(e.Portals(), ",")
-	fmt.Printf("lunar: ready portal=%s target=%s luns=%d pid=%d\n", portals, e.Target(), luns, os.Getpid())
+	fmt.Printf("lunar: ready portal=%s target=%s luns=%d pid=%d\n", portals, e.Targets()[0], luns, os.Getpid())
 	slog.Info("serving", "ring", e.Ring(), "media", e.Describe())
 	at, _, _ := strings.Cut(portals, ",")
-	fmt.Printf("attach on Linux:    iscsiadm -m discovery -t sendtargets -p %s && iscsiadm -m node -T %s -p %s --login\n", at, e.Target(), at)
-	fmt.Printf("attach in QEMU:     -drive file=iscsi://%s/%s/0,format=raw,if=virtio\n", at, e.Target())
+	fmt.Printf("attach on Linux:    iscsiadm -m discovery -t sendtargets -p %s && iscsiadm -m node -T %s -p %s --login\n", at, e.Targets()[0], at)
+	fmt.Printf("attach in QEMU:     -drive file=iscsi://%s/%s/0,format=raw,if=virtio\n", at, e.Targets()[0])
 	fmt.Printf("look with libiscsi: iscsi-ls -s iscsi://%s\n", at)
 }

@@ -45,7 +45,7 @@ func TestServeFlags_Default(t *testing.T) {
 		portals: []string{defaultPortal}, target: "iqn.2026-11.lunar:default",
 		reactors: "1", state: state, poll: "auto", ring: "auto", log: "info",
 	}).config()
-	if err != nil || len(cfg.LUNs) != 1 || cfg.LUNs[0].Path != state+"/lun0.img" || cfg.LUNs[0].Bytes != 1<<30 {
+	if err != nil || len(cfg.Units) != 1 || cfg.Units[0].Path != state+"/lun0.img" || cfg.Units[0].Bytes != 1<<30 {
 		t.Errorf("%+v, %v", cfg, err)
 	}
 }

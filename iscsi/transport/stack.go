@@ -7,6 +7,7 @@ import (
 	"lunar/iscsi/session"
 	"lunar/lun"
 	"lunar/reactor"
+	"lunar/scsi"
 	"lunar/scsi/sam"
 )
 
@@ -326,4 +327,33 @@ func (s *Stack) feed() {
 			c.resume()
 		}
 	}
+}
+
+// Revise asks for the LUN map of every session that has one. A session that gets
+// none ends; one that gets another goes on with it, and what it asks of units that
+// are not in it any more ends as usual.
+func (s *Stack) Revise(view func(login.Identity) *lun.Map) {
+	for _, c := range s.conns {
+		if c.phase != fullFeature || c.units == nil {
+			continue
+		}
+		switch m := view(c.sess.S.Identity); {
+		case m == nil:
+			c.farewell()
+		case m.Same(c.units):
+			c.units = m
+		default:
+			c.remap(m)
+		}
+	}
+}
+
+// remap gives a session another LUN map. Its units say so, those it had and those
+// that are new to it (SPC-4 §5.5: REPORTED LUNS DATA HAS CHANGED).
+func (c *Conn) remap(m *lun.Map) {
+	c.units = m
+	m.Units(func(u *lun.Unit) {
+		c.stack.local.Open(u, c.nexus)
+		c.stack.local.Attend(u, c.nexus, scsi.LUNsChanged)
+	})
 }

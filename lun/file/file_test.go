@@ -416,3 +416,33 @@ func TestFile_AsyncFileSystem_FlagOnEveryOperation(t *testing.T) {
 		}
 	}
 }
+
+// What is behind another size is refused or found, and the file has it.
+func TestFile_Resize(t *testing.T) {
+	b := openTest(t)
+	s, _ := subject(t, b, nil)
+	last := func(bytes int64) blk.Result {
+		return one(t, s, &blk.Request{Op: blk.Write, Offset: bytes - 4096, Length: 4096, Data: s.Alloc(4096)})
+	}
+	for _, bytes := range []int64{2 * testBytes, testBytes / 2} {
+		before := b.Info().Bytes
+		if err := b.Resize(bytes); err != nil {
+			t.Fatal(err)
+		}
+		st, err := os.Stat(b.path)
+		if err != nil || st.Size() != bytes || b.Info().Bytes != bytes {
+			t.Fatalf("%d bytes: the file %v, %v, the medium %d", bytes, st, err, b.Info().Bytes)
+		}
+		if r := last(bytes); r != blk.OK {
+			t.Errorf("the last block of %d bytes: %v", bytes, r)
+		}
+		if r := last(before); before > bytes && r != blk.MediumError {
+			t.Errorf("behind the end: %v", r)
+		}
+	}
+	for _, bytes := range []int64{0, -512, 1000} {
+		if err := b.Resize(bytes); err == nil || !strings.Contains(err.Error(), "give a multiple") {
+			t.Errorf("%d bytes: %v", bytes, err)
+		}
+	}
+}

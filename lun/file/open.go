@@ -59,9 +59,12 @@ const (
 
 // Backend is a medium in a file.
 type Backend struct {
-	path   string
-	fd     int
-	info   blk.Info
+	path string
+	fd   int
+	// info is what the file was opened as; its size may have changed since.
+	info blk.Info
+	// bytes is the size; queues of any reactor look at it.
+	bytes  atomic.Int64
 	direct bool
 	async  bool
 	// syncWrites adds DSync to every write and a flush behind every deallocation.
@@ -95,6 +98,7 @@ func Open(cfg Config) (*Backend, error) {
 		}
 		return nil, errors.Join(err, b.release())
 	}
+	b.bytes.Store(b.info.Bytes)
 	return b, nil
 }
 
@@ -224,7 +228,11 @@ func (b *Backend) extend(bytes int64) error {
 }
 
 // Info describes the medium.
-func (b *Backend) Info() blk.Info { return b.info }
+func (b *Backend) Info() blk.Info {
+	info := b.info
+	info.Bytes = b.bytes.Load()
+	return info
+}
 
 // Describe names the medium in messages.
 func (b *Backend) Describe() string { return "file " + b.path }
@@ -261,5 +269,24 @@ func (b *Backend) release() error {
 	if err != nil {
 		return fmt.Errorf("close %s: %w", b.path, err)
 	}
+	return nil
+}
+
+// Resize gives the file another size, a multiple of the block size, and makes that
+// durable. Requests behind the new end fail as medium errors.
+func (b *Backend) Resize(bytes int64) error {
+	if bytes <= 0 || bytes%int64(b.info.BlockBytes) != 0 {
+		return fmt.Errorf("resize %s: %d bytes is no multiple of the block size %d; give a multiple", b.path, bytes, b.info.BlockBytes)
+	}
+	if b.info.ReadOnly {
+		return fmt.Errorf("resize %s: the file is open read-only", b.path)
+	}
+	if err := unix.Ftruncate(b.fd, bytes); err != nil {
+		return fmt.Errorf("resize %s to %d bytes: %w", b.path, bytes, err)
+	}
+	if err := unix.Fsync(b.fd); err != nil {
+		return fmt.Errorf("sync %s: %w", b.path, err)
+	}
+	b.bytes.Store(bytes)
 	return nil
 }

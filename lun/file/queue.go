@@ -109,7 +109,7 @@ func (q *Queue) start(r *blk.Request, done []*blk.Request) []*blk.Request {
 
 // refuse returns how a request ends that is not to be tried.
 func (q *Queue) refuse(r *blk.Request) blk.Result {
-	i := &q.b.info
+	i, bytes := &q.b.info, q.b.bytes.Load()
 	switch {
 	case r.Op == blk.Sync && q.b.syncFailed.Load():
 		return blk.MediumError
@@ -119,7 +119,7 @@ func (q *Queue) refuse(r *blk.Request) blk.Result {
 		r.Op != blk.Read && r.Op != blk.Map && i.ReadOnly,
 		r.Op == blk.Discard && !i.Thin:
 		return blk.Unsupported
-	case r.Offset < 0 || r.Length < 0 || r.Offset > i.Bytes || r.Length > i.Bytes-r.Offset:
+	case r.Offset < 0 || r.Length < 0 || r.Offset > bytes || r.Length > bytes-r.Offset:
 		// A write behind the end would make the file grow.
 		return blk.MediumError
 	case r.Length == 0:

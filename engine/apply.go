@@ -1,0 +1,319 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"lunar/lun"
+	"lunar/lun/blk"
+	"lunar/reactor/host"
+	"lunar/scsi"
+)
+
+// unit is a logical unit with its medium.
+type unit struct {
+	cfg    Unit
+	medium medium
+	lun    *lun.Unit
+}
+
+// Apply changes a running engine to another configuration: it adds, removes and
+// resizes units, targets, access rules and portals, and leaves sessions alone that
+// none of it concerns. A configuration that is wrong, or whose files or addresses
+// cannot be had, changes nothing.
+func (e *Engine) Apply(cfg Config) error {
+	if err := cfg.Check(); err != nil {
+		return err
+	}
+	e.changing.Lock()
+	defer e.changing.Unlock()
+	if err := e.fixed(&cfg); err != nil {
+		return err
+	}
+	return e.change(cfg)
+}
+
+// fixed refuses a change of what stays for the life of an engine.
+func (e *Engine) fixed(cfg *Config) error {
+	const remedy = "restart the daemon to change it, or put it back"
+	switch {
+	case !slices.Equal(cfg.CPUs, e.cfg.CPUs):
+		return wrong("reactors", "the reactors are fixed while the target runs; %s", remedy)
+	case cfg.Ring != e.cfg.Ring || cfg.Poll != e.cfg.Poll:
+		return wrong("reactors", "ring and poll are fixed while the target runs; %s", remedy)
+	case cfg.State != e.cfg.State:
+		return wrong("state", "the state directory is fixed while the target runs; %s", remedy)
+	case cfg.Limits != e.cfg.Limits:
+		return wrong("limits", "limits are fixed while the target runs; %s", remedy)
+	}
+	return nil
+}
+
+// change is what leads from one configuration to another.
+type change struct {
+	e   *Engine
+	cfg Config
+	// units and portals are those of the new configuration.
+	units   map[string]*unit
+	portals []*portal
+	// The rest is of one kind each.
+	opened  []*unit
+	resized []resize
+	bound   []*portal
+}
+
+// resize is a unit whose medium has another size now.
+type resize struct {
+	u      *unit
+	before int64
+}
+
+func (e *Engine) change(cfg Config) error {
+	c := &change{e: e, cfg: cfg, units: map[string]*unit{}}
+	// What may fail comes first, and nothing that serves is touched by it.
+	err := c.openUnits()
+	if err == nil {
+		err = c.bindPortals()
+	}
+	if err == nil {
+		err = c.growFiles()
+	}
+	if err != nil {
+		return errors.Join(err, c.undo())
+	}
+	return c.commit()
+}
+
+// openUnits finds every unit among those that serve, or opens it.
+func (c *change) openUnits() error {
+	serving := map[string]*unit{}
+	for _, u := range c.e.units {
+		serving[u.cfg.key()] = u
+	}
+	for i, cfg := range c.cfg.Units {
+		u := serving[cfg.key()]
+		if u == nil {
+			var err error
+			if u, err = c.openUnit(cfg); err != nil {
+				return wrong(fmt.Sprintf("unit[%d]", i), "unit %q: %s", cfg.Name, err)
+			}
+		} else if err := u.mayBecome(cfg); err != nil {
+			return wrong(fmt.Sprintf("unit[%d]", i), "unit %q: %s", cfg.Name, err)
+		}
+		c.units[cfg.Name] = u
+	}
+	return nil
+}
+
+func (c *change) openUnit(cfg Unit) (*unit, error) {
+	m, err := openMedium(cfg)
+	if err != nil {
+		return nil, err
+	}
+	u := &unit{cfg: cfg, medium: m}
+	c.opened = append(c.opened, u)
+	id, err := c.e.unitIdentity(cfg)
+	if err != nil {
+		return nil, err
+	}
+	// Units are spread over the reactors; commands from elsewhere come by message.
+	home := (len(c.e.units) + len(c.opened) - 1) % len(c.e.cores)
+	u.lun = lun.NewUnit(home, scsi.New(scsi.Config{Info: m.Info(), Identity: id}), m.Backend)
+	return u, nil
+}
+
+// key is what makes two units of two configurations the same one: the file, or the
+// name of a unit without one.
+func (u *Unit) key() string {
+	if u.Medium != File {
+		return string(u.Medium) + ":" + u.Name
+	}
+	p, err := filepath.Abs(u.Path)
+	if err != nil {
+		return "file:" + u.Path
+	}
+	return "file:" + p
+}
+
+// mayBecome says whether a unit that serves can be as another configuration has it.
+func (u *unit) mayBecome(cfg Unit) error {
+	now := u.cfg
+	now.Name, now.Path, now.Bytes = cfg.Name, cfg.Path, cfg.Bytes
+	if now != cfg {
+		return errors.New("only name and size of a unit change while it serves; remove it, reload, and add it as it is to be")
+	}
+	if !u.resizes(cfg) {
+		return nil
+	}
+	if _, can := u.medium.Backend.(resizer); !can {
+		return fmt.Errorf("%s keeps its size while it serves; only a file without cache changes it", u.medium.Describe())
+	}
+	return nil
+}
+
+// resizer is a medium whose size may change while it serves.
+type resizer interface{ Resize(bytes int64) error }
+
+func (u *unit) resizes(cfg Unit) bool { return cfg.Bytes != 0 && cfg.Bytes != u.medium.Info().Bytes }
+
+// growFiles makes files larger; smaller ones are cut when nobody reads behind the
+// new end any more.
+func (c *change) growFiles() error {
+	for i, cfg := range c.cfg.Units {
+		u := c.units[cfg.Name]
+		if !u.resizes(cfg) {
+			continue
+		}
+		before := u.medium.Info().Bytes
+		if cfg.Bytes > before {
+			if err := u.medium.Backend.(resizer).Resize(cfg.Bytes); err != nil {
+				return wrong(fmt.Sprintf("unit[%d].size", i), "unit %q: %s", cfg.Name, err)
+			}
+		}
+		c.resized = append(c.resized, resize{u, before})
+	}
+	return nil
+}
+
+// undo takes back what was prepared.
+func (c *change) undo() (err error) {
+	for _, r := range c.resized {
+		if r.u.medium.Info().Bytes != r.before {
+			err = errors.Join(err, r.u.medium.Backend.(resizer).Resize(r.before))
+		}
+	}
+	for _, u := range c.opened {
+		err = errors.Join(err, u.medium.Close())
+	}
+	for _, p := range c.bound {
+		for _, fd := range p.fds {
+			err = errors.Join(err, host.CloseFD(fd))
+		}
+	}
+	return err
+}
+
+// commit carries the change out. New units can be reached before anyone finds them,
+// and old ones are found by nobody before they go; portals open last.
+func (c *change) commit() error {
+	e := c.e
+	for _, u := range c.opened {
+		for _, k := range e.cores {
+			e.on(k, func() { k.attach(u) })
+		}
+	}
+	addresses := map[uint16][]string{}
+	for _, p := range c.portals {
+		addresses[p.tag] = append(addresses[p.tag], p.bound)
+	}
+	next := newCatalog(&c.cfg, c.units, addresses, e.absent, e.catalog)
+	for _, k := range e.cores {
+		e.on(k, func() { k.adoptCatalog(next) })
+	}
+	err := c.resizeUnits()
+	before := e.units
+	e.cfg, e.catalog, e.units = c.cfg, next, c.units
+	for i := range c.cfg.Units {
+		c.units[c.cfg.Units[i].Name].cfg = c.cfg.Units[i]
+	}
+	err = errors.Join(err, e.retire(before))
+	e.movePortals(c.portals)
+	return err
+}
+
+// resizeUnits tells units of their new size, and cuts files that became smaller.
+func (c *change) resizeUnits() (err error) {
+	for _, cfg := range c.cfg.Units {
+		u := c.units[cfg.Name]
+		i := slices.IndexFunc(c.resized, func(r resize) bool { return r.u == u })
+		if i < 0 {
+			continue
+		}
+		info := u.medium.Info()
+		info.Bytes = cfg.Bytes
+		if !c.e.resizeUnit(u, info) {
+			err = errors.Join(err, fmt.Errorf("unit %q: commands do not end; its size changes when they do", cfg.Name))
+			continue
+		}
+		if cfg.Bytes < c.resized[i].before {
+			err = errors.Join(err, u.medium.Backend.(resizer).Resize(cfg.Bytes))
+		}
+		slog.Info("unit resized", "unit", cfg.Name, "bytes", cfg.Bytes)
+	}
+	return err
+}
+
+// resizeUnit is false when the unit does not come to rest within the bound.
+func (e *Engine) resizeUnit(u *unit, info blk.Info) bool {
+	home := e.cores[u.lun.Home()]
+	e.on(home, func() { home.local.Resize(u.lun, info) })
+	return eventually(func() (done bool) {
+		e.on(home, func() { done = u.lun.Info().Bytes == info.Bytes })
+		return done
+	})
+}
+
+// retire closes the units that the new configuration has no more.
+func (e *Engine) retire(before map[string]*unit) (err error) {
+	kept := map[*unit]bool{}
+	for _, u := range e.units {
+		kept[u] = true
+	}
+	for name, u := range before {
+		if kept[u] {
+			continue
+		}
+		if !eventually(func() bool { return e.idleEverywhere(u) }) {
+			// Closing it would pull a medium from under a command.
+			slog.Error("a unit that was removed has commands that do not end; it stays open until the target stops", "unit", name)
+			e.units["removed "+name] = u
+			continue
+		}
+		for _, k := range e.cores {
+			e.on(k, func() { k.local.Detach(u.lun) })
+		}
+		if cerr := u.medium.Close(); cerr != nil {
+			err = errors.Join(err, fmt.Errorf("unit %q: %w", name, cerr))
+		}
+		slog.Info("unit removed", "unit", name)
+	}
+	return err
+}
+
+func (e *Engine) idleEverywhere(u *unit) bool {
+	idle := true
+	for _, k := range e.cores {
+		e.on(k, func() { idle = idle && k.local.Idle(u.lun) })
+	}
+	return idle
+}
+
+// restTime is how long a change waits for commands to end.
+const restTime = 10 * time.Second
+
+// eventually asks until the answer is yes, or time is up.
+func eventually(f func() bool) bool {
+	for end := time.Now().Add(restTime); ; time.Sleep(time.Millisecond) {
+		if f() {
+			return true
+		}
+		if time.Now().After(end) {
+			return false
+		}
+	}
+}
+
+// on runs f on a core, between two pieces of its work, and waits for its end. When
+// the target has ended it does not run.
+func (e *Engine) on(k *core, f func()) {
+	done := make(chan struct{})
+	e.tell(k, &control{run: func() { f(); close(done) }})
+	select {
+	case <-done:
+	case <-e.over:
+	}
+}

@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Medium is the kind of a backend.
+type Medium string
+
+// Media.
+const (
+	RAM  Medium = "ram"
+	File Medium = "file"
+	Null Medium = "null"
+)
+
+// Unit describes one logical unit.
+type Unit struct {
+	// Name is what LUN maps call it, and what its identity is kept under unless it
+	// is a file, which keeps its identity wherever it is exported.
+	Name   string
+	Medium Medium
+	// Bytes is the capacity; 0 takes the size an existing file has.
+	Bytes int64
+	// BlockBytes is 512 or 4096.
+	BlockBytes uint32
+	Path       string
+	// Direct is "auto", "on" or "off": whether a file goes past the page cache.
+	Direct string
+	// Sync makes every write durable before it is answered.
+	Sync bool
+	// Cache is the size of the read cache in front of the medium; 0 for none.
+	Cache int64
+}
+
+// ParseLUN reads a specification such as "ram:size=1GiB,bs=4096" or
+// "file:path=/x,size=1GiB,direct=on,sync=on,cache=256MiB". Errors name the word and say what
+// is expected.
+func ParseLUN(spec string) (Unit, error) {
+	kind, rest, _ := strings.Cut(spec, ":")
+	l := Unit{Medium: Medium(kind), BlockBytes: 512, Direct: "auto"}
+	switch l.Medium {
+	case RAM, File, Null:
+	default:
+		return l, fmt.Errorf("LUN %q: unknown medium %q; use ram, file or null", spec, kind)
+	}
+	seen := map[string]bool{}
+	for _, word := range strings.Split(rest, ",") {
+		if word == "" {
+			continue
+		}
+		key, value, _ := strings.Cut(word, "=")
+		if seen[key] {
+			return l, fmt.Errorf("LUN %q: %s is given twice; give it once", spec, key)
+		}
+		seen[key] = true
+		if err := l.set(key, value); err != nil {
+			return l, fmt.Errorf("LUN %q: %w", spec, err)
+		}
+	}
+	if err := l.check(); err != nil {
+		return l, fmt.Errorf("LUN %q: %w", spec, err)
+	}
+	return l, nil
+}
+
+func (l *Unit) set(key, value string) (err error) {
+	switch {
+	case key == "size":
+		l.Bytes, err = ParseBytes(value)
+	case key == "bs":
+		switch value {
+		case "512":
+			l.BlockBytes = 512
+		case "4096":
+			l.BlockBytes = 4096
+		default:
+			err = fmt.Errorf("block size %q: use bs=512 or bs=4096", value)
+		}
+	case key == "cache":
+		l.Cache, err = parseCache(value)
+	case key == "path" && l.Medium == File:
+		l.Path = value
+	case key == "direct" && l.Medium == File:
+		if value != "on" && value != "off" && value != "auto" {
+			err = fmt.Errorf("direct=%q: use on, off or auto", value)
+		}
+		l.Direct = value
+	case key == "sync" && l.Medium == File:
+		if value != "on" && value != "off" {
+			err = fmt.Errorf("sync=%q: use on or off", value)
+		}
+		l.Sync = value == "on"
+	default:
+		err = fmt.Errorf("%s has no option %q; use %s", l.Medium, key, l.Medium.options())
+	}
+	return err
+}
+
+// options lists what a specification of the medium may say.
+func (m Medium) options() string {
+	if m == File {
+		return "size, bs, cache, path, direct, sync"
+	}
+	return "size, bs, cache"
+}
+
+// check looks at a unit by itself.
+func (l *Unit) check() error {
+	switch {
+	case l.Medium == File && l.Path == "":
+		return errors.New("a file needs path=…")
+	case l.Medium != File && l.Bytes == 0:
+		return fmt.Errorf("%s needs size=…, for instance size=1GiB", l.Medium)
+	case l.Bytes%int64(l.BlockBytes) != 0:
+		return fmt.Errorf("size %d is no multiple of the block size %d; give a multiple", l.Bytes, l.BlockBytes)
+	}
+	return nil
+}
+
+// ParseBytes reads a size: a number with an optional unit of KiB, MiB, GiB, TiB
+// or, meaning the same, K, M, G, T.
+func ParseBytes(s string) (int64, error) {
+	digits := strings.TrimRight(s, "KMGTiB")
+	shift, ok := map[string]uint{
+		"": 0, "B": 0, "K": 10, "KiB": 10, "M": 20, "MiB": 20, "G": 30, "GiB": 30, "T": 40, "TiB": 40,
+	}[s[len(digits):]]
+	n, err := strconv.ParseUint(digits, 10, 63)
+	if err != nil || !ok || n == 0 || n > (1<<62)>>shift {
+		return 0, fmt.Errorf("size %q: use a number with KiB, MiB, GiB or TiB, for instance 1GiB", s)
+	}
+	return int64(n << shift), nil
+}
