@@ -40,6 +40,9 @@ func TestListen_BothFamilies(t *testing.T) {
 		if got := PeerAddr(s); got != c.LocalAddr().String() {
 			t.Errorf("peer is %q, want %q", got, c.LocalAddr())
 		}
+		if got := PeerIP(s); got.String() != c.LocalAddr().(*net.TCPAddr).IP.String() {
+			t.Errorf("peer comes from %v", got)
+		}
 		if got, err := LocalAddr(s); got != bound || err != nil {
 			t.Errorf("local is %q, %v; want %q", got, err, bound)
 		}
@@ -84,11 +87,18 @@ func TestPeerAddr_IPv4OverIPv6_IsIPv4(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if got := PeerAddr(acceptFrom(t, fd)); got != c.LocalAddr().String() {
+	s := acceptFrom(t, fd)
+	if got := PeerAddr(s); got != c.LocalAddr().String() {
 		t.Errorf("peer is %q, want %q", got, c.LocalAddr())
+	}
+	if got := PeerIP(s); got.String() != "127.0.0.1" {
+		t.Errorf("peer comes from %v", got)
 	}
 	if got := PeerAddr(fd); got != "" {
 		t.Errorf("a listener has peer %q", got)
+	}
+	if got := PeerIP(fd); got.IsValid() {
+		t.Errorf("the peer of a listener comes from %v", got)
 	}
 }
 

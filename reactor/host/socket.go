@@ -192,20 +192,37 @@ func PeerAddr(fd int32) string {
 	return format(sa)
 }
 
+// PeerIP is the address of the other side of fd, an IPv4 one as such; it is not
+// valid when fd has none.
+func PeerIP(fd int32) netip.Addr {
+	sa, err := unix.Getpeername(int(fd))
+	if err != nil {
+		return netip.Addr{}
+	}
+	return addrPort(sa).Addr()
+}
+
 // format writes an address as the peer would; an IPv4 peer of an IPv6 socket is
 // shown as IPv4.
 func format(sa unix.Sockaddr) string {
+	if a := addrPort(sa); a.IsValid() {
+		return a.String()
+	}
+	return ""
+}
+
+func addrPort(sa unix.Sockaddr) netip.AddrPort {
 	switch a := sa.(type) {
 	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)).String()
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
 	case *unix.SockaddrInet6:
 		ip := netip.AddrFrom16(a.Addr).Unmap()
 		if a.ZoneId != 0 && ip.Is6() {
 			ip = ip.WithZone(zone(a.ZoneId))
 		}
-		return netip.AddrPortFrom(ip, uint16(a.Port)).String()
+		return netip.AddrPortFrom(ip, uint16(a.Port))
 	}
-	return ""
+	return netip.AddrPort{}
 }
 
 func zone(id uint32) string {
