@@ -133,7 +133,7 @@ func (k *core) admit(o order) {
 }
 
 func askerOf(id login.Identity) asker {
-	return asker{initiator: id.Initiator, tag: id.PortalGroupTag}
+	return asker{id.Initiator, id.Source, id.PortalGroupTag}
 }
 
 // adoptCatalog takes a new catalog. Sessions whose target or rule is gone end, and

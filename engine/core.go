@@ -265,7 +265,7 @@ func (k *core) accept(x *reactor.Completion) {
 	if err == nil {
 		err = host.ConfigureStream(x.Result)
 	}
-	if err == nil && !closed && k.stack.Accept(x.Result, address, l.portal) {
+	if err == nil && !closed && k.stack.Accept(x.Result, address, host.PeerIP(x.Result), l.portal) {
 		return
 	}
 	k.loop.Submit(reactor.Op{Code: reactor.Close, Token: reactor.NewToken(transport.KindEnd, 0, 0), FD: x.Result})

@@ -130,10 +130,23 @@ type desk struct {
 	address string
 }
 
-// Find implements login.Directory.
-func (d desk) Find(initiator, target string) pdu.LoginStatus {
-	_, _, status := d.k.catalog.find(asker{initiator: initiator, tag: d.tag}, target)
-	return status
+// Access implements login.Directory.
+func (d desk) Access(q login.Query) login.Access {
+	if q.Target == "" {
+		return login.Access{}
+	}
+	t, _, status := d.k.catalog.find(asker{q.Initiator, q.Source, d.tag}, q.Target)
+	if status != pdu.LoginSuccess {
+		return login.Access{Status: status}
+	}
+	a := login.Access{Alias: t.Alias, Offer: t.Offer}
+	if r := t.Redirect; r != nil {
+		a.Status, a.Addresses = pdu.LoginMovedTemporarily, r.Addresses
+		if r.Permanent {
+			a.Status = pdu.LoginMovedPermanently
+		}
+	}
+	return a
 }
 
 // SendTargets implements session.Targets: for each target that the asker may see, at

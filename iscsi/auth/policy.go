@@ -157,7 +157,8 @@ type Node struct {
 	// Key marks the challenges of this node, so that any connection recognises one
 	// that comes back. It is random, and the same on every reactor.
 	Key [16]byte
-	// Chance fills b with random bytes that nobody can foresee.
+	// Chance fills b with random bytes that nobody can foresee. Several reactors may
+	// call it at once.
 	Chance func(b []byte)
 }
 

@@ -1,37 +1,20 @@
 package login
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 
+	"lunar/internal/conform"
+	"lunar/iscsi/auth"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
+	"lunar/iscsi/text"
 )
-
-// directory is what the conversations run against.
-type directory struct{}
-
-func (directory) Find(initiator, target string) pdu.LoginStatus {
-	switch {
-	case target == "iqn.2026-11.lunar:removed":
-		return pdu.LoginTargetRemoved
-	case target != "iqn.2026-11.lunar:default":
-		return pdu.LoginNotFound
-	case initiator == "iqn.2026-11.test:stranger":
-		return pdu.LoginForbidden
-	}
-	return pdu.LoginSuccess
-}
-
-func testConfig() *Config {
-	return &Config{Offer: DefaultOffer(), Targets: directory{}, PortalGroupTag: 1, StatSN: serial.Stat(0xffffffff)}
-}
 
 // request builds a Login Request from a line such as
 // "1>3 T itt=1 InitiatorName=a;TargetName=b".
@@ -82,7 +65,11 @@ func request(t *testing.T, where, line string) (*pdu.Header, []byte) {
 func show(o Outcome, h *pdu.Header, data []byte) string {
 	r := pdu.AsLoginResponse(h)
 	if o == Refuse {
-		return fmt.Sprintf("refuse %04x", uint16(r.Status()))
+		s := fmt.Sprintf("refuse %04x", uint16(r.Status()))
+		if len(data) > 0 {
+			s += " " + pairsOf(data)
+		}
+		return s
 	}
 	s := fmt.Sprintf("%d", r.Current())
 	if r.Transit() {
@@ -93,7 +80,7 @@ func show(o Outcome, h *pdu.Header, data []byte) string {
 		s += fmt.Sprintf(" tsih=%d", r.TSIH())
 	}
 	if len(data) > 0 {
-		s += " " + strings.ReplaceAll(strings.TrimSuffix(string(data), "\x00"), "\x00", ";")
+		s += " " + pairsOf(data)
 	}
 	if o == Done {
 		s += " done"
@@ -101,148 +88,151 @@ func show(o Outcome, h *pdu.Header, data []byte) string {
 	return s
 }
 
-// TestConversations plays testdata/*.txt: "I-> " lines are requests, "T-> " lines
-// the exact answers.
+func pairsOf(data []byte) string {
+	return strings.ReplaceAll(strings.TrimSuffix(string(data), "\x00"), "\x00", ";")
+}
+
+// TestConversations plays testdata/*.txt: "== " begins a conversation and names the
+// rules and traps it proves in brackets, "I-> " lines are requests, "T-> " lines the
+// exact answers.
 func TestConversations(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no conversations", err)
 	}
 	for _, name := range files {
-		f, err := os.Open(name)
+		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close()
-		var m *Machine
-		var got []string
-		title := ""
-		sc := bufio.NewScanner(f)
-		sc.Buffer(nil, 1<<20)
-		for n := 1; sc.Scan(); n++ {
-			line, where := sc.Text(), fmt.Sprintf("%s:%d", name, n)
-			switch {
-			case strings.HasPrefix(line, "== "):
-				m, got, title = NewMachine(testConfig()), nil, line[3:]
-			case strings.HasPrefix(line, "I-> "):
-				h, data := request(t, where, line[4:])
-				var resp pdu.Header
-				o, answer := m.Step(pdu.AsLoginRequest(h), data, &resp)
-				if o == Admit {
-					o, answer = m.Admitted(pdu.LoginSuccess, 55, 32, &resp)
-				}
-				got = append(got, show(o, &resp, answer))
-			case strings.HasPrefix(line, "T-> "):
-				if len(got) == 0 {
-					t.Fatalf("%s: no answer (%s)", where, title)
-				}
-				if got[0] != line[4:] {
-					t.Errorf("%s: %s\n got %s\nwant %s", where, title, got[0], line[4:])
-				}
-				got = slices.Delete(got, 0, 1)
+		lines := strings.Split(string(b), "\n")
+		for n := 0; n < len(lines); n++ {
+			title, ok := strings.CutPrefix(lines[n], "== ")
+			if !ok {
+				continue
 			}
+			end := n + 1
+			for end < len(lines) && !strings.HasPrefix(lines[end], "== ") {
+				end++
+			}
+			t.Run(title, func(t *testing.T) {
+				claim(t, title)
+				converse(t, fmt.Sprintf("%s:%d", name, n+2), lines[n+1:end])
+			})
 		}
 	}
 }
 
-func TestMachine_Final_CarriesHandleAndWindow(t *testing.T) {
-	m := NewMachine(testConfig())
-	h, data := request(t, "", "1>3 T InitiatorName=iqn.2026-11.test:a;TargetName=iqn.2026-11.lunar:default")
-	var resp pdu.Header
-	if o, _ := m.Step(pdu.AsLoginRequest(h), data, &resp); o != Admit {
-		t.Fatalf("outcome %v", o)
-	}
-	m.Admitted(pdu.LoginSuccess, 55, 32, &resp)
-	r := pdu.AsLoginResponse(&resp)
-	// RFC 3720 §10.12.8 [R-10.12.8-1]: 123 → 123.
-	if r.ExpCmdSN() != serial.Cmd(123) || r.MaxCmdSN() != serial.Cmd(154) || r.TSIH() != 55 {
-		t.Fatalf("ExpCmdSN %v MaxCmdSN %v TSIH %d", r.ExpCmdSN(), r.MaxCmdSN(), r.TSIH())
-	}
-}
+var bracketed = regexp.MustCompile(`\[([^\]]+)\]`)
 
-func TestMachine_NotAdmitted_Refuses(t *testing.T) {
-	m := NewMachine(testConfig())
-	h, data := request(t, "", "1>3 T InitiatorName=iqn.2026-11.test:a;TargetName=iqn.2026-11.lunar:default")
-	var resp pdu.Header
-	m.Step(pdu.AsLoginRequest(h), data, &resp)
-	if o, _ := m.Admitted(pdu.LoginOutOfResources, 0, 0, &resp); o != Refuse || pdu.AsLoginResponse(&resp).Status() != pdu.LoginOutOfResources {
-		t.Fatalf("outcome %v status %x", o, pdu.AsLoginResponse(&resp).Status())
-	}
-}
-
-// TestMachine_ContinueAtEveryByte cuts one login text at each byte into two
-// requests: a pair may span PDUs (RFC 3720 §5.1 [R-5.1-4]).
-func TestMachine_ContinueAtEveryByte(t *testing.T) {
-	h, data := request(t, "", "1>3 T InitiatorName=iqn.2026-11.test:a;TargetName=iqn.2026-11.lunar:default;MaxBurstLength=16384")
-	for cut := range data {
-		m := NewMachine(testConfig())
-		var resp pdu.Header
-		first := *h
-		pdu.AsLoginRequest(&first).SetStages(pdu.OperationalStage, 0, false, true)
-		if o, answer := m.Step(pdu.AsLoginRequest(&first), data[:cut], &resp); o != Reply || answer != nil {
-			t.Fatalf("cut %d: C=1 answered %v %q", cut, o, answer)
-		}
-		if o, _ := m.Step(pdu.AsLoginRequest(h), data[cut:], &resp); o != Admit || m.Params().MaxBurstLength != 16384 {
-			t.Fatalf("cut %d: outcome %v MaxBurstLength %d", cut, o, m.Params().MaxBurstLength)
+// claim covers what a title names in brackets: "[R-5.3-1 R-5.3-2 trap 19]".
+func claim(t *testing.T, title string) {
+	t.Helper()
+	for _, m := range bracketed.FindAllStringSubmatch(title, -1) {
+		words := strings.Fields(m[1])
+		for i := 0; i < len(words); i++ {
+			if words[i] == "trap" && i+1 < len(words) {
+				i++
+				words[i] = "trap " + words[i]
+			}
+			conform.Covers(t, words[i])
 		}
 	}
 }
 
-// TestMachine_ManyUnknownKeys_StayBounded is the amplification attack: an 8 KiB
-// request of tiny unknown keys must not grow into a reply of any size.
-func TestMachine_ManyUnknownKeys_StayBounded(t *testing.T) {
-	var b strings.Builder
-	b.WriteString("InitiatorName=iqn.2026-11.test:a\x00TargetName=iqn.2026-11.lunar:default\x00")
-	for i := range 1500 {
-		fmt.Fprintf(&b, "A%d=\x00", i)
+// converse plays one conversation. In requests {right} is the response that proves
+// the user, {wrong} one that does not, {back} the challenge that came; in answers
+// {id} and {challenge} are any and {proof} the right response of the target.
+func converse(t *testing.T, where string, lines []string) {
+	t.Helper()
+	m := newMachine()
+	p := prover{}
+	got := ""
+	asked := 0
+	for n, line := range lines {
+		say, isRequest := strings.CutPrefix(line, "I-> ")
+		want, isAnswer := strings.CutPrefix(line, "T-> ")
+		switch {
+		case isRequest:
+			if got != "" {
+				t.Fatalf("%s+%d: nobody looks at %q", where, n, got)
+			}
+			h, data := request(t, where, p.fill(say))
+			p.hear(string(data))
+			var resp pdu.Header
+			o, answer := m.Step(pdu.AsLoginRequest(h), data, &resp)
+			if o == Admit {
+				o, answer = m.Admitted(pdu.LoginSuccess, 55, 32, &resp)
+			}
+			got = p.judge(show(o, &resp, answer))
+			asked++
+		case isAnswer:
+			if got != want {
+				t.Errorf("%s+%d:\n got %s\nwant %s", where, n, got, want)
+			}
+			got = ""
+		}
 	}
-	h, _ := request(t, "", "1>3 T")
-	m := NewMachine(testConfig())
-	var resp pdu.Header
-	if o, answer := m.Step(pdu.AsLoginRequest(h), []byte(b.String()), &resp); o != Refuse || len(answer) > maxReplyBytes {
-		t.Fatalf("outcome %v, %d bytes", o, len(answer))
+	if asked == 0 || got != "" {
+		t.Errorf("%s: %d requests; nobody looks at %q", where, asked, got)
 	}
 }
 
-func TestMachine_EndlessText_IsRefused(t *testing.T) {
-	h, _ := request(t, "", "1 C")
-	m := NewMachine(testConfig())
-	var resp pdu.Header
-	for i := range 10 {
-		o, _ := m.Step(pdu.AsLoginRequest(h), make([]byte, 4096), &resp)
-		if o == Refuse {
-			if i < MaxSegmentBytes/4096 {
-				t.Fatalf("refused after %d", i)
-			}
-			return
-		}
-	}
-	t.Fatal("text of any length is collected")
+// prover does for the initiator of a conversation what cannot be written down.
+type prover struct {
+	algorithm  auth.Algorithm
+	identifier byte
+	challenge  []byte
+	// theirs is what the initiator asked the target.
+	theirIdentifier byte
+	theirChallenge  []byte
 }
 
-// FuzzMachine plays arbitrary requests: no panic, a reply that fits one PDU, and
-// Done only out of Admit.
-func FuzzMachine(f *testing.F) {
-	f.Add(byte(0x87), byte(0), []byte("InitiatorName=iqn.a.b\x00TargetName=iqn.2026-11.lunar:default\x00"), byte(0x87), []byte(""))
-	f.Add(byte(0x81), byte(0), []byte("InitiatorName=iqn.a.b\x00SessionType=Discovery\x00AuthMethod=CHAP,None\x00"), byte(0x87), []byte("HeaderDigest=CRC32C,None\x00"))
-	f.Add(byte(0x44), byte(1), []byte("Initi"), byte(0x87), []byte("atorName=iqn.a.b\x00"))
-	f.Fuzz(func(t *testing.T, flags1, version byte, data1 []byte, flags2 byte, data2 []byte) {
-		m := NewMachine(testConfig())
-		for i, d := range [][]byte{data1, data2} {
-			var h, resp pdu.Header
-			h.SetOpcode(pdu.OpLoginReq)
-			h.SetFlags([]byte{flags1, flags2}[i])
-			pdu.AsLoginRequest(&h).SetVersions(version, version)
-			o, answer := m.Step(pdu.AsLoginRequest(&h), d, &resp)
-			if len(answer) > maxReplyBytes || o == Done || o == 0 {
-				t.Fatalf("outcome %v with %d bytes", o, len(answer))
-			}
-			if o == Admit && (m.Identity().Initiator == "" || m.Identity().Target == "" && !m.Identity().Discovery) {
-				t.Fatal("admitted without names")
-			}
-			if o != Reply {
-				return
-			}
+func (p *prover) fill(line string) string {
+	right := p.algorithm.Response(p.identifier, []byte(userSecret), p.challenge)
+	line = strings.ReplaceAll(line, "{right}", text.Hex(right))
+	line = strings.ReplaceAll(line, "{wrong}", text.Hex(make([]byte, max(len(right), 1))))
+	return strings.ReplaceAll(line, "{back}", text.Hex(p.challenge))
+}
+
+// hear notes what the initiator asks of the target.
+func (p *prover) hear(data string) {
+	for kv := range strings.SplitSeq(data, "\x00") {
+		switch k, v, _ := strings.Cut(kv, "="); k {
+		case auth.KeyIdentifier:
+			n, _ := text.Number([]byte(v))
+			p.theirIdentifier = byte(n)
+		case auth.KeyChallenge:
+			p.theirChallenge, _ = text.Binary([]byte(v), text.MaxBinaryBytes)
 		}
-	})
+	}
+}
+
+var (
+	saidAlgorithm  = regexp.MustCompile(`CHAP_A=(\d+)`)
+	saidIdentifier = regexp.MustCompile(`CHAP_I=(\d+)`)
+	saidChallenge  = regexp.MustCompile(`CHAP_C=(0x[0-9a-f]{64})\b`)
+	saidResponse   = regexp.MustCompile(`CHAP_R=(0x[0-9a-f]+)`)
+)
+
+// judge keeps what the target asks, and checks what it proves.
+func (p *prover) judge(answer string) string {
+	if m := saidAlgorithm.FindStringSubmatch(answer); m != nil {
+		n, _ := strconv.Atoi(m[1])
+		p.algorithm = auth.Algorithm(n)
+	}
+	if m := saidIdentifier.FindStringSubmatch(answer); m != nil {
+		n, _ := strconv.Atoi(m[1])
+		p.identifier = byte(n)
+		answer = strings.Replace(answer, m[0], "CHAP_I={id}", 1)
+	}
+	if m := saidChallenge.FindStringSubmatch(answer); m != nil {
+		p.challenge, _ = text.Binary([]byte(m[1]), text.MaxBinaryBytes)
+		answer = strings.Replace(answer, m[1], "{challenge}", 1)
+	}
+	right := text.Hex(p.algorithm.Response(p.theirIdentifier, []byte(mutualSecret), p.theirChallenge))
+	if m := saidResponse.FindStringSubmatch(answer); m != nil && m[1] == right {
+		answer = strings.Replace(answer, m[1], "{proof}", 1)
+	}
+	return answer
 }

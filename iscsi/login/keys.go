@@ -1,6 +1,7 @@
 package login
 
 import (
+	"lunar/iscsi/auth"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/text"
 )
@@ -28,6 +29,8 @@ const (
 	kindReject
 	// kindTargetOnly: only a target sends it.
 	kindTargetOnly
+	// kindProof: a key of the method that AuthMethod settled, which answers it.
+	kindProof
 )
 
 // when is the set of phases in which a key may come.
@@ -80,9 +83,15 @@ var keys = [...]Key{
 	{name: "TargetAddress", kind: kindTargetOnly, when: always},
 	{name: "TargetPortalGroupTag", kind: kindTargetOnly, when: inLogin},
 	{
-		name: "AuthMethod", kind: kindList, when: inSecurity, choices: []string{text.None},
+		// What is supported here; of it, demand leaves the one that is allowed.
+		name: authMethod, kind: kindList, when: inSecurity, choices: []string{chap, text.None},
 		chosen: func(*Params, string) {},
 	},
+	{name: auth.KeyAlgorithm, kind: kindProof, when: inSecurity},
+	{name: auth.KeyIdentifier, kind: kindProof, when: inSecurity},
+	{name: auth.KeyChallenge, kind: kindProof, when: inSecurity},
+	{name: auth.KeyName, kind: kindProof, when: inSecurity},
+	{name: auth.KeyResponse, kind: kindProof, when: inSecurity},
 	{
 		name: "HeaderDigest", kind: kindList, when: inOperational, choices: digestChoices,
 		chosen: func(p *Params, v string) { p.HeaderDigest = v != text.None },
@@ -181,7 +190,12 @@ var keys = [...]Key{
 	{name: SendTargets, kind: kindNote, when: inFullFeature},
 }
 
-const firstBurstLength = "FirstBurstLength"
+const (
+	firstBurstLength = "FirstBurstLength"
+	authMethod       = "AuthMethod"
+	// chap is the one method besides None (RFC 3720 §11.1 [R-11.1-1]).
+	chap = "CHAP"
+)
 
 // SendTargets asks for the targets of a node, in full feature phase only
 // (RFC 3720 appendix D [R-D-1]). The session answers it.

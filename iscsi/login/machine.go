@@ -1,6 +1,9 @@
 package login
 
 import (
+	"net/netip"
+
+	"lunar/iscsi/auth"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
 	"lunar/iscsi/text"
@@ -40,6 +43,8 @@ type Config struct {
 	Offer          Offer
 	Targets        Directory
 	PortalGroupTag uint16
+	// Node is what authentication needs; without chance nobody can be authenticated.
+	Node auth.Node
 	// StatSN is the first status number of the connection; any value is right
 	// (RFC 3720 §10.13.4 [R-10.13.4-1]).
 	StatSN serial.StatSN
@@ -47,8 +52,11 @@ type Config struct {
 
 // Machine is the login phase of one connection.
 type Machine struct {
-	cfg   *Config
-	begun bool
+	cfg    *Config
+	begun  bool
+	access Access
+	// proof is the exchange that authenticates, once AuthMethod settled it.
+	proof *auth.CHAP
 	stage pdu.Stage
 	itt   pdu.ITT
 	id    Identity
@@ -59,15 +67,17 @@ type Machine struct {
 	statSN    serial.StatSN
 	cmdSN     serial.CmdSN
 	tagSent   bool
+	aliasSent bool
 	exchanges int
 	// next is the stage a request waiting for Admitted goes to.
 	next pdu.Stage
 }
 
-// NewMachine returns a machine that waits for the first Login Request.
-func NewMachine(cfg *Config) *Machine {
+// NewMachine returns a machine that waits for the first Login Request, which comes
+// from source.
+func NewMachine(cfg *Config, source netip.Addr) *Machine {
 	return &Machine{
-		cfg: cfg, statSN: cfg.StatSN,
+		cfg: cfg, statSN: cfg.StatSN, id: Identity{Source: source},
 		in: text.NewCollector(MaxSegmentBytes), out: text.NewWriter(maxReplyBytes),
 	}
 }
@@ -126,7 +136,9 @@ func (m *Machine) accept(req pdu.LoginRequest) pdu.LoginStatus {
 
 func (m *Machine) acceptFirst(req pdu.LoginRequest) pdu.LoginStatus {
 	m.itt, m.cmdSN = req.Header.ITT(), req.CmdSN()
-	m.id = Identity{ISID: req.ISID(), TSIH: req.TSIH(), CID: req.CID(), PortalGroupTag: m.cfg.PortalGroupTag}
+	m.id = Identity{
+		ISID: req.ISID(), TSIH: req.TSIH(), CID: req.CID(), PortalGroupTag: m.cfg.PortalGroupTag, Source: m.id.Source,
+	}
 	m.stage = req.Current()
 	// §10.12.4 [R-10.13.2-1]: no common version.
 	if req.Version() > version {
@@ -152,61 +164,13 @@ func (m *Machine) acceptStages(req pdu.LoginRequest) pdu.LoginStatus {
 	return pdu.LoginSuccess
 }
 
-// identify reads the names from the first complete text: they decide what the
-// rest is about.
-func (m *Machine) identify(segment []byte) pdu.LoginStatus {
-	m.begun = true
-	for b := segment; len(b) > 0; {
-		p, rest, ok := text.NextPair(b)
-		if !ok {
-			return pdu.LoginInitiatorError
-		}
-		b = rest
-		if s := m.identifyPair(p); s != pdu.LoginSuccess {
-			return s
-		}
-	}
-	// §5.3 [R-5.3-1], [R-5.3-2]: both names are in the first request; a discovery
-	// session needs no target.
-	if m.id.Initiator == "" || m.id.Target == "" && !m.id.Discovery {
-		return pdu.LoginMissingParameter
-	}
-	m.n = NewNegotiation(&m.cfg.Offer, DefaultParams(), m.id.Discovery)
-	if m.id.Target == "" {
-		return pdu.LoginSuccess
-	}
-	return m.cfg.Targets.Find(m.id.Initiator, m.id.Target)
-}
-
-func (m *Machine) identifyPair(p text.Pair) pdu.LoginStatus {
-	ok := true
-	switch string(p.Key) {
-	case "InitiatorName":
-		m.id.Initiator, ok = text.Name(p.Value)
-	case "TargetName":
-		m.id.Target, ok = text.Name(p.Value)
-		if !ok {
-			return pdu.LoginNotFound
-		}
-	case "SessionType":
-		// §12.21 [R-12.21-1].
-		switch string(p.Value) {
-		case "Normal":
-		case "Discovery":
-			m.id.Discovery = true
-		default:
-			return pdu.LoginTypeNotSupported
-		}
-	}
-	if !ok {
-		return pdu.LoginInitiatorError
-	}
-	return pdu.LoginSuccess
-}
-
 func (m *Machine) negotiate(req pdu.LoginRequest, resp *pdu.Header) (Outcome, []byte) {
 	w := inSecurity
 	if m.stage == pdu.OperationalStage {
+		// §5.3.1 [R-5.3.1-2]: nothing is negotiated before the proof that is demanded.
+		if !m.authentic() {
+			return m.refuse(pdu.LoginAuthFailure, resp)
+		}
 		w = inOperational
 		m.n.declare(m.out)
 	}
@@ -219,11 +183,27 @@ func (m *Machine) negotiate(req pdu.LoginRequest, resp *pdu.Header) (Outcome, []
 	if s := m.n.Take(m.in.Bytes(), w, m.out); s != pdu.LoginSuccess {
 		return m.refuse(s, resp)
 	}
-	if !req.Transit() {
+	transit, s := m.authenticate(req.Transit())
+	if s == pdu.LoginSuccess {
+		m.sayAlias()
+		if m.out.Full() {
+			s = pdu.LoginOutOfResources
+		}
+	}
+	if s != pdu.LoginSuccess {
+		return m.refuse(s, resp)
+	}
+	return m.move(req.Next(), transit, resp)
+}
+
+// move answers a request that is in order, and leaves the stage when both sides
+// are ready.
+func (m *Machine) move(next pdu.Stage, transit bool, resp *pdu.Header) (Outcome, []byte) {
+	if !transit {
 		m.respond(m.stage, false, resp)
 		return Reply, m.out.Bytes()
 	}
-	m.next = req.Next()
+	m.next = next
 	if m.next == pdu.FullFeature {
 		m.n.finish()
 		return Admit, nil
@@ -246,40 +226,4 @@ func (m *Machine) Admitted(s pdu.LoginStatus, tsih pdu.TSIH, window uint32, resp
 	r.SetWindow(m.cmdSN, m.cmdSN.Add(window-1))
 	m.stage = pdu.FullFeature
 	return Done, m.out.Bytes()
-}
-
-func (m *Machine) respond(next pdu.Stage, transit bool, resp *pdu.Header) {
-	*resp = pdu.Header{}
-	r := pdu.AsLoginResponse(resp)
-	r.Header.SetOpcode(pdu.OpLoginResp)
-	r.SetStages(m.stage, next, transit, false)
-	r.SetVersions(version, version)
-	r.SetISID(m.id.ISID)
-	r.SetTSIH(m.id.TSIH)
-	r.Header.SetITT(m.itt)
-	r.SetStatSN(m.statSN)
-	m.statSN = m.statSN.Next()
-	// Login never consumes a CmdSN (§10.12 [R-10.12-1]), so the window stands at
-	// the leading login's number.
-	r.SetWindow(m.cmdSN, m.cmdSN)
-}
-
-// refuse answers with a status of class 1 to 3: stages are reserved, numbers not
-// valid, and the connection ends (§5.3.1 [R-5.3.1-5]).
-func (m *Machine) refuse(s pdu.LoginStatus, resp *pdu.Header) (Outcome, []byte) {
-	*resp = pdu.Header{}
-	r := pdu.AsLoginResponse(resp)
-	r.Header.SetOpcode(pdu.OpLoginResp)
-	r.SetVersions(version, version)
-	r.SetISID(m.id.ISID)
-	r.SetTSIH(m.id.TSIH)
-	r.Header.SetITT(m.itt)
-	r.SetStatus(s)
-	return Refuse, nil
-}
-
-// Interrupted refuses a PDU that is no Login Request once login began (§3.2.3
-// [R-3.2.3-5]).
-func (m *Machine) Interrupted(resp *pdu.Header) (Outcome, []byte) {
-	return m.refuse(pdu.LoginInvalidDuringLogin, resp)
 }

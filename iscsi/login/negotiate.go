@@ -18,6 +18,11 @@ type Negotiation struct {
 	discovery bool
 	Params    Params
 
+	// method is the AuthMethod that is allowed, settled the one that was agreed, and
+	// proof its keys of this request.
+	method, settled string
+	proof           []text.Pair
+
 	seen     keySet
 	unknown  []string
 	declared bool
@@ -25,13 +30,14 @@ type Negotiation struct {
 
 // NewNegotiation starts from the values in force.
 func NewNegotiation(offer *Offer, current Params, discovery bool) *Negotiation {
-	return &Negotiation{offer: offer, Params: current, discovery: discovery}
+	return &Negotiation{offer: offer, Params: current, discovery: discovery, method: text.None}
 }
 
 // Take answers a complete text segment that came in phase w, with its answers
 // into out. A status other than LoginSuccess ends the negotiation.
 func (n *Negotiation) Take(segment []byte, w when, out *text.Writer) pdu.LoginStatus {
 	var first []byte
+	n.proof = n.proof[:0]
 	for b := segment; len(b) > 0; {
 		p, rest, ok := text.NextPair(b)
 		if !ok {
@@ -76,6 +82,11 @@ func (n *Negotiation) pair(p text.Pair, w when, out *text.Writer) pdu.LoginStatu
 	if k.when&w == 0 || k.kind == kindTargetOnly {
 		return pdu.LoginInitiatorError
 	}
+	if k.kind == kindProof {
+		// A name or a number may look like any word.
+		n.proof = append(n.proof, p)
+		return pdu.LoginSuccess
+	}
 	// §5.2 [R-5.2-10]: these words answer, they never propose.
 	switch string(p.Value) {
 	case text.Reject, text.Irrelevant, text.NotUnderstood:
@@ -119,7 +130,7 @@ func (n *Negotiation) evaluate(k *Key, v []byte, out *text.Writer) pdu.LoginStat
 		*k.number(&n.Params) = uint32(x)
 	case kindReject:
 		out.Put(k.name, text.Reject)
-	case kindName, kindNote, kindTargetOnly:
+	case kindName, kindNote, kindTargetOnly, kindProof:
 		if len(v) > text.MaxValueBytes {
 			return pdu.LoginInitiatorError
 		}
@@ -136,7 +147,7 @@ func (n *Negotiation) list(k *Key, v []byte, out *text.Writer) pdu.LoginStatus {
 		var item []byte
 		item, rest = text.NextItem(rest)
 		for _, c := range k.choices {
-			if c != string(item) {
+			if c != string(item) || k.name == authMethod && c != n.method {
 				continue
 			}
 			// In a discovery session None wins wherever it stands: digests buy nothing
@@ -147,11 +158,14 @@ func (n *Negotiation) list(k *Key, v []byte, out *text.Writer) pdu.LoginStatus {
 		}
 	}
 	if chosen == "" {
-		if k.when == inSecurity {
+		if k.name == authMethod {
 			return pdu.LoginAuthFailure
 		}
 		out.Put(k.name, text.Reject)
 		return pdu.LoginSuccess
+	}
+	if k.name == authMethod {
+		n.settled = chosen
 	}
 	k.chosen(&n.Params, chosen)
 	out.Put(k.name, chosen)

@@ -1,6 +1,10 @@
 package login
 
-import "lunar/iscsi/pdu"
+import (
+	"net/netip"
+
+	"lunar/iscsi/pdu"
+)
 
 // DefaultMaxRecvDataSegmentLength holds in each direction until a side declares
 // its own, and during login (RFC 3720 §12.12, §5.3 [R-5.3-13]), in bytes.
@@ -94,11 +98,8 @@ type Identity struct {
 	TSIH           pdu.TSIH
 	CID            pdu.CID
 	PortalGroupTag uint16
-}
-
-// Directory answers what the login phase must know of the targets of a portal.
-type Directory interface {
-	// Find says whether initiator may log in to target here: LoginSuccess,
-	// LoginNotFound, LoginForbidden or another status of RFC 3720 §10.13.5.
-	Find(initiator, target string) pdu.LoginStatus
+	// Source is where the connection comes from.
+	Source netip.Addr
+	// User is the name that was proved by CHAP; empty where nobody asked.
+	User string
 }

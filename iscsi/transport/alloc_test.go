@@ -73,7 +73,7 @@ func plainWorld(t testing.TB, keys ...string) (*world, *plainRing, *client) {
 	w.stack = New(0, w.loop, w.local, w.unasked, w.staged, w, l)
 	w.addUnit(false)
 	w.portal = &Portal{Login: login.Config{Offer: login.DefaultOffer(), Targets: w, PortalGroupTag: 1, StatSN: serial.Stat(1)}}
-	w.stack.Accept(3, "192.0.2.1:3260", w.portal)
+	w.stack.Accept(3, "192.0.2.1:3260", testSource, w.portal)
 	c := &client{w: w, cmdSN: 10, nextT: 100}
 	ring.in = c.wire(c.loginRequest(keys...))
 	w.settle()

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 
 	"lunar/internal/buf"
 	"lunar/iscsi/login"
@@ -102,9 +103,9 @@ func (c *Conn) name() Handle {
 }
 
 // open starts a connection in a free place.
-func (c *Conn) open(fd int32, address string, p *Portal) {
+func (c *Conn) open(fd int32, address string, source netip.Addr, p *Portal) {
 	c.reset(fd, address, p)
-	c.machine, c.phase = login.NewMachine(&p.Login), loggingIn
+	c.machine, c.phase = login.NewMachine(&p.Login, source), loggingIn
 	c.deadline = c.heard + c.stack.limits.LoginNanos
 	c.armTimer()
 	c.arm()

@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"net/netip"
+
 	"lunar/internal/buf"
 	"lunar/iscsi/login"
 	"lunar/iscsi/pdu"
@@ -143,15 +145,15 @@ func (s *Stack) Stats() Stats { return s.stats }
 // Live is the number of connections.
 func (s *Stack) Live() int { return len(s.conns) - len(s.free) }
 
-// Accept takes a connected socket. It is false when there is no room; the caller
-// keeps the descriptor.
-func (s *Stack) Accept(fd int32, address string, p *Portal) bool {
+// Accept takes a connected socket, address our side of it and source the other. It
+// is false when there is no room; the caller keeps the descriptor.
+func (s *Stack) Accept(fd int32, address string, source netip.Addr, p *Portal) bool {
 	c := s.place()
 	if c == nil {
 		return false
 	}
 	s.stats.Accepted++
-	c.open(fd, address, p)
+	c.open(fd, address, source, p)
 	return true
 }
 

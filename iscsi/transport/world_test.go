@@ -2,6 +2,7 @@ package transport
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 
 	"lunar/internal/buf"
@@ -50,10 +51,12 @@ type world struct {
 	queue           *slowQueue
 	listener        int32
 	portal          *Portal
-	logins          []Handle
-	ended           int
-	nexus           sam.Nexus
-	busy            bool
+	// access, when set, answers for the directory.
+	access func(login.Query) login.Access
+	logins []Handle
+	ended  int
+	nexus  sam.Nexus
+	busy   bool
 }
 
 // always keeps the loop from sleeping, so that time passes only when a test says
@@ -169,12 +172,18 @@ func (q *slowQueue) Complete(slot uint32, _ int32, done []*blk.Request) []*blk.R
 
 func (q *slowQueue) Running() int { return len(q.waiting) }
 
-// Find implements login.Directory.
-func (w *world) Find(_, target string) pdu.LoginStatus {
-	if target != testTarget {
-		return pdu.LoginNotFound
+// testSource is where connections of a world come from.
+var testSource = netip.MustParseAddr("192.0.2.77")
+
+// Access implements login.Directory.
+func (w *world) Access(q login.Query) login.Access {
+	switch {
+	case w.access != nil:
+		return w.access(q)
+	case q.Target != testTarget && !(q.Discovery && q.Target == ""):
+		return login.Access{Status: pdu.LoginNotFound}
 	}
-	return pdu.LoginSuccess
+	return login.Access{}
 }
 
 // SendTargets implements session.Targets.
@@ -196,7 +205,7 @@ func (w *world) turn() {
 	for i := range done {
 		switch x := done[i]; x.Token.Kind() {
 		case kindAcceptTest:
-			if x.Result < 0 || !w.stack.Accept(x.Result, "192.0.2.1:3260", w.portal) {
+			if x.Result < 0 || !w.stack.Accept(x.Result, "192.0.2.1:3260", testSource, w.portal) {
 				w.Fatalf("connection not accepted: %d", x.Result)
 			}
 		default:
