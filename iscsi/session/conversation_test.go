@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"lunar/internal/conform"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
 	"lunar/scsi/sam"
@@ -111,6 +112,9 @@ func request(p *play, line string) (h *pdu.Header, ahs, data []byte, intact bool
 		q.SetRefCmdSN(serial.Cmd(uint32(w.number("refsn", 0))))
 	case pdu.OpTextReq:
 		data = []byte(strings.ReplaceAll(w["text"], ";", "\x00"))
+	case pdu.OpSNACK:
+		pdu.AsSNACK(h).SetType(pdu.SNACKType(w.number("type", 0)))
+		pdu.AsSNACK(h).SetTag(pdu.NoTag)
 	case pdu.OpLogoutReq:
 		pdu.AsLogoutRequest(h).SetReason(pdu.LogoutReason(w.number("reason", 0)))
 		pdu.AsLogoutRequest(h).SetCID(pdu.CID(w.number("cid", 1)))
@@ -122,8 +126,14 @@ func request(p *play, line string) (h *pdu.Header, ahs, data []byte, intact bool
 	if h.Opcode() == pdu.OpDataOut || h.Opcode() == pdu.OpNOPOut || h.Opcode() == pdu.OpTextReq {
 		pdu.AsNOPOut(h).SetTTT(pdu.TTT(w.number("ttt", 0xffffffff)))
 	}
+	if w.has("ahs") {
+		ahs = []byte{0, 1, 0x3f, 0}
+	}
 	if w.has("len") {
 		data = make([]byte, w.number("len", 0))
+	}
+	if p.noisy {
+		noise(h)
 	}
 	return h, ahs, data, !w.has("bad")
 }
@@ -133,13 +143,21 @@ func additional(w words) []byte {
 	case w.has("bidi"):
 		n := binary.BigEndian.AppendUint32([]byte{0}, uint32(w.number("bidi", 0)))
 		return pdu.AppendAHS(nil, pdu.AHS{Type: pdu.AHSBidiRead, Specific: n})
+	case w.has("cdb"):
+		// A CDB of that many bytes; those beyond 16 count up from 16.
+		rest := []byte{0}
+		for i := 16; i < int(w.number("cdb", 0)); i++ {
+			rest = append(rest, byte(i))
+		}
+		return pdu.AppendAHS(nil, pdu.AHS{Type: pdu.AHSExtendedCDB, Specific: rest})
 	case w.has("badahs"):
 		return []byte{0xff, 0xff, 1, 0}
 	}
 	return nil
 }
 
-// deviceOf reads "read:512", "write:512", "exec:24", "execin:36", "fail:2400".
+// deviceOf reads "read:512", "write:512", "exec:24", "execin:36", "both:512/1024"
+// (out and in), "fail:2400".
 func deviceOf(s string) device {
 	kind, arg, _ := strings.Cut(s, ":")
 	n, _ := strconv.ParseInt(arg, 10, 64)
@@ -150,6 +168,11 @@ func deviceOf(s string) device {
 		return device{action: sam.WriteMedium, bytes: n}
 	case "exec":
 		return device{action: sam.Execute, bytes: n}
+	case "both":
+		out, in, _ := strings.Cut(arg, "/")
+		n, _ = strconv.ParseInt(out, 10, 64)
+		m, _ := strconv.ParseInt(in, 10, 64)
+		return device{action: sam.Execute, bytes: n, in: m}
 	case "execin":
 		return device{action: sam.Execute, in: n}
 	case "fail":
@@ -173,56 +196,97 @@ func matches(got, want string) bool {
 	return true
 }
 
-// TestConversations plays testdata/*.txt. "I->" is a PDU of the initiator, "D->" a
-// held command that goes on, "T->" what the target says next: its name and each
-// word that matters. Whatever is said must be listed; "T-> -" says nothing is.
-func TestConversations(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no conversations", err)
-	}
-	for _, name := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) { converse(t, name) })
-	}
+// conversation is one of testdata: a title, the rules it proves, and its lines.
+type conversation struct {
+	title, options string
+	ids            []string
+	lines          []line
 }
 
-func converse(t *testing.T, name string) {
+type line struct{ where, verb, rest string }
+
+// readConversations reads testdata/NAME. A title line is "== title [IDs] | settings"
+// with the rules the conversation proves, and traps as "trap 7".
+func readConversations(t *testing.T, name string) (all []conversation) {
+	t.Helper()
 	f, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	var p *play
 	sc := bufio.NewScanner(f)
 	for n := 1; sc.Scan(); n++ {
-		line, where := strings.TrimSpace(sc.Text()), fmt.Sprintf("%s:%d", name, n)
-		verb, rest, _ := strings.Cut(line, " ")
-		if verb != "T->" {
-			silent(t, p, where)
-		}
+		text := strings.TrimSpace(sc.Text())
+		verb, rest, _ := strings.Cut(text, " ")
 		switch {
+		case text == "" || verb == "#":
 		case verb == "==":
-			_, options, _ := strings.Cut(line, "|")
-			p = newPlay(configure(options))
-		case verb == "I->":
-			p.take(request(p, rest))
-			p.check(t)
-		case verb == "D->":
-			p.release(pdu.ITT(parseWords(strings.Fields(rest)).number("itt", 0)))
-			p.check(t)
-		case verb == "T->":
-			listen(t, p, where, rest)
-		case line != "" && verb != "#":
-			t.Fatalf("%s: what is %q?", where, line)
+			title, options, _ := strings.Cut(rest, "|")
+			title, ids, _ := strings.Cut(title, "[")
+			ids, _, _ = strings.Cut(strings.ReplaceAll(ids, "trap ", "trap_"), "]")
+			c := conversation{title: strings.TrimSpace(title), options: options, ids: strings.Fields(ids)}
+			all = append(all, c)
+		case len(all) == 0:
+			t.Fatalf("%s:%d: a line before the first title", name, n)
+		default:
+			c := &all[len(all)-1]
+			c.lines = append(c.lines, line{fmt.Sprintf("%s:%d", name, n), verb, rest})
 		}
 	}
-	silent(t, p, "end of "+name)
+	return all
+}
+
+func conversationFiles(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no conversations", err)
+	}
+	return files
+}
+
+// TestConversations plays testdata/*.txt. "I->" is a PDU of the initiator, "D->" a
+// held command that goes on, "T->" what the target says next: its name and each
+// word that matters. Whatever is said must be listed; "T-> -" says nothing is.
+func TestConversations(t *testing.T) {
+	for _, name := range conversationFiles(t) {
+		for _, c := range readConversations(t, name) {
+			t.Run(strings.TrimSuffix(filepath.Base(name), ".txt")+"/"+c.title, func(t *testing.T) {
+				for _, id := range c.ids {
+					conform.Covers(t, strings.ReplaceAll(id, "_", " "))
+				}
+				converse(t, newPlay(configure(c.options)), c.lines)
+			})
+		}
+	}
+}
+
+// converse plays the lines of a conversation.
+func converse(t *testing.T, p *play, lines []line) {
+	for _, l := range lines {
+		if l.verb != "T->" {
+			silent(t, p, l.where)
+		}
+		switch l.verb {
+		case "I->":
+			p.take(request(p, l.rest))
+			p.check(t)
+		case "D->":
+			p.release(pdu.ITT(parseWords(strings.Fields(l.rest)).number("itt", 0)))
+			p.check(t)
+		case "T->":
+			listen(t, p, l.where, l.rest)
+		default:
+			t.Fatalf("%s: what is %q?", l.where, l.verb)
+		}
+	}
+	silent(t, p, "the end")
 }
 
 // silent complains about what was said and not listed.
 func silent(t *testing.T, p *play, where string) {
 	t.Helper()
-	if p != nil && len(p.out) > 0 {
+	if len(p.out) > 0 {
 		t.Errorf("%s: said besides: %s", where, strings.Join(p.out, "\n\t"))
 		p.out = nil
 	}

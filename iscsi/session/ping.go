@@ -13,7 +13,6 @@ func (c *Conn) ping(h *pdu.Header, ahs []byte) Disposition {
 	if t == nil {
 		return d
 	}
-	t.LUN = h.LUN()
 	if h.DataBytes() == 0 {
 		return Disposition{Verdict: Skip}
 	}
@@ -25,8 +24,9 @@ func (c *Conn) ping(h *pdu.Header, ahs []byte) Disposition {
 func (c *Conn) pingResponse(t *Task, h *pdu.Header) []byte {
 	c.begin(h, pdu.OpNOPIn, t.ITT)
 	p := pdu.AsNOPIn(h)
+	// Without a tag the LUN is reserved, so that of the request is not repeated
+	// (§10 [R-10-1]).
 	p.SetTTT(pdu.NoTag)
-	h.SetLUN(t.LUN)
 	data := t.Text[:min(len(t.Text), int(c.S.Params.MaxSend))]
 	h.SetDataBytes(len(data))
 	c.S.Release(t)

@@ -21,6 +21,13 @@ type play struct {
 	delayed []*Task
 	out     []string
 	dropped bool
+	// noisy sets every reserved bit of the requests; faults are what is wrong with
+	// what was said, whoever listens.
+	noisy  bool
+	faults []string
+	spoken map[pdu.Opcode]bool
+	// numbered are the CmdSNs of the requests that were numbered and not answered.
+	numbered map[pdu.ITT]serial.CmdSN
 }
 
 // device is one command's behaviour.
@@ -54,6 +61,7 @@ func newPlay(s settings) *play {
 	return &play{
 		c:       NewConn(ses, 1, serial.Stat(s.statSN), records(s.records)),
 		devices: map[pdu.ITT]device{}, held: map[pdu.ITT]bool{},
+		spoken: map[pdu.Opcode]bool{}, numbered: map[pdu.ITT]serial.CmdSN{},
 	}
 }
 
@@ -80,7 +88,11 @@ func (p *play) take(h *pdu.Header, ahs, data []byte, intact bool) {
 	}
 	h.SetAHSBytes(len(ahs))
 	h.SetDataBytes(len(data))
+	before := p.c.S.Live()
 	d := p.c.Header(h, ahs)
+	if p.c.S.Live() > before && !h.Immediate() {
+		p.numbered[h.ITT()] = pdu.Request{Header: h}.CmdSN()
+	}
 	if d.Verdict == Drop {
 		p.drop()
 		return

@@ -16,6 +16,7 @@ func (p *play) said(h *pdu.Header, data []byte) {
 	if h.DataBytes() != len(data) {
 		panic("DataSegmentLength and the data differ")
 	}
+	p.listenClosely(h)
 	flags := ""
 	for _, f := range []struct {
 		bit  byte
@@ -32,19 +33,23 @@ func (p *play) said(h *pdu.Header, data []byte) {
 		s += fmt.Sprintf(" dsn=%d off=%d res=%d status=%d ttt=%x", d.DataSN().Uint32(), d.BufferOffset(), d.Residual(), d.Status(), uint32(d.TTT()))
 	case pdu.OpSCSIResponse:
 		d := pdu.AsSCSIResponse(h)
-		s += fmt.Sprintf(" status=%d res=%d bidi=%d expdsn=%d", d.Status(), d.Residual(), d.BidiResidual(), d.ExpDataSN().Uint32())
+		s += fmt.Sprintf(" response=%d status=%d res=%d bidi=%d expdsn=%d", d.ServiceResponse(), d.Status(), d.Residual(), d.BidiResidual(), d.ExpDataSN().Uint32())
 		if len(data) > 2+13 {
 			s += fmt.Sprintf(" sense=%x/%02x%02x", data[2+2]&0xf, data[2+12], data[2+13])
 		}
 	case pdu.OpR2T:
 		d := pdu.AsR2T(h)
-		s += fmt.Sprintf(" r2tsn=%d off=%d want=%d ttt=%x", d.R2TSN().Uint32(), d.BufferOffset(), d.DesiredBytes(), uint32(d.TTT()))
+		s += fmt.Sprintf(" r2tsn=%d off=%d want=%d ttt=%x lun=%d", d.R2TSN().Uint32(), d.BufferOffset(), d.DesiredBytes(), uint32(d.TTT()), h.LUN()>>48)
 	case pdu.OpReject:
-		s += fmt.Sprintf(" reason=%d of=%x", pdu.AsReject(h).Reason(), data[0]&0x3f)
+		s += fmt.Sprintf(" reason=%d of=%x datasn=%d", pdu.AsReject(h).Reason(), data[0]&0x3f, pdu.AsReject(h).DataSN().Uint32())
+		if pdu.Opcode(data[0]&0x3f) == pdu.OpSCSICommand {
+			s += fmt.Sprintf(" ofsn=%d", pdu.Request{Header: (*pdu.Header)(data)}.CmdSN().Uint32())
+		}
 	case pdu.OpTaskResponse:
 		s += fmt.Sprintf(" result=%d", pdu.AsTaskResponse(h).Result())
 	case pdu.OpLogoutResp:
-		s += fmt.Sprintf(" result=%d", pdu.AsLogoutResponse(h).Result())
+		wait, retain := pdu.AsLogoutResponse(h).Times()
+		s += fmt.Sprintf(" result=%d times=%d/%d", pdu.AsLogoutResponse(h).Result(), wait, retain)
 	case pdu.OpTextResp:
 		s += fmt.Sprintf(" ttt=%x text=%s", uint32(pdu.AsTextResponse(h).TTT()), strings.ReplaceAll(string(data), "\x00", ";"))
 	case pdu.OpNOPIn:
@@ -58,6 +63,9 @@ func (p *play) said(h *pdu.Header, data []byte) {
 func (p *play) check(t *testing.T) {
 	t.Helper()
 	s := p.c.S
+	if len(p.faults) > 0 {
+		t.Fatal(p.faults)
+	}
 	live := 0
 	for i := range s.tasks {
 		if s.tasks[i].Kind != KindFree {
