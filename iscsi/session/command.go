@@ -8,9 +8,12 @@ import (
 // command takes the header of a SCSI Command (RFC 3720 §10.3).
 func (c *Conn) command(h *pdu.Header, ahs []byte) Disposition {
 	p := pdu.AsSCSICommand(h)
-	// §10.3.1 [R-10.3.1-1]: at least one of W and F (RFC 7143 [N-29]); attributes 5
-	// to 7 are reserved codes (§10 [R-10-3]).
-	if !p.Write() && !h.Final() || p.Attribute() > sam.ACA {
+	if p.Attribute() > sam.ACA {
+		// §10 [R-10-3]: attributes 5 to 7 are reserved codes, a protocol error.
+		return c.refuse(pdu.RejectProtocolError, h, ahs)
+	}
+	if !p.Write() && !h.Final() {
+		// §10.3.1 [R-10.3.1-1]: at least one of W and F (RFC 7143 [N-29]).
 		return c.refuse(pdu.RejectInvalidField, h, ahs)
 	}
 	t, d := c.request(KindSCSI, h, ahs)

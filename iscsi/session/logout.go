@@ -5,12 +5,13 @@ import "lunar/iscsi/pdu"
 // logout takes the header of a Logout Request (RFC 3720 §10.14).
 func (c *Conn) logout(h *pdu.Header, ahs []byte) Disposition {
 	p := pdu.AsLogoutRequest(h)
-	// §10.14.2 [R-10.14.2-1]: no data; §10.14.1: reasons beyond 2 are reserved.
-	if h.DataBytes() != 0 || len(ahs) != 0 || p.Reason() > pdu.RemoveForRecovery {
+	if h.DataBytes() != 0 || len(ahs) != 0 {
+		// §10.14.2 [R-10.14.2-1]: no data and no additional header.
 		return c.refuse(pdu.RejectInvalidField, h, ahs)
 	}
-	if c.S.Identity.Discovery && p.Reason() != pdu.CloseSession {
-		// §3.3 [R-3.3-1]: a discovery session knows only reason 0.
+	if p.Reason() > pdu.RemoveForRecovery || c.S.Identity.Discovery && p.Reason() != pdu.CloseSession {
+		// §10.14.1, §10 [R-10-3]: reasons beyond 2 are reserved codes. §3.3 [R-3.3-1]: a
+		// discovery session knows only reason 0.
 		return c.refuse(pdu.RejectProtocolError, h, ahs)
 	}
 	t, d := c.request(KindLogout, h, ahs)
