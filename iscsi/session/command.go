@@ -16,38 +16,57 @@ func (c *Conn) command(h *pdu.Header, ahs []byte) Disposition {
 		// §10.3.1 [R-10.3.1-1]: at least one of W and F (RFC 7143 [N-29]).
 		return c.refuse(pdu.RejectInvalidField, h, ahs)
 	}
+	extra, whole := readAHS(ahs)
+	if !whole {
+		// §6.6 [R-6.6-1]: lengths that contradict each other are a format error.
+		return Disposition{Verdict: Drop}
+	}
+	if extra.reserved {
+		return c.refuse(pdu.RejectProtocolError, h, ahs)
+	}
 	t, d := c.request(KindSCSI, h, ahs)
 	if t == nil {
 		return d
 	}
 	t.LUN, t.Attribute = h.LUN(), p.Attribute()
 	t.Read, t.Write, t.EDTL = p.Read(), p.Write(), p.EDTL()
-	t.CDBBytes = uint8(copy(t.CDB[:], p.CDB()[:]))
-	if len(ahs) > 0 && !c.additional(t, ahs) {
-		// §6.6 [R-6.6-1]: lengths that contradict each other are a format error.
-		return Disposition{Verdict: Drop}
-	}
+	t.CDBBytes = uint8(copy(t.CDB[:], p.CDB()[:]) + copy(t.CDB[pdu.CDBFieldBytes:], extra.cdb))
+	t.BidiRead = extra.bidiRead
 	c.openDataOut(t, h)
 	return c.immediateData(t, h)
 }
 
-// additional reads the AHS of a command: the rest of a long CDB and the read
-// length of a bidirectional one. Unknown types are ignored (§10 [R-10-2]).
-func (c *Conn) additional(t *Task, ahs []byte) bool {
+// commandAHS is what the AHS of a command say: the rest of a long CDB, and the
+// read length of a bidirectional command in bytes.
+type commandAHS struct {
+	cdb      []byte
+	bidiRead uint32
+	// reserved: one has a type that no standard gives a meaning (RFC 3720 §10
+	// [R-10-3]).
+	reserved bool
+}
+
+// readAHS reads the AHS of a command. It is false when they do not fill their
+// total length.
+func readAHS(ahs []byte) (x commandAHS, whole bool) {
 	for len(ahs) > 0 {
 		a, rest, ok := pdu.NextAHS(ahs)
 		if !ok {
-			return false
+			return x, false
 		}
 		ahs = rest
-		if cdb, is := a.ExtendedCDB(); is {
-			t.CDBBytes = uint8(pdu.CDBFieldBytes + copy(t.CDB[pdu.CDBFieldBytes:], cdb))
-		}
-		if n, is := a.BidiReadBytes(); is {
-			t.BidiRead = n
+		cdb, isCDB := a.ExtendedCDB()
+		n, isLength := a.BidiReadBytes()
+		switch {
+		case isCDB:
+			x.cdb = cdb
+		case isLength:
+			x.bidiRead = n
+		case a.Type != pdu.AHSExtendedCDB && a.Type != pdu.AHSBidiRead:
+			x.reserved = true
 		}
 	}
-	return true
+	return x, true
 }
 
 // openDataOut starts the plan of a write. Whether the initiator may send unasked
