@@ -79,6 +79,13 @@ func dependent(h *pdu.Header) (wrong []string) {
 		bad(h[1]&0x18 == 0 && pdu.AsSCSIResponse(h).BidiResidual() != 0, "a read residual without a flag")
 	case pdu.OpR2T, pdu.OpTaskResponse, pdu.OpLogoutResp:
 		bad(h.DataBytes() != 0, "a data segment")
+	case pdu.OpReject:
+		switch pdu.AsReject(h).Reason() {
+		case 2, 3, 4, 5, 6, 7, 9, 10:
+		default:
+			// 0b is never sent (RFC 7143 [N-7]); 08 and 0c have no occasion here.
+			wrong = append(wrong, "reason "+pdu.AsReject(h).Reason().String())
+		}
 	default:
 	}
 	bad(h[1]&6 == 6 || h[1]&0x18 == 0x18 && h.Opcode() == pdu.OpSCSIResponse, "overflow and underflow at once")
@@ -108,7 +115,7 @@ func (p *play) listenClosely(h *pdu.Header) {
 // Whatever is said in any conversation keeps the rules of every PDU.
 func TestConversations_EveryPDUIsWellFormed(t *testing.T) {
 	conform.Covers(t, "R-10-1", "R-10.2-2", "R-10.6.3-1", "R-10.8.1-1", "R-10.15.2-1",
-		"R-10.4.1-1", "R-10.7.2-1", "R-10.7.3-4", "R-10.7.7-2", "R-10.4.4-1", "R-3.2.2.1-6", "R-3.2.2.1-10")
+		"R-10.4.1-1", "R-10.7.2-1", "R-10.7.3-4", "R-10.7.7-2", "R-10.4.4-1", "R-3.2.2.1-6", "R-3.2.2.1-10", "N-7")
 	spoken := map[pdu.Opcode]bool{}
 	for _, name := range conversationFiles(t) {
 		for _, c := range readConversations(t, name) {
