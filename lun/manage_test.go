@@ -3,6 +3,7 @@ package lun
 import (
 	"testing"
 
+	"lunar/scsi"
 	"lunar/scsi/sam"
 )
 
@@ -215,4 +216,22 @@ func TestLocal_Lose_TellsTheNexus(t *testing.T) {
 		w.attention(1-r, 0)
 	}
 	w.idle()
+}
+
+// A nexus is told once that the transport ended commands of it, whichever reactor
+// says so, and behind a nexus loss.
+func TestInterrupted_TellsTheNexusOnce(t *testing.T) {
+	for from := range 2 {
+		w := newWorld(t)
+		w.open()
+		w.locals[from].Attend(w.unit, sam.Nexus(from), scsi.ProtocolCleared)
+		w.settle()
+		w.locals[from].Lose(w.unit, sam.Nexus(from))
+		w.settle()
+		w.attention(from, 0x2907)
+		w.attention(from, 0x477f)
+		w.attention(from, 0)
+		w.attention(1-from, 0)
+		w.idle()
+	}
 }

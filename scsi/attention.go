@@ -26,6 +26,9 @@ const (
 	CapacityChanged
 	// CommandsCleared: another nexus cleared commands of this one (2F/00).
 	CommandsCleared
+	// ProtocolCleared: an event of the transport ended commands of this nexus without
+	// an answer (47/7F).
+	ProtocolCleared
 	// InquiryChanged: INQUIRY answers something else now (3F/03).
 	InquiryChanged
 	// LUNsChanged: REPORT LUNS answers something else now (3F/0E).
@@ -40,7 +43,8 @@ const resetAttentions = 1<<PowerOn | 1<<HardReset | 1<<UnitReset | 1<<NexusLost
 var attentionCodes = [attentions]uint16{
 	PowerOn: 0x2900, HardReset: 0x2902, UnitReset: 0x2903, NexusLost: 0x2907,
 	ModeChanged: 0x2a01, CapacityChanged: 0x2a09, CommandsCleared: 0x2f00,
-	InquiryChanged: 0x3f03, LUNsChanged: 0x3f0e,
+	ProtocolCleared: 0x477f,
+	InquiryChanged:  0x3f03, LUNsChanged: 0x3f0e,
 }
 
 // nexusState is what the device server keeps for one I_T nexus.

@@ -2,6 +2,8 @@ package transport
 
 import (
 	"lunar/iscsi/session"
+	"lunar/lun"
+	"lunar/scsi"
 )
 
 // abort ends a task without a response. It is over when nothing touches its
@@ -94,6 +96,27 @@ func (c *Conn) abortAll(except *task) {
 		}
 		if c.sess == nil {
 			return
+		}
+	}
+}
+
+// interrupted has each unit tell this nexus, with its next command, that commands
+// were ended without an answer: the connection failed or was closed over them
+// (RFC 3720 §6.5 [R-6.5-1], §10.14.5 [R-10.14.5-1]). A logout that closes the session
+// needs no such word.
+func (c *Conn) interrupted() {
+	if c.units == nil {
+		return
+	}
+	var told *lun.Unit
+	for i := range c.tasks {
+		s := c.tasks[i].s
+		if s.Kind != session.KindSCSI || s.Phase == session.Aborting {
+			continue
+		}
+		if e, present := c.unit(s.LUN); present && e.Unit != told {
+			told = e.Unit
+			c.stack.local.Attend(told, c.nexus, scsi.ProtocolCleared)
 		}
 	}
 }

@@ -161,6 +161,9 @@ func (c *Conn) close(why string) {
 		return
 	}
 	c.logClose(why)
+	if c.phase == fullFeature {
+		c.interrupted()
+	}
 	c.phase = closing
 	c.stack.stats.Dropped++
 	c.stack.loop.Submit(reactor.Op{Code: reactor.Shutdown, Token: c.token(KindEnd), FD: c.fd})

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"lunar/iscsi/pdu"
 	"lunar/iscsi/session"
 	"lunar/scsi"
 	"lunar/scsi/sam"
@@ -40,6 +41,9 @@ func (c *Conn) run(t *task) {
 		if !c.sess.RunLogout(t.s) {
 			c.enqueue(t)
 			return
+		}
+		if t.s.Reason == pdu.CloseConnection {
+			c.interrupted()
 		}
 		c.logout, c.delayed = t, nil
 		c.abortAll(t)
