@@ -44,6 +44,9 @@ type Conn struct {
 	S     *Session
 	State State
 	CID   pdu.CID
+	// LUN is one of the target's, which PDUs name that carry a tag of ours and
+	// belong to no command (RFC 3720 §10.19.3 [R-10.19.3-1]).
+	LUN sam.LUN
 
 	targets Targets
 	statSN  serial.StatSN

@@ -1,6 +1,8 @@
 package session
 
-import "lunar/iscsi/pdu"
+import (
+	"lunar/iscsi/pdu"
+)
 
 // ping takes the header of a NOP-Out (RFC 3720 §10.18).
 func (c *Conn) ping(h *pdu.Header, ahs []byte) Disposition {
@@ -43,14 +45,32 @@ func (c *Conn) EmitPing(h *pdu.Header, ask bool) {
 	p.SetTTT(pdu.NoTag)
 	if ask {
 		p.SetTTT(pingTTT)
+		h.SetLUN(c.LUN)
 	}
 	c.numbers(p.Response)
 }
 
 const pingTTT = pdu.TTT(MaxTasks << tttIndexShift)
 
-// EmitAsync writes an Async Message (RFC 3720 §10.9).
-func (c *Conn) EmitAsync(h *pdu.Header, e pdu.AsyncEvent, p1, p2, p3 uint16) {
+// EmitLogoutRequest asks the initiator, on the connection that is to end, to log
+// out within so many seconds (RFC 3720 §10.9.1 [R-10.9.1-1]).
+func (c *Conn) EmitLogoutRequest(h *pdu.Header, seconds uint16) {
+	by := T11
+	if c.State == LogoutRequested {
+		by = T12
+	}
+	c.State, _ = c.State.Next(by)
+	c.emitAsync(h, pdu.EventLogoutRequest, 0, 0, seconds)
+}
+
+// EmitDropping announces that this connection ends, and with it, nothing being
+// retained at level 0, its tasks (RFC 3720 §10.9.1 [R-10.9.1-3]).
+func (c *Conn) EmitDropping(h *pdu.Header) {
+	c.emitAsync(h, pdu.EventDropping, uint16(c.CID), uint16(c.S.Params.DefaultTime2Wait), 0)
+}
+
+// emitAsync writes an Async Message (RFC 3720 §10.9).
+func (c *Conn) emitAsync(h *pdu.Header, e pdu.AsyncEvent, p1, p2, p3 uint16) {
 	c.begin(h, pdu.OpAsync, pdu.NoTag)
 	p := pdu.AsAsync(h)
 	p.SetEvent(e, 0)

@@ -219,6 +219,8 @@ func (c *Conn) textResponse(t *Task, h *pdu.Header) []byte {
 		x.count++
 		x.ttt = textTTT + pdu.TTT(x.count)
 		p.SetTTT(x.ttt)
+		// §10.10.4 [R-10.10.4-2]: a tag comes with a LUN.
+		h.SetLUN(c.LUN)
 	}
 	h.SetDataBytes(len(part))
 	c.S.Release(t)

@@ -133,7 +133,7 @@ func TestConversations_EveryPDUIsWellFormed(t *testing.T) {
 	}
 	// Async Messages are said by the transport, when it stops.
 	var h pdu.Header
-	newPlay(defaults()).c.EmitAsync(&h, pdu.EventDropping, 1, 2, 3)
+	newPlay(defaults()).c.EmitDropping(&h)
 	if wrong := reservedOf(&h); len(wrong) > 0 || h.ITT() != pdu.NoTag {
 		t.Errorf("Async Message: ITT %x, %s", h.ITT(), strings.Join(wrong, ", "))
 	}

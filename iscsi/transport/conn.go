@@ -91,7 +91,11 @@ type Conn struct {
 	delayed   []*task // functions among them
 	logout    *task   // waits for every other task to end
 	coldReset bool
-	goodbye   bool // an Async Message is to be sent, then the connection closes
+	// logoutBy is when the initiator must have logged out, 0 when it was not asked to;
+	// wantsLogout: the question is to be sent. goodbye: the last Async Message is to be
+	// sent, then the connection closes.
+	logoutBy             int64
+	wantsLogout, goodbye bool
 }
 
 func (c *Conn) token(k reactor.Kind) reactor.Token {
@@ -120,13 +124,6 @@ func (c *Conn) reset(fd int32, address string, p *Portal) {
 	}
 }
 
-// armTimer asks for the next tick. A connection has one timer, armed here when it
-// opens and by each tick, so that the loop's table of timers holds them all. A
-// tick is the grain of every bound of a connection.
-func (c *Conn) armTimer() {
-	c.stack.loop.Arm(c.token(KindTimer), c.stack.loop.Now()+c.stack.limits.AbortNanos)
-}
-
 // full starts full feature phase after the final Login Response was built.
 func (c *Conn) full(a Admission) {
 	c.phase = fullFeature
@@ -139,6 +136,7 @@ func (c *Conn) full(a Admission) {
 	}
 	c.sess = session.NewConn(s, id.CID, c.machine.StatSN(), targets)
 	c.nexus, c.units = a.Nexus, a.Units
+	c.sess.LUN = c.firstLUN()
 	// RFC 3720 §12.1 [R-12.1-2]: the first PDU after login carries the digests.
 	c.framer.HeaderDigest, c.framer.DataDigest = s.Params.HeaderDigest, s.Params.DataDigest
 	for i := range s.Tasks() {
@@ -223,46 +221,12 @@ func (c *Conn) gone() {
 	s.keeper.Ended(h, id, c.isAdmitted)
 }
 
-// tick looks at the times of a connection.
-func (c *Conn) tick() {
-	now := c.stack.loop.Now()
-	l := &c.stack.limits
-	switch c.phase {
-	case loggingIn, admitting:
-		if now >= c.deadline {
-			c.close("login took too long")
-			return
-		}
-	case fullFeature, leaving:
-		if c.aborts > 0 {
-			c.abandonOwed(now)
-		}
-		if now-c.heard >= l.PingNanos && !c.askForLife(now) {
-			return
-		}
-	case gone, closing:
-		return
+// firstLUN is the first LUN that has a unit, LUN 0 when there is none.
+func (c *Conn) firstLUN() sam.LUN {
+	if c.units == nil || len(c.units.Path().LUNs) == 0 {
+		return 0
 	}
-	c.armTimer()
-}
-
-// askForLife pings a silent peer, or drops one that did not answer.
-func (c *Conn) askForLife(now int64) (alive bool) {
-	// RFC 3720 §6.12 [R-6.12-1]: a ping finds a dead peer that TCP keeps.
-	if c.pinged || c.phase == leaving {
-		c.close("no answer to a ping")
-		return false
-	}
-	c.pinged, c.wantsPing = true, true
-	c.heard = now
-	c.stack.touch(c)
-	return true
-}
-
-// farewell announces the end of the session, then closes once it was sent.
-func (c *Conn) farewell() {
-	c.goodbye = true
-	c.stack.touch(c)
+	return c.units.Path().LUNs[0]
 }
 
 // unit finds the unit of a LUN for this connection.

@@ -79,6 +79,11 @@ func (c *Conn) pump() {
 		c.sess.EmitPing(&h, true)
 		b.add(&h, nil, nil, hd, dd)
 	}
+	if c.wantsLogout && !b.full() {
+		c.wantsLogout = false
+		c.sess.EmitLogoutRequest(&h, logoutSeconds)
+		b.add(&h, nil, nil, hd, dd)
+	}
 	n := 0
 	for n < len(c.queue) && !b.full() {
 		t := c.queue[n]
@@ -105,8 +110,7 @@ func (c *Conn) pump() {
 func (c *Conn) farewells(b *batch) {
 	if c.goodbye && !b.full() {
 		var h pdu.Header
-		p := &c.sess.S.Params
-		c.sess.EmitAsync(&h, pdu.EventDroppingAll, 0, uint16(p.DefaultTime2Wait), 0)
+		c.sess.EmitDropping(&h)
 		b.add(&h, nil, nil, c.framer.HeaderDigest, c.framer.DataDigest)
 		c.goodbye, c.phase = false, leaving
 	}

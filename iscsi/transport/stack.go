@@ -252,14 +252,20 @@ func (s *Stack) Quarantine() bool {
 	return true
 }
 
-// Drain announces the end to every initiator and closes every connection
-// (RFC 3720 §3.2.5 [R-3.2.5-2]).
+// Drain asks every initiator to log out and closes the connections of those that
+// have not within a second (RFC 3720 §10.9.1 [R-10.9.1-1], §3.2.5 [R-3.2.5-2]).
+// Discovery sessions know no Async Message (RFC 7143 §7.4 [N-10]) and are closed, as
+// are logins.
 func (s *Stack) Drain() {
 	for _, c := range s.conns {
 		switch c.phase {
 		case gone, closing:
 		case fullFeature:
-			c.farewell()
+			if !c.sess.S.Identity.Discovery {
+				c.askForLogout()
+				continue
+			}
+			c.close("the target stops")
 		default:
 			c.close("the target stops")
 		}

@@ -1,0 +1,74 @@
+package transport
+
+// armTimer asks for the next tick. A connection has one timer, armed here when it
+// opens and by each tick, so that the loop's table of timers holds them all. A
+// tick is the grain of every bound of a connection; one that was asked to log out
+// has a finer one.
+func (c *Conn) armTimer() {
+	now := c.stack.loop.Now()
+	at := now + c.stack.limits.AbortNanos
+	if c.logoutBy > now {
+		at = min(at, c.logoutBy)
+	}
+	c.stack.loop.Arm(c.token(KindTimer), at)
+}
+
+// tick looks at the times of a connection.
+func (c *Conn) tick() {
+	now := c.stack.loop.Now()
+	l := &c.stack.limits
+	switch c.phase {
+	case loggingIn, admitting:
+		if now >= c.deadline {
+			c.close("login took too long")
+			return
+		}
+	case fullFeature, leaving:
+		if c.aborts > 0 {
+			c.abandonOwed(now)
+		}
+		if c.logoutBy != 0 && now >= c.logoutBy && c.phase == fullFeature && !c.goodbye && !c.sess.LoggingOut() {
+			// RFC 3720 §10.9.1 [R-10.9.1-2]: it was asked to log out and did not.
+			c.farewell()
+		}
+		if now-c.heard >= l.PingNanos && !c.askForLife(now) {
+			return
+		}
+	case gone, closing:
+		return
+	}
+	c.armTimer()
+}
+
+// askForLife pings a silent peer, or drops one that did not answer.
+func (c *Conn) askForLife(now int64) (alive bool) {
+	// RFC 3720 §6.12 [R-6.12-1]: a ping finds a dead peer that TCP keeps. Discovery
+	// knows no pings, and an idle one ends (RFC 7143 §7.4 [N-10]).
+	if c.pinged || c.phase == leaving || c.sess.S.Identity.Discovery {
+		c.close("no sign of life")
+		return false
+	}
+	c.pinged, c.wantsPing = true, true
+	c.heard = now
+	c.stack.touch(c)
+	return true
+}
+
+// logoutSeconds is how long an initiator has at least to log out when the target
+// stops; the tick under way may make it one more.
+const logoutSeconds = 1
+
+// askForLogout has the initiator log out, within a bound.
+func (c *Conn) askForLogout() {
+	if c.sess.LoggingOut() || c.logoutBy != 0 {
+		return
+	}
+	c.logoutBy, c.wantsLogout = c.stack.loop.Now()+logoutSeconds*1e9, true
+	c.stack.touch(c)
+}
+
+// farewell announces the end of the connection, then closes once it was sent.
+func (c *Conn) farewell() {
+	c.goodbye = true
+	c.stack.touch(c)
+}
