@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"lunar/iscsi/auth"
 	"lunar/iscsi/pdu"
 	"lunar/lun"
 	"lunar/scsi/sam"
@@ -20,6 +21,8 @@ type catalog struct {
 	// portals are the addresses in use, by group.
 	portals map[uint16][]string
 	tags    []uint16
+	// discovery is what discovery sessions must prove.
+	discovery *auth.Policy
 }
 
 // target is one target of a catalog.
@@ -36,7 +39,7 @@ type target struct {
 // newCatalog builds the catalog of a configuration that is right. Absent answers for
 // empty numbers, by reactor; before is the catalog that this one replaces, or nil.
 func newCatalog(c *Config, units map[string]*unit, portals map[uint16][]string, absent []*lun.Unit, before *catalog) *catalog {
-	k := &catalog{targets: map[string]*target{}, removed: map[string]bool{}, portals: portals}
+	k := &catalog{targets: map[string]*target{}, removed: map[string]bool{}, portals: portals, discovery: c.Discovery}
 	for _, g := range c.Groups {
 		k.tags = append(k.tags, g.Tag)
 	}

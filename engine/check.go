@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lunar/iscsi/auth"
 	"lunar/iscsi/login"
 	"lunar/iscsi/text"
 	"lunar/scsi/sam"
@@ -46,6 +47,9 @@ func (c *Config) Check() error {
 	}
 	if len(c.Targets) > maxTargets {
 		return wrong("target", "%d targets; give at most %d", len(c.Targets), maxTargets)
+	}
+	if err := checkAuth("discovery.chap", "discovery", c.Discovery); err != nil {
+		return err
 	}
 	names := map[string]bool{}
 	for i := range c.Targets {
@@ -179,6 +183,9 @@ func (t *Target) check(path string, tags map[uint16]bool, units map[string]bool)
 	if err := checkMap(path+".lun", name, t.LUNs, units); err != nil {
 		return err
 	}
+	if err := checkAuth(path+".chap", "target "+name, t.Auth); err != nil {
+		return err
+	}
 	return t.checkAccess(path, units)
 }
 
@@ -202,6 +209,9 @@ func (t *Target) checkAccess(path string, units map[string]bool) error {
 		if err := checkMap(at+".lun", t.Name, a.LUNs, units); err != nil {
 			return err
 		}
+		if err := checkAuth(at+".chap", "target "+t.Name, a.Auth); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -219,6 +229,16 @@ func checkMap(path, target string, luns []Mapping, units map[string]bool) error 
 			return wrong(at+".unit", "target %q: LUN %d is unit %q, which is not configured; add a [[unit]] of that name", target, m.Number, m.Unit)
 		}
 		numbers[m.Number] = true
+	}
+	return nil
+}
+
+func checkAuth(path, who string, p *auth.Policy) error {
+	if p == nil {
+		return nil
+	}
+	if err := p.Check(); err != nil {
+		return wrong(path, "%s: %s", who, err)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"lunar/iscsi/auth"
 	"lunar/iscsi/login"
 	"lunar/reactor"
 )
@@ -16,7 +17,9 @@ type Config struct {
 	Groups  []Group
 	Units   []Unit
 	Targets []Target
-	Limits  Limits
+	// Discovery is what discovery sessions must prove; nil demands nothing.
+	Discovery *auth.Policy
+	Limits    Limits
 
 	// The rest stays as it is for the life of an engine.
 
@@ -46,8 +49,10 @@ type Target struct {
 	Groups []uint16
 	// Offer is our side of its negotiations; nil means login.DefaultOffer.
 	Offer *login.Offer
-	// LUNs is the map of initiators whose rule has none of its own.
+	// LUNs is the map of initiators whose rule has none of its own, Auth what they
+	// must prove; nil demands nothing.
 	LUNs []Mapping
+	Auth *auth.Policy
 	// Access are its rules; none lets everyone in.
 	Access []Access
 	// Redirect sends every login elsewhere.
@@ -71,8 +76,10 @@ type Access struct {
 	Sources []netip.Prefix
 	// Deny refuses what the rule fits.
 	Deny bool
-	// LUNs are what it sees; nil means the target's map.
+	// LUNs are what it sees; nil means the target's map. Auth is what it must prove;
+	// nil means what the target demands.
 	LUNs []Mapping
+	Auth *auth.Policy
 }
 
 // Redirect is where initiators go instead (RFC 3720 §10.13.5, statuses 0101 and

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"sync"
 
 	"lunar/internal/queue"
+	"lunar/iscsi/auth"
 	"lunar/lun"
 	"lunar/reactor"
 	"lunar/reactor/host"
@@ -19,6 +21,8 @@ type Engine struct {
 	cfg   Config
 	cores []*core
 	ring  string
+	// node is what authentication needs, the same on every reactor.
+	node auth.Node
 
 	// changing holds off a change while another is carried out. What follows it is
 	// changed by Start, Apply and Stop alone.
@@ -51,6 +55,8 @@ func Start(cfg Config) (*Engine, error) {
 		cfg: cfg, idle: make(chan int, len(cfg.CPUs)), over: make(chan struct{}),
 		absent: lun.NewAbsent(len(cfg.CPUs)), units: map[string]*unit{}, catalog: &catalog{},
 	}
+	e.node.Chance = chance
+	chance(e.node.Key[:])
 	if err := e.startCores(); err != nil {
 		return nil, errors.Join(err, e.Stop())
 	}
@@ -60,6 +66,10 @@ func Start(cfg Config) (*Engine, error) {
 	}
 	return e, nil
 }
+
+// chance fills b with random bytes. It never fails: crypto/rand ends the process
+// rather than return others.
+func chance(b []byte) { _, _ = rand.Read(b) }
 
 func (e *Engine) startCores() error {
 	e.leaveProcessors()

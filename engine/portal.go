@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -116,9 +117,10 @@ func (e *Engine) movePortals(portals []*portal) {
 func (k *core) door(tag uint16) *transport.Portal {
 	return &transport.Portal{
 		Login: login.Config{
-			Offer: login.DefaultOffer(), Targets: desk{k, tag, ""}, PortalGroupTag: tag, StatSN: serial.Stat(1),
+			Offer: login.DefaultOffer(), Targets: desk{k, tag, "", netip.Addr{}}, PortalGroupTag: tag, StatSN: serial.Stat(1),
+			Node: k.engine.node,
 		},
-		Targets: func(address string) session.Targets { return desk{k, tag, address} },
+		Targets: func(address string, source netip.Addr) session.Targets { return desk{k, tag, address, source} },
 	}
 }
 
@@ -126,20 +128,28 @@ func (k *core) door(tag uint16) *transport.Portal {
 type desk struct {
 	k   *core
 	tag uint16
-	// address is our side of the connection that asks.
+	// address is our side of the connection that asks, source the other.
 	address string
+	source  netip.Addr
 }
 
 // Access implements login.Directory.
 func (d desk) Access(q login.Query) login.Access {
+	c := d.k.catalog
 	if q.Target == "" {
-		return login.Access{}
+		return login.Access{Auth: c.discovery}
 	}
-	t, _, status := d.k.catalog.find(asker{q.Initiator, q.Source, d.tag}, q.Target)
+	t, rule, status := c.find(asker{q.Initiator, q.Source, d.tag}, q.Target)
 	if status != pdu.LoginSuccess {
 		return login.Access{Status: status}
 	}
-	a := login.Access{Alias: t.Alias, Offer: t.Offer}
+	a := login.Access{Alias: t.Alias, Offer: t.Offer, Auth: t.Auth}
+	if rule != everyone && t.Access[rule].Auth != nil {
+		a.Auth = t.Access[rule].Auth
+	}
+	if q.Discovery {
+		a.Auth = c.discovery
+	}
 	if r := t.Redirect; r != nil {
 		a.Status, a.Addresses = pdu.LoginMovedTemporarily, r.Addresses
 		if r.Permanent {
@@ -169,7 +179,7 @@ func (d desk) append(dst []byte, c *catalog, initiator, name string) []byte {
 	if t == nil {
 		return dst
 	}
-	if _, ok := t.rules.find(initiator, asker{}.source); !ok {
+	if _, ok := t.rules.find(initiator, d.source); !ok {
 		return dst
 	}
 	dst = append(append(append(dst, "TargetName="...), name...), 0)

@@ -57,7 +57,7 @@ func ParseLUN(spec string) (Unit, error) {
 			return l, fmt.Errorf("LUN %q: %s is given twice; give it once", spec, key)
 		}
 		seen[key] = true
-		if err := l.set(key, value); err != nil {
+		if err := l.Set(key, value); err != nil {
 			return l, fmt.Errorf("LUN %q: %w", spec, err)
 		}
 	}
@@ -67,7 +67,8 @@ func ParseLUN(spec string) (Unit, error) {
 	return l, nil
 }
 
-func (l *Unit) set(key, value string) (err error) {
+// Set sets one option of a specification. Errors name the word and say what is expected.
+func (l *Unit) Set(key, value string) (err error) {
 	switch {
 	case key == "size":
 		l.Bytes, err = ParseBytes(value)

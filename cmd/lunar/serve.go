@@ -4,12 +4,10 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"lunar/engine"
 	"lunar/reactor"
@@ -17,6 +15,7 @@ import (
 	"lunar/reactor/rings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // defaultPortal and defaultSize are what `lunar serve` without flags offers.
@@ -28,6 +27,8 @@ const (
 type serveFlags struct {
 	portals, luns                            []string
 	target, reactors, state, poll, ring, log string
+	// file is the configuration file; it replaces all the others.
+	file string
 }
 
 func serveCommand() *cobra.Command {
@@ -47,9 +48,24 @@ LUN specifications:
   null:size=1TiB                            reads zeros, drops writes
 each with bs=512 (default) or bs=4096, and with cache=256MiB for a read cache.`,
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return serve(f) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if f.file == "" {
+				return serveFlagged(&f)
+			}
+			var other string
+			c.Flags().Visit(func(l *pflag.Flag) {
+				if l.Name != "config" {
+					other = l.Name
+				}
+			})
+			if other != "" {
+				return fmt.Errorf("--%s beside --config: the file says everything; put it there", other)
+			}
+			return serveFile(f.file)
+		},
 	}
 	p := c.Flags()
+	p.StringVar(&f.file, "config", "", "`FILE` that configures everything (`lunar config example`); SIGHUP loads it anew")
 	p.StringArrayVar(&f.portals, "portal", []string{defaultPortal}, "`ADDR:PORT` to listen on, IPv6 in brackets (repeatable)")
 	p.StringVar(&f.target, "target", engine.DefaultTarget, "iSCSI name of the target")
 	p.StringArrayVar(&f.luns, "lun", nil, "`SPEC` of a logical unit (repeatable; numbers count up from 0)")
@@ -75,37 +91,13 @@ func defaultState() string {
 	return ".lunar"
 }
 
-func serve(f serveFlags) error {
-	cfg, err := f.config()
-	if err != nil {
-		return err
-	}
-	// Before the portals open: a signal that comes from now on ends the daemon in
-	// order.
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	engine.Tune(len(cfg.CPUs))
-	e, err := engine.Start(cfg)
-	if err != nil {
-		return err
-	}
-	announce(e, len(cfg.Units))
-	select {
-	case s := <-signals:
-		slog.Info("stopping", "signal", s.String())
-	case <-e.Done():
-		slog.Error("a reactor ended; stopping")
-	}
-	return e.Stop()
-}
-
 func (f *serveFlags) config() (engine.Config, error) {
 	var cfg engine.Config
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.log)); err != nil {
 		return cfg, fmt.Errorf("--log-level %q: use debug, info, warn or error", f.log)
 	}
-	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
+	logLevel.Set(level)
 	if err := rings.Check(f.ring); err != nil {
 		return cfg, fmt.Errorf("--ring: %w", err)
 	}
@@ -161,14 +153,4 @@ func parseReactors(s string, allowed []int) ([]int, error) {
 		}
 	}
 	return cpus, nil
-}
-
-func announce(e *engine.Engine, luns int) {
-	portals := strings.Join(e.Portals(), ",")
-	fmt.Printf("lunar: ready portal=%s target=%s luns=%d pid=%d\n", portals, e.Targets()[0], luns, os.Getpid())
-	slog.Info("serving", "ring", e.Ring(), "media", e.Describe())
-	at, _, _ := strings.Cut(portals, ",")
-	fmt.Printf("attach on Linux:    iscsiadm -m discovery -t sendtargets -p %s && iscsiadm -m node -T %s -p %s --login\n", at, e.Targets()[0], at)
-	fmt.Printf("attach in QEMU:     -drive file=iscsi://%s/%s/0,format=raw,if=virtio\n", at, e.Targets()[0])
-	fmt.Printf("look with libiscsi: iscsi-ls -s iscsi://%s\n", at)
 }

@@ -44,7 +44,7 @@ func TestServe_Refusals(t *testing.T) {
 		args   []string
 		expect []string
 	}{
-		{"busy port", append(ram, "--portal", l.Addr().String()), []string{l.Addr().String(), "another process", "--portal"}},
+		{"busy port", append(ram, "--portal", l.Addr().String()), []string{l.Addr().String(), "another process", "choose another portal"}},
 		{"foreign address", append(ram, "--portal", "192.0.2.1:3260"), []string{"192.0.2.1:3260", "address of this machine"}},
 		{"missing file", []string{"--state", dir, "--lun", "file:path=" + dir + "/nosuch"}, []string{dir + "/nosuch", "create the file"}},
 		{"other size", []string{"--state", dir, "--lun", "file:path=" + odd + ",size=2MiB"}, []string{odd, "1048576", "2097152"}},
@@ -52,7 +52,7 @@ func TestServe_Refusals(t *testing.T) {
 		{"no size", []string{"--state", dir, "--lun", "ram:"}, []string{"ram", "size="}},
 		{"bad size", []string{"--state", dir, "--lun", "ram:size=big"}, []string{"big", "GiB"}},
 		{"bad block", []string{"--state", dir, "--lun", "ram:size=1MiB,bs=520"}, []string{"520", "bs=512 or bs=4096"}},
-		{"one file twice", []string{"--state", dir, "--lun", "file:path=" + odd, "--lun", "file:path=" + odd}, []string{odd, "LUN 0", "LUN 1"}},
+		{"one file twice", []string{"--state", dir, "--lun", "file:path=" + odd, "--lun", "file:path=" + odd}, []string{odd, "share the file", "of its own"}},
 		{"bad name", append(ram, "--target", "disk"), []string{`"disk"`, "iqn."}},
 		{"bad reactors", append(ram, "--reactors", "many"), []string{"--reactors", "many"}},
 		{"bad poll", append(ram, "--poll", "maybe"), []string{"--poll", "maybe"}},

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -50,8 +51,28 @@ type daemon struct {
 	cmd    *exec.Cmd
 	portal string
 	args   []string
-	log    *bytes.Buffer
+	log    *journal
 	ended  chan error
+}
+
+// journal is what a daemon logs, read while it writes.
+type journal struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write appends.
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.Write(p)
+}
+
+// String is everything so far.
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.String()
 }
 
 var readyLine = regexp.MustCompile(`^lunar: ready portal=(\S+) target=(\S+) luns=(\d+) pid=(\d+)$`)
@@ -76,8 +97,12 @@ func serve(t *testing.T, args ...string) *daemon {
 func (d *daemon) start(t *testing.T) {
 	t.Helper()
 	ended := make(chan error, 1)
-	d.log, d.ended = new(bytes.Buffer), ended
-	d.cmd = exec.Command(binary, append([]string{"serve", "--portal", d.portal}, d.args...)...)
+	d.log, d.ended = new(journal), ended
+	args := []string{"serve"}
+	if d.args[0] != "--config" {
+		args = append(args, "--portal", d.portal)
+	}
+	d.cmd = exec.Command(binary, append(args, d.args...)...)
 	d.cmd.Stderr = d.log
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {

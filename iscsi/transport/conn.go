@@ -132,7 +132,7 @@ func (c *Conn) full(a Admission) {
 	s := session.New(id, c.machine, c.limits)
 	var targets session.Targets
 	if c.portal.Targets != nil {
-		targets = c.portal.Targets(c.address)
+		targets = c.portal.Targets(c.address, id.Source)
 	}
 	c.sess = session.NewConn(s, id.CID, c.machine.StatSN(), targets)
 	c.nexus, c.units = a.Nexus, a.Units

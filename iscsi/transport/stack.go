@@ -56,8 +56,9 @@ func DefaultLimits() Limits {
 // Portal is where a connection arrived.
 type Portal struct {
 	Login login.Config
-	// Targets answers SendTargets; address is our side of the connection.
-	Targets func(address string) session.Targets
+	// Targets answers SendTargets; address is our side of the connection, source the
+	// other.
+	Targets func(address string, source netip.Addr) session.Targets
 }
 
 // Admission is the answer to a login that asks to become a session.

@@ -98,7 +98,7 @@ func newWorld(t testing.TB, o options) *world {
 	w.listener = w.ring.Listen()
 	w.portal = &Portal{
 		Login:   login.Config{Offer: login.DefaultOffer(), Targets: w, PortalGroupTag: 1, StatSN: serial.Stat(0xfffffff0)},
-		Targets: func(string) session.Targets { return w },
+		Targets: func(string, netip.Addr) session.Targets { return w },
 	}
 	w.loop.Submit(reactor.Op{Code: reactor.Accept, Token: reactor.NewToken(kindAcceptTest, 0, 0), FD: w.listener})
 	t.Cleanup(func() {

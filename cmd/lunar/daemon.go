@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"lunar/engine"
+	"lunar/mgmt/config"
+	"lunar/reactor/host"
+)
+
+// logLevel is what is logged; a reload may change it.
+var logLevel slog.LevelVar
+
+// daemon is a running target and what it was configured by.
+type daemon struct {
+	engine *engine.Engine
+	// file is the configuration file, empty when flags said everything.
+	file string
+}
+
+// serveFlagged runs what the flags say.
+func serveFlagged(f *serveFlags) error {
+	cfg, err := f.config()
+	if err != nil {
+		return err
+	}
+	return serve(cfg, "")
+}
+
+// serveFile runs what a configuration file says.
+func serveFile(name string) error {
+	f, err := config.Load(name, host.CPUs())
+	if err != nil {
+		return err
+	}
+	logLevel.Set(f.LogLevel)
+	warn(f)
+	return f.Locate(serve(f.Engine, name))
+}
+
+func warn(f *config.File) {
+	for _, w := range f.Warnings() {
+		slog.Warn("configuration", "warning", w)
+	}
+}
+
+// serve runs a target until a signal ends it.
+func serve(cfg engine.Config, file string) error {
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: &logLevel})))
+	// Before the portals open: a signal that comes from now on ends the daemon in
+	// order.
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	engine.Tune(len(cfg.CPUs))
+	e, err := engine.Start(cfg)
+	if err != nil {
+		return err
+	}
+	announce(e, len(cfg.Units))
+	d := &daemon{engine: e, file: file}
+	for {
+		select {
+		case s := <-signals:
+			if s == syscall.SIGHUP {
+				d.hangup()
+				continue
+			}
+			slog.Info("stopping", "signal", s.String())
+		case <-e.Done():
+			slog.Error("a reactor ended; stopping")
+		}
+		return e.Stop()
+	}
+}
+
+// hangup is SIGHUP: the configuration is loaded anew. What is wrong with it is
+// logged, and everything stays as it was.
+func (d *daemon) hangup() {
+	if err := d.reload(); err != nil {
+		slog.Error("configuration not loaded; everything stays as it was", "error", err)
+		return
+	}
+	slog.Info("configuration loaded", "file", d.file)
+}
+
+// reload makes the target what its file says now.
+func (d *daemon) reload() error {
+	if d.file == "" {
+		return fmt.Errorf("this target was configured by flags; start it with --config to reload")
+	}
+	f, err := config.Load(d.file, host.CPUs())
+	if err != nil {
+		return err
+	}
+	if err := d.engine.Apply(f.Engine); err != nil {
+		return f.Locate(err)
+	}
+	logLevel.Set(f.LogLevel)
+	warn(f)
+	return nil
+}
+
+func announce(e *engine.Engine, luns int) {
+	portals := strings.Join(e.Portals(), ",")
+	fmt.Printf("lunar: ready portal=%s target=%s luns=%d pid=%d\n", portals, strings.Join(e.Targets(), ","), luns, os.Getpid())
+	slog.Info("serving", "ring", e.Ring(), "media", e.Describe())
+	if len(e.Targets()) == 0 {
+		return
+	}
+	target := e.Targets()[0]
+	at, _, _ := strings.Cut(portals, ",")
+	fmt.Printf("attach on Linux:    iscsiadm -m discovery -t sendtargets -p %s && iscsiadm -m node -T %s -p %s --login\n", at, target, at)
+	fmt.Printf("attach in QEMU:     -drive file=iscsi://%s/%s/0,format=raw,if=virtio\n", at, target)
+	fmt.Printf("look with libiscsi: iscsi-ls -s iscsi://%s\n", at)
+}
