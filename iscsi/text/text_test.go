@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"lunar/internal/conform"
 )
 
 func TestNextPair_Syntax(t *testing.T) {
+	conform.Covers(t, "R-5.1-1", "R-5.1-2", "R-5.1-3", "R-12.22-1")
 	for _, c := range []struct {
 		in, key, value string
 		ok             bool
@@ -33,6 +36,7 @@ func TestNextPair_Syntax(t *testing.T) {
 }
 
 func TestNumber(t *testing.T) {
+	conform.Covers(t, "R-5.1-5", "R-5.1-6")
 	for _, c := range []struct {
 		in string
 		n  uint64
@@ -60,6 +64,7 @@ func TestNumber(t *testing.T) {
 }
 
 func TestName(t *testing.T) {
+	conform.Covers(t, "R-3.2.6.1-2", "R-3.2.6.1-3", "R-3.2.6.2-1", "R-3.2.6.2-2", "R-3.2.6.2-3", "R-3.2.6.3-1", "R-3.2.6.3.2-1", "N-8", "N-9")
 	for _, c := range []struct {
 		in, out string
 		ok      bool
@@ -76,12 +81,37 @@ func TestName(t *testing.T) {
 		{"iqn", "", false},
 		{"iqn.x%n", "", false},
 		{"iqn.x\n", "", false},
+		{"EUI.02004567A425678D", "eui.02004567a425678d", true},
+		{"eui.02004567a425678dd", "", false},
+		{"eui.02004567a425678g", "", false},
+		{"naa.6001405abcdef01", "", false},
+		{"naa.6001405abcdef0126001405a", "", false},
+		{"iqn.2026-11.x:größe", "iqn.2026-11.x:größe", true},
+		{"iqn.2026-11.x:\xe5\xad\x98", "iqn.2026-11.x:\xe5\xad\x98", true},
+		{"iqn.2026-11.x:\xe5\xad", "", false}, // half a character
+		{"iqn.2026-11.x:\xff", "", false},
+		{"iqn.2026-11.x:\u00c4", "", false}, // a capital: not prepared
+		{"iqn.2026-11.x\u3002y", "", false},
+		{"iqn.2026-11.x\u00a0y", "", false},
+		{"iqn.2026-11.x\u200by", "", false},
+		{"iqn.2026-11.x\u2019y", "", false},
+		{"iqn.2026_11.x", "", false},
 		{"iqn." + strings.Repeat("a", 219), "iqn." + strings.Repeat("a", 219), true},
 		{"iqn." + strings.Repeat("a", 220), "", false},
 	} {
 		n, ok := Name([]byte(c.in))
 		if ok != c.ok || ok && n != c.out {
 			t.Errorf("%q: %q %v", c.in, n, ok)
+		}
+	}
+}
+
+// Case matters in words, not in names.
+func TestBool_IsCaseSensitive(t *testing.T) {
+	conform.Covers(t, "R-5.1-1")
+	for in, want := range map[string][2]bool{"Yes": {true, true}, "No": {false, true}, "yes": {}, "NO": {}, "": {}, "Yes ": {}} {
+		if v, ok := Bool([]byte(in)); v != want[0] || ok != want[1] {
+			t.Errorf("%q: %v %v", in, v, ok)
 		}
 	}
 }

@@ -1,5 +1,10 @@
 package text
 
+import (
+	"unicode"
+	"unicode/utf8"
+)
+
 // Number reads a numerical value: decimal without leading zeros, or hex behind
 // 0x or 0X (RFC 3720 §5.1 [R-5.1-5]). It is false for anything else and for
 // values above 2^64-1 [R-5.1-6].
@@ -64,8 +69,9 @@ const MaxNameBytes = 223
 
 // Name checks an iSCSI name and returns it in lower case, in which names are
 // compared (RFC 3720 §3.2.6.2, [R-3.2.6.2-3], RFC 7143 §4.2.7.1 [N-9]): iqn.,
-// eui. or naa., at most 223 bytes, of ASCII only - . : and alphanumerics.
-// Characters beyond ASCII are taken as the peer's stringprep left them.
+// eui. or naa., at most 223 bytes of UTF-8, of ASCII only - . : and alphanumerics.
+// Characters beyond ASCII are taken as the peer's stringprep left them, which is
+// without spaces, punctuation, controls and capitals ([R-3.2.6.2-1], [R-3.2.6.2-2]).
 func Name(v []byte) (string, bool) {
 	if len(v) < 5 || len(v) > MaxNameBytes {
 		return "", false
@@ -81,8 +87,12 @@ func Name(v []byte) (string, bool) {
 		}
 		low[i] = c
 	}
+	if !prepared(low) {
+		return "", false
+	}
 	switch string(low[:4]) {
 	case "iqn.":
+		// DEVIATION [D-9]: date and domain are not looked at [R-3.2.6.3.1-1].
 		return string(low), true
 	case "eui.":
 		// RFC 3720 §3.2.6.3.2 [R-3.2.6.3.2-1]: exactly 16 hex digits.
@@ -92,6 +102,21 @@ func Name(v []byte) (string, bool) {
 		return string(low), (len(low) == 20 || len(low) == 36) && allHex(low[4:])
 	}
 	return "", false
+}
+
+// prepared says whether what is beyond ASCII can have come out of stringprep (RFC
+// 3722 §5, §6).
+func prepared(name []byte) bool {
+	for len(name) > 0 {
+		r, n := utf8.DecodeRune(name)
+		name = name[n:]
+		switch {
+		case r < 0x80:
+		case n == 1, !unicode.IsGraphic(r), unicode.IsSpace(r), unicode.IsPunct(r), unicode.IsUpper(r):
+			return false
+		}
+	}
+	return true
 }
 
 func allHex(v []byte) bool {
