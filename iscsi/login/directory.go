@@ -24,7 +24,7 @@ type Access struct {
 	// tag (RFC 3720 §12.8 [R-12.8-2]); one with none is answered as LoginTargetError.
 	Addresses []string
 	// Alias is the TargetAlias, at most 255 bytes of UTF-8 without NUL; empty for none.
-	// It is said once, in a normal session, to an initiator that may log in.
+	// It is said once, in a normal session, to an initiator that proved itself.
 	Alias string
 	// Offer is our side of the negotiation; nil is the portal's.
 	Offer *Offer

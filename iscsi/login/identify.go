@@ -37,6 +37,7 @@ func (m *Machine) enter() pdu.LoginStatus {
 		offer = &m.cfg.Offer
 	}
 	m.n = NewNegotiation(offer, DefaultParams(), m.id.Discovery)
+	m.n.further = m.id.TSIH != 0
 	if m.access.Auth != nil {
 		m.n.method = chap
 	}
@@ -57,7 +58,7 @@ func (m *Machine) identifyPair(p text.Pair) pdu.LoginStatus {
 		// §12.21 [R-12.21-1].
 		switch string(p.Value) {
 		case "Normal":
-		case "Discovery":
+		case discovery:
 			m.id.Discovery = true
 		default:
 			return pdu.LoginTypeNotSupported
@@ -68,3 +69,6 @@ func (m *Machine) identifyPair(p text.Pair) pdu.LoginStatus {
 	}
 	return pdu.LoginSuccess
 }
+
+// discovery is the SessionType of a session without a unit (RFC 3720 §12.21).
+const discovery = "Discovery"

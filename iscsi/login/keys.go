@@ -23,6 +23,8 @@ const (
 	kindDeclare
 	// kindName: an iSCSI name the sender states, without an answer.
 	kindName
+	// kindSession: the type of the session, which identify has read.
+	kindSession
 	// kindNote: a statement we take note of and answer with nothing.
 	kindNote
 	// kindReject: always answered Reject.
@@ -52,6 +54,9 @@ type Key struct {
 	when when
 	// normalOnly keys are answered Irrelevant in a discovery session.
 	normalOnly bool
+	// leadingOnly keys are settled by the first connection of a session for all of it
+	// (§12 [R-12-1]).
+	leadingOnly bool
 	// min and max bound a number; another one is answered Reject.
 	min, max uint32
 	// number and flag are where the result goes, ourNumber and ourFlag our side.
@@ -77,7 +82,7 @@ var digestChoices = []string{"CRC32C", text.None}
 var keys = [...]Key{
 	{name: "InitiatorName", kind: kindName, when: inLogin},
 	{name: "TargetName", kind: kindName, when: inLogin},
-	{name: "SessionType", kind: kindNote, when: inLogin},
+	{name: "SessionType", kind: kindSession, when: inLogin, leadingOnly: true},
 	{name: "InitiatorAlias", kind: kindNote, when: always},
 	{name: "TargetAlias", kind: kindTargetOnly, when: always},
 	{name: "TargetAddress", kind: kindTargetOnly, when: always},
@@ -101,17 +106,17 @@ var keys = [...]Key{
 		chosen: func(p *Params, v string) { p.DataDigest = v != text.None },
 	},
 	{
-		name: "MaxConnections", kind: kindMin, when: inOperational, normalOnly: true, min: 1, max: maxCount,
+		name: "MaxConnections", kind: kindMin, when: inOperational, leadingOnly: true, normalOnly: true, min: 1, max: maxCount,
 		number:    func(p *Params) *uint32 { return &p.MaxConnections },
 		ourNumber: func(o *Offer) uint32 { return o.MaxConnections },
 	},
 	{
-		name: "InitialR2T", kind: kindOr, when: inOperational, normalOnly: true,
+		name: "InitialR2T", kind: kindOr, when: inOperational, leadingOnly: true, normalOnly: true,
 		flag:    func(p *Params) *bool { return &p.InitialR2T },
 		ourFlag: func(o *Offer) bool { return o.InitialR2T },
 	},
 	{
-		name: "ImmediateData", kind: kindAnd, when: inOperational, normalOnly: true,
+		name: "ImmediateData", kind: kindAnd, when: inOperational, leadingOnly: true, normalOnly: true,
 		flag:    func(p *Params) *bool { return &p.ImmediateData },
 		ourFlag: func(o *Offer) bool { return o.ImmediateData },
 	},
@@ -121,44 +126,46 @@ var keys = [...]Key{
 		number: func(p *Params) *uint32 { return &p.MaxSend },
 	},
 	{
-		name: "MaxBurstLength", kind: kindMin, when: inOperational, normalOnly: true, min: minSegment, max: maxSegment,
+		name: "MaxBurstLength", kind: kindMin, when: inOperational, leadingOnly: true, normalOnly: true,
+		min: minSegment, max: maxSegment,
 		number:    func(p *Params) *uint32 { return &p.MaxBurstLength },
 		ourNumber: func(o *Offer) uint32 { return o.MaxBurstLength },
 	},
 	{
-		name: firstBurstLength, kind: kindMin, when: inOperational, normalOnly: true, min: minSegment, max: maxSegment,
+		name: firstBurstLength, kind: kindMin, when: inOperational, leadingOnly: true, normalOnly: true,
+		min: minSegment, max: maxSegment,
 		number:    func(p *Params) *uint32 { return &p.FirstBurstLength },
 		ourNumber: func(o *Offer) uint32 { return o.FirstBurstLength },
 	},
 	{
 		// The one number of which the larger counts (RFC 3720 §12.15).
-		name: "DefaultTime2Wait", kind: kindMax, when: inOperational, max: maxSeconds,
+		name: "DefaultTime2Wait", kind: kindMax, when: inOperational, leadingOnly: true, max: maxSeconds,
 		number:    func(p *Params) *uint32 { return &p.DefaultTime2Wait },
 		ourNumber: func(o *Offer) uint32 { return o.DefaultTime2Wait },
 	},
 	{
-		name: "DefaultTime2Retain", kind: kindMin, when: inOperational, max: maxSeconds,
+		name: "DefaultTime2Retain", kind: kindMin, when: inOperational, leadingOnly: true, max: maxSeconds,
 		number:    func(p *Params) *uint32 { return &p.DefaultTime2Retain },
 		ourNumber: func(o *Offer) uint32 { return o.DefaultTime2Retain },
 	},
 	{
-		name: "MaxOutstandingR2T", kind: kindMin, when: inOperational, normalOnly: true, min: 1, max: maxCount,
+		name: "MaxOutstandingR2T", kind: kindMin, when: inOperational, leadingOnly: true, normalOnly: true, min: 1, max: maxCount,
 		number:    func(p *Params) *uint32 { return &p.MaxOutstandingR2T },
 		ourNumber: func(o *Offer) uint32 { return o.MaxOutstandingR2T },
 	},
 	{
 		// We send and take data in order, whatever the peer could do.
-		name: "DataPDUInOrder", kind: kindOr, when: inOperational, normalOnly: true,
+		name: "DataPDUInOrder", kind: kindOr, when: inOperational, leadingOnly: true, normalOnly: true,
 		flag:    func(p *Params) *bool { return &p.DataPDUInOrder },
 		ourFlag: func(*Offer) bool { return true },
 	},
 	{
-		name: "DataSequenceInOrder", kind: kindOr, when: inOperational, normalOnly: true,
+		name: "DataSequenceInOrder", kind: kindOr, when: inOperational, leadingOnly: true, normalOnly: true,
 		flag:    func(p *Params) *bool { return &p.DataSequenceInOrder },
 		ourFlag: func(*Offer) bool { return true },
 	},
 	{
-		name: "ErrorRecoveryLevel", kind: kindMin, when: inOperational, max: 2,
+		name: "ErrorRecoveryLevel", kind: kindMin, when: inOperational, leadingOnly: true, max: 2,
 		number:    func(p *Params) *uint32 { return &p.ErrorRecoveryLevel },
 		ourNumber: func(o *Offer) uint32 { return o.ErrorRecoveryLevel },
 	},
@@ -176,17 +183,17 @@ var keys = [...]Key{
 	{name: "IFMarkInt", kind: kindReject, when: inOperational},
 	{
 		// RFC 7143 §13.23 [N-3].
-		name: "TaskReporting", kind: kindList, when: inOperational, normalOnly: true,
+		name: "TaskReporting", kind: kindList, when: inOperational, leadingOnly: true, normalOnly: true,
 		choices: []string{"RFC3720"}, chosen: func(*Params, string) {},
 	},
 	{
 		// RFC 7144 §7.1.1 [N-24].
-		name: "iSCSIProtocolLevel", kind: kindMin, when: inOperational, normalOnly: true, max: 31,
+		name: "iSCSIProtocolLevel", kind: kindMin, when: inOperational, leadingOnly: true, normalOnly: true, max: 31,
 		number:    func(p *Params) *uint32 { return &p.ProtocolLevel },
 		ourNumber: func(*Offer) uint32 { return 1 },
 	},
 	// RFC 7143 §13.26 [N-20]: declarative, and never alters behaviour.
-	{name: "X#NodeArchitecture", kind: kindNote, when: inOperational},
+	{name: "X#NodeArchitecture", kind: kindNote, when: inOperational, leadingOnly: true},
 	{name: SendTargets, kind: kindNote, when: inFullFeature},
 }
 

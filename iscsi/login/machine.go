@@ -185,7 +185,9 @@ func (m *Machine) negotiate(req pdu.LoginRequest, resp *pdu.Header) (Outcome, []
 	}
 	transit, s := m.authenticate(req.Transit())
 	if s == pdu.LoginSuccess {
-		m.sayAlias()
+		if m.stage == pdu.OperationalStage || transit && req.Next() == pdu.FullFeature {
+			m.sayAlias()
+		}
 		if m.out.Full() {
 			s = pdu.LoginOutOfResources
 		}

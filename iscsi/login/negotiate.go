@@ -23,6 +23,10 @@ type Negotiation struct {
 	method, settled string
 	proof           []text.Pair
 
+	// further says that the connection joins a session that is; named that the first
+	// text, which holds the names, was taken.
+	further, named bool
+
 	seen     keySet
 	unknown  []string
 	declared bool
@@ -62,6 +66,7 @@ func (n *Negotiation) Take(segment []byte, w when, out *text.Writer) pdu.LoginSt
 			return s
 		}
 	}
+	n.named = true
 	if out.Full() {
 		return pdu.LoginOutOfResources
 	}
@@ -78,8 +83,9 @@ func (n *Negotiation) pair(p text.Pair, w when, out *text.Writer) pdu.LoginStatu
 		return pdu.LoginInitiatorError
 	}
 	// §5.3 [R-5.3-7]: a key of another stage is a protocol error, and so is one
-	// that only a target may send.
-	if k.when&w == 0 || k.kind == kindTargetOnly {
+	// that only a target may send, or only the first connection of a session (§12
+	// [R-12-1]).
+	if k.when&w == 0 || k.kind == kindTargetOnly || k.leadingOnly && n.further {
 		return pdu.LoginInitiatorError
 	}
 	if k.kind == kindProof {
@@ -115,6 +121,10 @@ func (n *Negotiation) notUnderstood(p text.Pair, out *text.Writer) pdu.LoginStat
 }
 
 func (n *Negotiation) evaluate(k *Key, v []byte, out *text.Writer) pdu.LoginStatus {
+	// §5.1 [R-5.1-8]: only lists are longer.
+	if k.kind != kindList && len(v) > text.MaxValueBytes {
+		return pdu.LoginInitiatorError
+	}
 	switch k.kind {
 	case kindList:
 		return n.list(k, v, out)
@@ -130,10 +140,16 @@ func (n *Negotiation) evaluate(k *Key, v []byte, out *text.Writer) pdu.LoginStat
 		*k.number(&n.Params) = uint32(x)
 	case kindReject:
 		out.Put(k.name, text.Reject)
-	case kindName, kindNote, kindTargetOnly, kindProof:
-		if len(v) > text.MaxValueBytes {
+	case kindName:
+		// What the login is about was said in the first request (§5.3 [R-5.3-1]).
+		if n.named {
 			return pdu.LoginInitiatorError
 		}
+	case kindSession:
+		if (string(v) == discovery) != n.discovery {
+			return pdu.LoginInitiatorError
+		}
+	case kindNote, kindTargetOnly, kindProof:
 	}
 	return pdu.LoginSuccess
 }

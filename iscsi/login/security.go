@@ -58,9 +58,10 @@ func statusOf(v auth.Verdict) pdu.LoginStatus {
 }
 
 // sayAlias tells what people call the target, once, in a normal session (RFC 3720
-// §12.6 [R-12.6-1]), to nobody who may not log in.
+// §12.6 [R-12.6-1]). It comes behind the security stage, whose last answer holds
+// the keys of the method and no others (§5.3.1 [R-5.3.1-3]).
 func (m *Machine) sayAlias() {
-	if m.aliasSent || m.access.Alias == "" || m.id.Discovery || !m.authentic() {
+	if m.aliasSent || m.access.Alias == "" || m.id.Discovery {
 		return
 	}
 	m.aliasSent = true
