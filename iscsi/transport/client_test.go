@@ -27,6 +27,8 @@ type client struct {
 	nextT  uint32
 	got    []answer
 	part   answer // the PDU that is coming
+	// numbers are those of the last PDU, nil before the first.
+	numbers *numbers
 }
 
 func (w *world) dial() *client {
@@ -75,6 +77,7 @@ func (c *client) drain() []answer {
 		case pdu.EventMore:
 			return c.got
 		case pdu.EventHeader:
+			c.follow(c.framer.Header())
 			if c.framer.HeaderDigest && digest.Update(0, c.framer.Covered()) != c.framer.HeaderCRC() {
 				c.w.Fatal("the target sent a wrong header digest")
 			}
