@@ -4,11 +4,14 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"testing"
+
+	"lunar/internal/conform"
 )
 
 // TestUpdate_Vectors are the five of RFC 3720 appendix B.4, digests as they stand
 // on the wire.
 func TestUpdate_Vectors(t *testing.T) {
+	conform.Covers(t, "R-12.1-4")
 	up, down := make([]byte, 32), make([]byte, 32)
 	ones := make([]byte, 32)
 	for i := range up {

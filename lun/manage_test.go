@@ -3,6 +3,7 @@ package lun
 import (
 	"testing"
 
+	"lunar/internal/conform"
 	"lunar/scsi"
 	"lunar/scsi/sam"
 )
@@ -99,6 +100,7 @@ func TestManage_EndsWhatItIsFor_AfterTheLastFinish(t *testing.T) {
 
 // SAM-5 §7.3, §7.4, §7.7: who is told of what.
 func TestManage_Attentions(t *testing.T) {
+	conform.Covers(t, "R-10.5.1-10")
 	for _, k := range []struct {
 		f           sam.Function
 		mine, other uint16

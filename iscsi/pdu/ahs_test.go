@@ -3,9 +3,12 @@ package pdu
 import (
 	"bytes"
 	"testing"
+
+	"lunar/internal/conform"
 )
 
 func TestAHS_RoundTrip(t *testing.T) {
+	conform.Covers(t, "R-10.2.2.3-1", "R-10.2.2.4-1", "R-10.2.1.5-1")
 	long := bytes.Repeat([]byte{0xab}, 17)
 	var b []byte
 	b = AppendAHS(b, AHS{AHSExtendedCDB, append([]byte{0}, long...)})
@@ -28,6 +31,7 @@ func TestAHS_RoundTrip(t *testing.T) {
 // TestAHS_LengthsThatLie covers every TotalAHSLength up to three words with
 // every AHSLength near it: never a panic, never bytes beyond what was received.
 func TestAHS_LengthsThatLie(t *testing.T) {
+	conform.Covers(t, "R-10.2.2.2-1")
 	for total := 0; total <= 12; total += 4 {
 		for n := 0; n <= 16; n++ {
 			for typ := range 4 {

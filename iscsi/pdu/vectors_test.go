@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"lunar/internal/conform"
 	"lunar/iscsi/serial"
 	"lunar/scsi/sam"
 )
@@ -259,6 +260,7 @@ func lookup(v vector, name string) (field, bool) {
 // same header from its fields. Every PDU type must have a vector that names all
 // fields of its own.
 func TestVectors_BothWays(t *testing.T) {
+	conform.Covers(t, "R-2.3-1", "R-10.2.1.7-1", "R-10.2.1.5-1")
 	seen := map[string]map[string]bool{}
 	for _, v := range readVectors(t) {
 		if own[v.name] == nil {

@@ -3,11 +3,14 @@ package session
 import (
 	"fmt"
 	"testing"
+
+	"lunar/internal/conform"
 )
 
 // TestState_EveryTransition walks every state and transition of RFC 3720 §7.1.4,
 // the forbidden ones included.
 func TestState_EveryTransition(t *testing.T) {
+	conform.Covers(t, "R-7-1")
 	want := map[State]map[Transition]State{
 		Free:            {T3: TransportUp},
 		TransportUp:     {T4: InLogin, T6: Free},
@@ -32,6 +35,8 @@ func TestState_EveryTransition(t *testing.T) {
 // TestUnsolicited_Matrix is InitialR2T × ImmediateData with data that is exact,
 // short, long or late (RFC 3720 §12.10, §12.11, §10.4.7.2).
 func TestUnsolicited_Matrix(t *testing.T) {
+	conform.Covers(t, "R-12.10-1", "R-12.11-1", "R-12.11-2", "R-10.4.7.2-1", "R-3.2.4.2-4", "R-10.8-1", "MS-4")
+	conform.Trap(t, 10)
 	const first, total = 4096, 8192
 	for _, initial := range []bool{true, false} {
 		for _, immediate := range []bool{true, false} {

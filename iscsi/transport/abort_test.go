@@ -3,6 +3,7 @@ package transport
 import (
 	"testing"
 
+	"lunar/internal/conform"
 	"lunar/iscsi/pdu"
 	"lunar/scsi/sam"
 )
@@ -10,6 +11,7 @@ import (
 // A reset from elsewhere ends a write while the kernel receives straight into its
 // memory: the memory stays until that has ended, and nothing of it is written.
 func TestAbort_DuringADirectReceive(t *testing.T) {
+	conform.Trap(t, 41)
 	for _, end := range []string{"goes on", "silent", "close", "reset"} {
 		w := newWorld(t, options{})
 		a, b := w.login("DataDigest=CRC32C"), w.login()
@@ -53,6 +55,7 @@ func TestAbort_DuringADirectReceive(t *testing.T) {
 
 // A function answers only when the medium has ended every request it covers.
 func TestAbort_DuringADiskRequest(t *testing.T) {
+	conform.Covers(t, "R-10.5.1-4", "R-10.6.2-1")
 	w := newWorld(t, options{slow: true})
 	a, b := w.login(), w.login()
 	w.queue.held = true

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"lunar/internal/buf"
+	"lunar/internal/conform"
 	"lunar/iscsi/pdu"
 	"lunar/lun/blk"
 	"lunar/scsi/sam"
@@ -13,6 +14,7 @@ import (
 // An initiator may leave F out of the data that fills its first burst and end it
 // with a Data-Out that carries nothing (RFC 3720 §10.7.7).
 func TestWrite_EmptyDataOutEndsTheFirstBurst(t *testing.T) {
+	conform.Covers(t, "R-10.7.7-1")
 	for _, immediate := range []int{0, 2048, 4096} {
 		for _, slow := range []bool{false, true} {
 			w := newWorld(t, options{slow: slow})
@@ -40,6 +42,7 @@ func TestWrite_EmptyDataOutEndsTheFirstBurst(t *testing.T) {
 // A command whose immediate data arrives broken is refused and gone; its memory
 // must not be found by the next task in its place (RFC 3720 §6.7).
 func TestWrite_BrokenImmediateData_LeavesNothingBehind(t *testing.T) {
+	conform.Covers(t, "R-6.7-1", "R-6.7-5")
 	w := newWorld(t, options{})
 	c := w.login("DataDigest=CRC32C")
 	want := w.bytesOf(1024)
@@ -72,6 +75,7 @@ func TestWrite_BrokenImmediateData_LeavesNothingBehind(t *testing.T) {
 // Data that nobody agreed to fails its command once; the command ends (RFC 3720
 // §10.4.7.2).
 func TestWrite_UnexpectedDataOut_EndsTheCommand(t *testing.T) {
+	conform.Covers(t, "R-12.11-1", "R-10.4.7.2-1")
 	w := newWorld(t, options{})
 	c := w.login("ImmediateData=No")
 	itt := c.write10(0, 4, nil, true)
@@ -131,6 +135,8 @@ func TestExecute_WaitsForMemoryOfOthers(t *testing.T) {
 // written and the initiator hears of it, for GOOD would say that all of EDTL was
 // (trap 1 of the residuals).
 func TestWrite_LessThanABlock_IsRefusedWhole(t *testing.T) {
+	conform.Covers(t, "R-10.4.5-1", "N-12")
+	conform.Trap(t, 1)
 	for _, edtl := range []int{1, 200, 511, 513, 1000} {
 		w := newWorld(t, options{})
 		c := w.login()

@@ -3,11 +3,13 @@ package transport
 import (
 	"testing"
 
+	"lunar/internal/conform"
 	"lunar/iscsi/pdu"
 	"lunar/scsi/sam"
 )
 
 func TestConn_FirstPDUIsNoLogin_ClosesWithoutAnswer(t *testing.T) {
+	conform.Covers(t, "R-3.2.3-4")
 	for name, first := range map[string][]byte{
 		"HTTP":    []byte("GET / HTTP/1.1\r\nHost: a.very.long.host.name.example\r\n\r\n"),
 		"command": make([]byte, 48),
@@ -23,6 +25,7 @@ func TestConn_FirstPDUIsNoLogin_ClosesWithoutAnswer(t *testing.T) {
 }
 
 func TestConn_AnotherPDUDuringLogin_IsRefused(t *testing.T) {
+	conform.Covers(t, "R-3.2.3-5", "R-3.2.4-1", "R-3.2.3-2")
 	w := newWorld(t, options{})
 	c := w.dial()
 	h, text := c.loginRequest()
@@ -39,6 +42,7 @@ func TestConn_AnotherPDUDuringLogin_IsRefused(t *testing.T) {
 // Half a header and then silence ends by the clock; so does a login that never
 // gets anywhere.
 func TestConn_LoginTimeout(t *testing.T) {
+	conform.Covers(t, "R-7.1.2-1")
 	for n := range 3 {
 		w := newWorld(t, options{})
 		c := w.dial()
@@ -57,6 +61,7 @@ func TestConn_LoginTimeout(t *testing.T) {
 }
 
 func TestConn_SilentPeer_IsAskedThenDropped(t *testing.T) {
+	conform.Covers(t, "R-6.12-1", "R-10.19-2", "N-15")
 	w := newWorld(t, options{})
 	c := w.login()
 	for range 3 {
@@ -115,6 +120,7 @@ func TestConn_OneTimerEach(t *testing.T) {
 // Login and the first command in one segment: the command is served under what
 // the login agreed to.
 func TestConn_PipelinedCommandBehindLogin(t *testing.T) {
+	conform.Covers(t, "R-12.1-2")
 	for _, cut := range []bool{false, true} {
 		w := newWorld(t, options{cut: cut, seed: 3})
 		c := w.dial()
@@ -139,6 +145,7 @@ func TestConn_PipelinedCommandBehindLogin(t *testing.T) {
 // With commands in flight a logout waits for the medium, answers last and closes
 // (RFC 3720 §10.14 [R-10.14-1], [R-10.14-3]).
 func TestLogout_CommandsInFlight(t *testing.T) {
+	conform.Covers(t, "R-10.14-1", "R-10.14-3", "R-10.15-1", "MS-6")
 	w := newWorld(t, options{slow: true})
 	c := w.login("InitialR2T=Yes")
 	w.queue.held = true
@@ -162,6 +169,7 @@ func TestLogout_CommandsInFlight(t *testing.T) {
 // Without markers a header digest error ends the connection (RFC 3720 §6.7
 // [R-6.7-2]).
 func TestConn_HeaderDigestError_Closes(t *testing.T) {
+	conform.Covers(t, "R-6.7-2")
 	w := newWorld(t, options{})
 	c := w.login("HeaderDigest=CRC32C")
 	h := c.request(pdu.OpNOPOut, true)
@@ -175,6 +183,7 @@ func TestConn_HeaderDigestError_Closes(t *testing.T) {
 
 // A peer that does not read costs at most ReadBytes, and others go on.
 func TestConn_SlowReader_IsBounded(t *testing.T) {
+	conform.Trap(t, 39)
 	w := newWorld(t, options{limits: func(l *Limits) { l.ReadBytes = 1 << 20 }})
 	c, other := w.login(), w.login()
 	w.ring.SendLimit = func(int) int { return 1 }
@@ -269,6 +278,7 @@ func TestLogin_UnaskedMemory_IsNeverPromisedTwice(t *testing.T) {
 // A text that is left waiting behind a gap while another exchange ends belongs to
 // nothing any more (RFC 3720 §10.11.4 [R-10.11.4-2]).
 func TestText_ExchangeReplacedMeanwhile(t *testing.T) {
+	conform.Covers(t, "R-10.11.4-2")
 	w := newWorld(t, options{})
 	c := w.login()
 	text := func(itt pdu.ITT, ttt pdu.TTT, immediate, final bool, data string) {

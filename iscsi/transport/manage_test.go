@@ -3,6 +3,7 @@ package transport
 import (
 	"testing"
 
+	"lunar/internal/conform"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
 	"lunar/scsi/sam"
@@ -17,6 +18,7 @@ func (c *client) gap() uint32 {
 // A function that waits for earlier commands ends with the session, and never
 // takes effect.
 func TestLogout_EndsWaitingFunctions(t *testing.T) {
+	conform.Covers(t, "R-10.14-1")
 	w := newWorld(t, options{})
 	c, other := w.login(), w.login()
 	c.gap()
@@ -31,6 +33,7 @@ func TestLogout_EndsWaitingFunctions(t *testing.T) {
 
 // Commands delivered together with a logout in front of them do not start.
 func TestLogout_CommandsBehindItNeverStart(t *testing.T) {
+	conform.Covers(t, "R-10.14-1", "R-10.14-5")
 	w := newWorld(t, options{})
 	c := w.login()
 	missing := c.gap()
@@ -59,6 +62,7 @@ func TestLogout_CommandsBehindItNeverStart(t *testing.T) {
 // What is sent behind a logout has no effect and no answer (RFC 3720 §10.14
 // [R-10.14-7]).
 func TestLogout_RequestsBehindItAreIgnored(t *testing.T) {
+	conform.Covers(t, "R-10.14-7")
 	w := newWorld(t, options{slow: true})
 	c := w.login()
 	w.queue.held = true
@@ -96,6 +100,8 @@ func TestManage_AbortsACommandNotStarted(t *testing.T) {
 // ABORT TASK of a command that never came needs no waiting: the gap it names is
 // what it closes (RFC 3720 §6.9 [R-6.9-1]).
 func TestManage_AbortTaskClosesAGapAtOnce(t *testing.T) {
+	conform.Covers(t, "R-6.9-1", "R-10.6.1-2")
+	conform.Trap(t, 14)
 	w := newWorld(t, options{})
 	c := w.login()
 	missing := c.gap()
@@ -116,6 +122,7 @@ func TestManage_AbortTaskClosesAGapAtOnce(t *testing.T) {
 // A reset that waited in vain for earlier commands ends those that came and wait
 // behind the gap: they are numbered before it (RFC 3720 §10.5.1).
 func TestManage_ResetAfterItsWait_EndsQueuedCommands(t *testing.T) {
+	conform.Covers(t, "R-10.5.1-4", "R-10.5.1-10")
 	w := newWorld(t, options{})
 	c := w.login()
 	missing := c.gap()
@@ -139,6 +146,8 @@ func TestManage_ResetAfterItsWait_EndsQueuedCommands(t *testing.T) {
 // LUN RESET from elsewhere ends commands without an answer; the window they held
 // is told about (RFC 3720 §10.4.11 [R-10.4.11-1]).
 func TestManage_ResetFromElsewhere_ReopensTheWindow(t *testing.T) {
+	conform.Covers(t, "R-10.4.11-1", "R-10.5.1-10")
+	conform.Trap(t, 7)
 	w := newWorld(t, options{slow: true})
 	a, b := w.login(), w.login()
 	w.queue.held = true
@@ -169,6 +178,8 @@ func TestManage_ResetFromElsewhere_ReopensTheWindow(t *testing.T) {
 // An initiator that aborts and then sends nothing more is waited for within a
 // bound (open-iscsi with FastAbort); data that comes later is thrown away.
 func TestManage_AbortOfAWriteThatOwesData(t *testing.T) {
+	conform.Trap(t, 41)
+	conform.Trap(t, 42)
 	for _, late := range []bool{false, true} {
 		w := newWorld(t, options{})
 		c := w.login("InitialR2T=Yes")
@@ -197,6 +208,7 @@ func TestManage_AbortOfAWriteThatOwesData(t *testing.T) {
 // Functions are aborted by nobody (RFC 3720 §10.5.1 [R-10.5.1-9]), and every
 // function gets its answer ([R-10.5.1-1]).
 func TestManage_EveryFunctionIsAnswered(t *testing.T) {
+	conform.Covers(t, "R-10.5.1-1", "R-10.6.1-3", "R-10.5.1-11")
 	w := newWorld(t, options{})
 	c := w.login()
 	for f, want := range map[sam.Function]pdu.TaskResult{
