@@ -102,8 +102,12 @@ func (u *Unit) concludeSide(l *Local, m *Management) {
 	case sam.LogicalUnitReset:
 		u.device.Reset(scsi.UnitReset)
 		u.mirrorAll()
-	case sam.TargetWarmReset, sam.TargetColdReset:
+	case sam.TargetWarmReset:
 		u.device.Reset(scsi.HardReset)
+		u.mirrorAll()
+	case sam.TargetColdReset:
+		// RFC 3720 §10.5.1, appendix F.2 [R-F.2-1]: it counts as a power on.
+		u.device.Reset(scsi.PowerOn)
 		u.mirrorAll()
 	default:
 		// The others end commands and nothing else.

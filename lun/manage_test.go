@@ -109,7 +109,7 @@ func TestManage_Attentions(t *testing.T) {
 		{sam.ClearTaskSet, 0, 0x2f00},
 		{sam.LogicalUnitReset, 0x2903, 0x2903},
 		{sam.TargetWarmReset, 0x2902, 0x2902},
-		{sam.TargetColdReset, 0x2902, 0x2902},
+		{sam.TargetColdReset, 0x2900, 0x2900},
 	} {
 		for from := range 2 {
 			w := newWorld(t)
