@@ -163,6 +163,10 @@ func (c *Conn) close(why string) {
 		c.interrupted()
 	}
 	c.phase = closing
+	if c.coldReset {
+		// Its initiator is gone before the answer was; the others end all the same.
+		c.askColdReset()
+	}
 	c.stack.stats.Dropped++
 	c.stack.loop.Submit(reactor.Op{Code: reactor.Shutdown, Token: c.token(KindEnd), FD: c.fd})
 	if c.receiving {

@@ -55,6 +55,10 @@ func (c *Conn) sent(result int32) {
 	case c.phase == leaving && (c.build == nil || c.build.n == 0):
 		c.close("done")
 	default:
+		if c.coldReset && len(c.queue) == 0 && (c.build == nil || c.build.n == 0) {
+			// The answer is out; now every session ends, this one too.
+			c.askColdReset()
+		}
 		c.stack.touch(c)
 		if hadRead && c.hungry {
 			c.resume()
@@ -118,10 +122,13 @@ func (c *Conn) farewells(b *batch) {
 		// RFC 3720 §10.14 [R-10.14-3]: the Logout Response, then FIN.
 		c.phase = leaving
 	}
-	if c.coldReset && len(c.queue) == 0 {
-		c.coldReset = false
-		c.stack.keeper.ColdReset(c.sess.S.Identity.Target)
-	}
+}
+
+// askColdReset has every session of the target closed (RFC 3720 §10.5.1
+// [R-10.5.1-12]).
+func (c *Conn) askColdReset() {
+	c.coldReset = false
+	c.stack.keeper.ColdReset(c.sess.S.Identity.Target)
 }
 
 // emit writes what a task has to say: R2Ts, data, its response. It is false when

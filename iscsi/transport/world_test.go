@@ -57,6 +57,7 @@ type world struct {
 	ended  int
 	nexus  sam.Nexus
 	busy   bool
+	cold   bool // every session is to be closed
 }
 
 // always keeps the loop from sleeping, so that time passes only when a test says
@@ -194,7 +195,7 @@ func (w *world) SendTargets(dst []byte, _, _ string) []byte {
 // Admit, Ended and ColdReset implement Keeper.
 func (w *world) Admit(h Handle, _ login.Identity, _ bool) { w.logins = append(w.logins, h) }
 func (w *world) Ended(_ Handle, _ login.Identity, _ bool) { w.ended++ }
-func (w *world) ColdReset(string)                         {}
+func (w *world) ColdReset(string)                         { w.cold = true }
 
 // turn is one turn of a reactor, as the engine's.
 func (w *world) turn() {
@@ -230,6 +231,10 @@ func (w *world) turn() {
 		}
 		w.busy = true
 	}
+	if w.cold {
+		w.cold, w.busy = false, true
+		w.closeAll()
+	}
 	logins := w.logins
 	w.logins = nil
 	for _, h := range logins {
@@ -264,13 +269,18 @@ func (w *world) pass(nanos int64) {
 	}
 }
 
+// closeAll ends every connection, as the engine does.
+func (w *world) closeAll() {
+	for i, c := range w.stack.conns {
+		w.stack.Close(Handle{Index: i, Generation: c.generation & 0xffffff})
+	}
+}
+
 // checkEnd ends every connection and looks whether anything was kept.
 func (w *world) checkEnd() {
 	w.Helper()
 	w.queue.held = false
-	for i, c := range w.stack.conns {
-		w.stack.Close(Handle{Index: i, Generation: c.generation & 0xffffff})
-	}
+	w.closeAll()
 	w.settle()
 	if n := w.stack.Live(); n != 0 {
 		w.Errorf("%d connections are left", n)
