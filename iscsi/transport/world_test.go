@@ -52,12 +52,13 @@ type world struct {
 	listener        int32
 	portal          *Portal
 	// access, when set, answers for the directory.
-	access func(login.Query) login.Access
-	logins []Handle
-	ended  int
-	nexus  sam.Nexus
-	busy   bool
-	cold   bool // every session is to be closed
+	access  func(login.Query) login.Access
+	logins  []Handle
+	ended   int
+	nexus   sam.Nexus
+	busy    bool
+	cold    bool   // every session is to be closed
+	records string // the answer to SendTargets, if it is not the usual
 }
 
 // always keeps the loop from sleeping, so that time passes only when a test says
@@ -189,6 +190,9 @@ func (w *world) Access(q login.Query) login.Access {
 
 // SendTargets implements session.Targets.
 func (w *world) SendTargets(dst []byte, _, _ string) []byte {
+	if w.records != "" {
+		return append(dst, w.records...)
+	}
 	return append(dst, "TargetName="+testTarget+"\x00"...)
 }
 
