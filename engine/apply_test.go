@@ -284,7 +284,7 @@ func writeAndRead(d *initiator.Disk, n byte, lap int) error {
 
 // insist asks again as long as unit attentions answer.
 func insist(f func() error) (err error) {
-	for range 8 {
+	for range 64 {
 		var sense *initiator.SCSIError
 		if err = f(); !errors.As(err, &sense) || sense.Key != sam.UnitAttention {
 			return err
