@@ -2,6 +2,7 @@ package engine
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"lunar/iscsi/login"
@@ -91,6 +92,20 @@ func (k *core) Ended(h transport.Handle, _ login.Identity, _ bool) {
 	k.send(0, message{ctl: &control{ended: func(d *directory) []order { return d.ended(h) }}})
 }
 
+// LoginOver implements transport.Keeper.
+func (k *core) LoginOver(id login.Identity, s pdu.LoginStatus) (hold int64) {
+	if s != pdu.LoginSuccess {
+		slog.Info("login refused", "status", s, "initiator", id.Initiator, "target", id.Target, "source", id.Source)
+	}
+	if s == pdu.LoginAuthFailure {
+		return k.engine.door.failed(id.Source, time.Now()).Nanoseconds()
+	}
+	return 0
+}
+
+// Through implements transport.Keeper.
+func (k *core) Through(source netip.Addr) { k.engine.door.leave(source, time.Now()) }
+
 // ColdReset implements transport.Keeper.
 func (k *core) ColdReset(target string) {
 	slog.Warn("target cold reset", "target", target)
@@ -158,6 +173,7 @@ func (k *core) move(o order) {
 // adopt takes a connection that another core sent.
 func (k *core) adopt(p *transport.Parcel) {
 	if k.stopping || !k.stack.Adopt(*p) {
+		k.Through(p.Source())
 		k.loop.Submit(reactor.Op{Code: reactor.Close, Token: reactor.NewToken(transport.KindEnd, 0, 0), FD: p.FD()})
 	}
 }

@@ -90,6 +90,12 @@ func (k *core) build(cpu int) error {
 	}
 	limits := transport.DefaultLimits()
 	limits.SharesLeft = sharesLeft
+	if t := k.engine.cfg.Limits.LoginTime; t > 0 {
+		limits.LoginNanos = t.Nanoseconds()
+	}
+	if t := k.engine.cfg.Limits.PingTime; t > 0 {
+		limits.PingNanos = t.Nanoseconds()
+	}
 	m, err := plan(limits)
 	if err != nil {
 		return err
@@ -220,7 +226,7 @@ func (k *core) listen(fd int32, tag uint16) {
 		k.listeners = append(k.listeners, listener{})
 	}
 	l := &k.listeners[i]
-	l.fd, l.portal = fd, k.door(tag)
+	l.fd, l.portal = fd, k.entrance(tag)
 	l.generation++
 	k.loop.Submit(reactor.Op{Code: reactor.Accept, Token: k.acceptToken(i), FD: fd})
 }
@@ -261,14 +267,27 @@ func (k *core) accept(x *reactor.Completion) {
 		k.loop.Arm(x.Token, k.loop.Now()+acceptPause.Nanoseconds())
 		return
 	}
-	address, err := host.LocalAddr(x.Result)
-	if err == nil {
-		err = host.ConfigureStream(x.Result)
-	}
-	if err == nil && !closed && k.stack.Accept(x.Result, address, host.PeerIP(x.Result), l.portal) {
+	if !closed && k.welcome(x.Result, l.portal) {
 		return
 	}
 	k.loop.Submit(reactor.Op{Code: reactor.Close, Token: reactor.NewToken(transport.KindEnd, 0, 0), FD: x.Result})
+}
+
+// welcome takes a new connection in. It is false when it is to be closed.
+func (k *core) welcome(fd int32, p *transport.Portal) bool {
+	source := host.PeerIP(fd)
+	if !k.engine.door.enter(source, time.Now()) {
+		return false
+	}
+	address, err := host.LocalAddr(fd)
+	if err == nil {
+		err = host.ConfigureStream(fd)
+	}
+	if err == nil && k.stack.Accept(fd, address, source, p) {
+		return true
+	}
+	k.Through(source)
+	return false
 }
 
 // acceptPause is how long accepting pauses after it failed.

@@ -36,7 +36,7 @@ func said(orders []order) (s []string) {
 		case orderMove:
 			s = append(s, fmt.Sprintf("move %d to %d", o.conn.Index, o.to))
 		case orderAdmit:
-			s = append(s, fmt.Sprintf("answer %d: %04x tsih %d nexus %d", o.conn.Index, o.admit.Status, o.admit.TSIH, o.admit.Nexus))
+			s = append(s, fmt.Sprintf("answer %d: %04x tsih %d nexus %d", o.conn.Index, uint16(o.admit.Status), o.admit.TSIH, o.admit.Nexus))
 		case orderClose:
 			s = append(s, fmt.Sprintf("close %d", o.conn.Index))
 		case orderLoss:

@@ -23,6 +23,7 @@ type Engine struct {
 	ring  string
 	// node is what authentication needs, the same on every reactor.
 	node auth.Node
+	door *door
 
 	// changing holds off a change while another is carried out. What follows it is
 	// changed by Start, Apply and Stop alone.
@@ -52,7 +53,7 @@ func Start(cfg Config) (*Engine, error) {
 		slog.Warn("descriptor limit stays as it is", "error", err)
 	}
 	e := &Engine{
-		cfg: cfg, idle: make(chan int, len(cfg.CPUs)), over: make(chan struct{}),
+		cfg: cfg, idle: make(chan int, len(cfg.CPUs)), over: make(chan struct{}), door: newDoor(cfg.Limits),
 		absent: lun.NewAbsent(len(cfg.CPUs)), units: map[string]*unit{}, catalog: &catalog{},
 	}
 	e.node.Chance = chance

@@ -113,8 +113,8 @@ func (e *Engine) movePortals(portals []*portal) {
 	e.portals = portals
 }
 
-// door describes a portal group to the connections that come through it.
-func (k *core) door(tag uint16) *transport.Portal {
+// entrance describes a portal group to the connections that come through it.
+func (k *core) entrance(tag uint16) *transport.Portal {
 	return &transport.Portal{
 		Login: login.Config{
 			Offer: login.DefaultOffer(), Targets: desk{k, tag, "", netip.Addr{}}, PortalGroupTag: tag, StatSN: serial.Stat(1),

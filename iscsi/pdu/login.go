@@ -1,5 +1,7 @@
 package pdu
 
+import "fmt"
+
 // Stage is a stage code of a login PDU (RFC 3720 §10.12.3). Code 2 is reserved.
 type Stage uint8
 
@@ -136,3 +138,22 @@ func (p LoginResponse) Status() LoginStatus { return LoginStatus(p.half(offLogin
 
 // SetStatus writes class and detail.
 func (p LoginResponse) SetStatus(s LoginStatus) { p.setHalf(offLoginState, uint16(s)) }
+
+// loginWords are the statuses in words.
+var loginWords = map[LoginStatus]string{
+	LoginSuccess: "success", LoginMovedTemporarily: "target moved temporarily", LoginMovedPermanently: "target moved permanently",
+	LoginInitiatorError: "initiator error", LoginAuthFailure: "authentication failed", LoginForbidden: "forbidden",
+	LoginNotFound: "target not found", LoginTargetRemoved: "target removed", LoginUnsupportedVersion: "unsupported version",
+	LoginTooManyConnections: "too many connections", LoginMissingParameter: "missing parameter",
+	LoginCannotInclude: "cannot include in session", LoginTypeNotSupported: "session type not supported",
+	LoginNoSession: "session does not exist", LoginInvalidDuringLogin: "invalid during login", LoginTargetError: "target error",
+	LoginServiceUnavailable: "service unavailable", LoginOutOfResources: "out of resources",
+}
+
+// String is the status in words.
+func (s LoginStatus) String() string {
+	if w, ok := loginWords[s]; ok {
+		return w
+	}
+	return fmt.Sprintf("status %04x", uint16(s))
+}

@@ -7,8 +7,10 @@ package transport
 func (c *Conn) armTimer() {
 	now := c.stack.loop.Now()
 	at := now + c.stack.limits.AbortNanos
-	if c.logoutBy > now {
-		at = min(at, c.logoutBy)
+	for _, earlier := range []int64{c.logoutBy, c.heldUntil} {
+		if earlier > now {
+			at = min(at, earlier)
+		}
 	}
 	c.stack.loop.Arm(c.token(KindTimer), at)
 }
@@ -19,6 +21,10 @@ func (c *Conn) tick() {
 	l := &c.stack.limits
 	switch c.phase {
 	case loggingIn, admitting:
+		if c.heldUntil != 0 && now >= c.heldUntil {
+			c.sayRefusal()
+			break
+		}
 		if now >= c.deadline {
 			c.close("login took too long")
 			return

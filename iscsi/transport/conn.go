@@ -44,6 +44,14 @@ type Conn struct {
 	// greeted says that a Login Request began, so that a refusal has an addressee.
 	greeted    bool
 	isAdmitted bool
+	// source is where the connection comes from; through says that it is no login any
+	// more.
+	source  netip.Addr
+	through bool
+	// refusal waits until heldUntil, in the loop's time, before it is said.
+	refusal     pdu.Header
+	refusalText []byte
+	heldUntil   int64
 	// settled says that the connection is where its session is to be.
 	settled bool
 
@@ -109,6 +117,7 @@ func (c *Conn) name() Handle {
 // open starts a connection in a free place.
 func (c *Conn) open(fd int32, address string, source netip.Addr, p *Portal) {
 	c.reset(fd, address, p)
+	c.source = source
 	c.machine, c.phase = login.NewMachine(&p.Login, source), loggingIn
 	c.deadline = c.heard + c.stack.limits.LoginNanos
 	c.armTimer()
@@ -128,6 +137,7 @@ func (c *Conn) reset(fd int32, address string, p *Portal) {
 func (c *Conn) full(a Admission) {
 	c.phase = fullFeature
 	c.stack.stats.LoggedIn++
+	c.passThrough()
 	id := c.machine.Identity()
 	s := session.New(id, c.machine, c.limits)
 	var targets session.Targets
@@ -211,6 +221,7 @@ func (c *Conn) gone() {
 		}
 	}
 	c.phase = gone
+	c.passThrough()
 	s := c.stack
 	s.loop.Submit(reactor.Op{Code: reactor.Close, Token: c.token(KindEnd), FD: c.fd})
 	s.promised[c.promisedOf] -= c.promised
@@ -223,6 +234,14 @@ func (c *Conn) gone() {
 	c.sess, c.machine, c.portal = nil, nil, nil
 	s.free = append(s.free, c.index)
 	s.keeper.Ended(h, id, c.isAdmitted)
+}
+
+// passThrough ends the time in which the connection counts as a login.
+func (c *Conn) passThrough() {
+	if !c.through {
+		c.through = true
+		c.stack.keeper.Through(c.source)
+	}
 }
 
 // firstLUN is the first LUN that has a unit, LUN 0 when there is none.

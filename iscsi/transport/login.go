@@ -21,13 +21,31 @@ func (c *Conn) answerLogin(resp *pdu.Header, step func() (login.Outcome, []byte)
 	case login.Reply:
 		c.say(resp, text)
 	case login.Refuse:
-		c.say(resp, text)
-		c.phase = leaving
+		c.refuse(resp, text)
 	case login.Admit:
 		c.phase = admitting
 		c.askAdmission()
 	case login.Done:
 	}
+}
+
+// refuse answers a login with a status, now or after a while: somebody who tries
+// secrets waits for each answer.
+func (c *Conn) refuse(resp *pdu.Header, text []byte) {
+	c.refusal, c.refusalText = *resp, append([]byte(nil), text...)
+	hold := c.stack.keeper.LoginOver(c.machine.Identity(), pdu.AsLoginResponse(resp).Status())
+	if hold <= 0 {
+		c.sayRefusal()
+		return
+	}
+	// Nothing is read meanwhile.
+	c.phase, c.heldUntil = admitting, c.stack.loop.Now()+hold
+}
+
+func (c *Conn) sayRefusal() {
+	c.heldUntil = 0
+	c.say(&c.refusal, c.refusalText)
+	c.phase = leaving
 }
 
 // askAdmission asks the keeper for a session, if there is memory for one.
@@ -90,11 +108,12 @@ func (c *Conn) admitted(a Admission) {
 	var resp pdu.Header
 	c.isAdmitted = a.Status == pdu.LoginSuccess
 	outcome, text := c.machine.Admitted(a.Status, a.TSIH, c.limits.Window, &resp)
-	c.say(&resp, text)
 	if outcome != login.Done {
-		c.phase = leaving
+		c.refuse(&resp, text)
 		return
 	}
+	c.stack.keeper.LoginOver(c.machine.Identity(), pdu.LoginSuccess)
+	c.say(&resp, text)
 	c.full(a)
 	// What was sent behind the last request may be looked at now.
 	c.resumeParse()

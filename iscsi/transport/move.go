@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"net/netip"
+
 	"lunar/iscsi/login"
 	"lunar/reactor"
 )
@@ -52,6 +54,7 @@ func (s *Stack) Adopt(p Parcel) bool {
 		return false
 	}
 	c.reset(p.fd, p.address, p.portal)
+	c.source = p.Source()
 	c.machine, c.deadline, c.greeted, c.phase, c.settled = p.machine, c.heard+p.left, true, admitting, true
 	c.armTimer()
 	if len(p.unread) > 0 {
@@ -60,6 +63,9 @@ func (s *Stack) Adopt(p Parcel) bool {
 	c.askAdmission()
 	return true
 }
+
+// Source is where the connection comes from.
+func (p *Parcel) Source() netip.Addr { return p.machine.Identity().Source }
 
 // FD is the descriptor of the connection.
 func (p *Parcel) FD() int32 { return p.fd }

@@ -79,6 +79,12 @@ type Keeper interface {
 	Admit(h Handle, id login.Identity, placed bool)
 	// Ended says that a connection is gone, with everything of its session.
 	Ended(h Handle, id login.Identity, admitted bool)
+	// LoginOver says how a login was answered, and returns how long a refusal is held
+	// back, in nanoseconds.
+	LoginOver(id login.Identity, status pdu.LoginStatus) (hold int64)
+	// Through says that a connection, accepted or adopted here, is no login any more:
+	// it is in full feature phase, or gone without.
+	Through(source netip.Addr)
 	// ColdReset asks to close every session of a target (RFC 3720 §10.5.1
 	// [R-10.5.1-12]).
 	ColdReset(target string)

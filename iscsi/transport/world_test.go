@@ -52,9 +52,13 @@ type world struct {
 	listener        int32
 	portal          *Portal
 	// access, when set, answers for the directory.
-	access  func(login.Query) login.Access
-	logins  []Handle
-	ended   int
+	access func(login.Query) login.Access
+	logins []Handle
+	ended  int
+	// over, when set, takes the ends of logins; through counts connections that are
+	// none any more.
+	over    func(login.Identity, pdu.LoginStatus) int64
+	through int
 	nexus   sam.Nexus
 	busy    bool
 	cold    bool   // every session is to be closed
@@ -199,7 +203,14 @@ func (w *world) SendTargets(dst []byte, _, _ string) []byte {
 // Admit, Ended and ColdReset implement Keeper.
 func (w *world) Admit(h Handle, _ login.Identity, _ bool) { w.logins = append(w.logins, h) }
 func (w *world) Ended(_ Handle, _ login.Identity, _ bool) { w.ended++ }
-func (w *world) ColdReset(string)                         { w.cold = true }
+func (w *world) LoginOver(id login.Identity, s pdu.LoginStatus) int64 {
+	if w.over == nil {
+		return 0
+	}
+	return w.over(id, s)
+}
+func (w *world) Through(netip.Addr) { w.through++ }
+func (w *world) ColdReset(string)   { w.cold = true }
 
 // turn is one turn of a reactor, as the engine's.
 func (w *world) turn() {
