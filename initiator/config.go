@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"lunar/initiator/drive"
+	"lunar/iscsi/auth"
 )
 
 // DefaultInitiator is the initiator name used when Config names none.
@@ -58,6 +59,15 @@ type Config struct {
 	// Loop, when set, moves the session's bytes and calls Done on its goroutine;
 	// otherwise the session has goroutines of its own. It must outlive the session.
 	Loop *drive.Loop
+	// CHAP are the credentials of the login; without a user none is offered. It holds
+	// for discovery sessions too.
+	CHAP CHAP
+	// Algorithms are those of CHAP that are offered, in this order; nil means all, the
+	// strongest first.
+	Algorithms []auth.Algorithm
+	// ShortSecrets allows secrets of less than 96 bits, to be used only where IPsec
+	// encrypts the connection (RFC 3720 §8.2.1 [R-8.2.1-5]).
+	ShortSecrets bool
 	// Discovery asks for a discovery session, which runs no SCSI commands.
 	Discovery bool
 	// Mangle, when set, judges every PDU of the full feature phase before it is
@@ -106,7 +116,7 @@ func (c *Config) check() error {
 	if c.FirstBurst > c.MaxBurst {
 		return fmt.Errorf("initiator: FirstBurst %d exceeds MaxBurst %d", c.FirstBurst, c.MaxBurst)
 	}
-	return nil
+	return c.CHAP.check(c.Algorithms, c.ShortSecrets)
 }
 
 // randomISID draws an ISID of the random type (RFC 3720 §10.12.5: T=2, three

@@ -20,7 +20,13 @@ type Target struct {
 // Discover asks a portal for its targets in a discovery session. An empty initiator
 // name is DefaultInitiator.
 func Discover(ctx context.Context, portal, initiator string) ([]Target, error) {
-	s, err := Dial(ctx, Config{Portal: portal, Initiator: initiator, Discovery: true})
+	return Config{Portal: portal, Initiator: initiator}.Discover(ctx)
+}
+
+// Discover asks the portal of c for its targets, with the credentials of c.
+func (c Config) Discover(ctx context.Context) ([]Target, error) {
+	c.Discovery = true
+	s, err := Dial(ctx, c)
 	if err != nil {
 		return nil, err
 	}

@@ -23,9 +23,10 @@
 //
 // The package shares wire layouts with the target of this module but no judgement:
 // its negotiation and sequencing are its own, so that a rule misread in one is not
-// misread in the other.
+// misread in the other. Of package auth it uses the table of CHAP algorithms and the
+// check of secrets; the exchange is its own (chap.go).
 //
 // Owner: mu guards a session's tasks, window and outgoing bytes; the drive's
 // goroutine alone ends tasks. Sections covered: RFC 3720 §3.2.2 (numbering), §5
-// (login), §10 (PDUs), §12 (keys), of the initiator's side.
+// (login), §8.2 (CHAP), §10 (PDUs), §12 (keys), of the initiator's side.
 package initiator

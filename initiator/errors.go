@@ -19,6 +19,9 @@ var (
 	ErrAborted = errors.New("command was aborted by task management")
 	// ErrDigest: received bytes do not match their CRC32C (RFC 3720 §12.1).
 	ErrDigest = errors.New("digest does not match: bytes were damaged on the way")
+	// ErrUnproven: the target did not prove that it knows CHAP.TargetSecret, so it may
+	// be another one; nothing was sent to it but the login.
+	ErrUnproven = errors.New("target did not prove itself; check TargetSecret, and that it is the right target")
 )
 
 // ProtocolError says that the target broke a rule, named in What. It ends the
@@ -54,7 +57,7 @@ var loginAdvice = map[pdu.LoginStatus]string{
 	pdu.LoginMovedTemporarily:   "moved, but to no usable address",
 	pdu.LoginMovedPermanently:   "moved, but to no usable address",
 	pdu.LoginInitiatorError:     "target saw an error in the login; compare the offered keys",
-	pdu.LoginAuthFailure:        "target asks for authentication",
+	pdu.LoginAuthFailure:        "authentication failed, or is demanded: give the user and secret the target knows",
 	pdu.LoginForbidden:          "this initiator name is not allowed; add it to the target's access list",
 	pdu.LoginNotFound:           "no such target at this portal; check the name with discovery",
 	pdu.LoginTargetRemoved:      "target was removed",

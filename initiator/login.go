@@ -76,8 +76,8 @@ func (t *loginTask) explain(err error) error {
 	return fmt.Errorf("initiator: log in to %s at %s: %w", t.n.cfg.Target, t.n.cfg.Portal, err)
 }
 
-// run walks the stages: security with AuthMethod=None, then operational, each left
-// by T=1 on both sides (RFC 3720 §5.3 [R-5.3-4], [R-5.3-5]).
+// run walks the stages: security, with None or CHAP (chap.go), then operational, each
+// left by T=1 on both sides (RFC 3720 §5.3 [R-5.3-4], [R-5.3-5]).
 func (t *loginTask) run() error {
 	t.stage = pdu.SecurityStage
 	t.n.sayNames()
@@ -97,9 +97,10 @@ func (t *loginTask) run() error {
 // exchange sends what is queued and takes the answer. It is true when the full
 // feature phase is reached.
 func (t *loginTask) exchange(next pdu.Stage) (bool, error) {
+	wanted := t.ready()
 	data, more := t.n.take(loginSegmentBytes)
 	// RFC 3720 §10.12.2 [R-10.12.2-1]: C=1 means T=0.
-	if err := t.request(next, !more, more, data); err != nil {
+	if err := t.request(next, wanted && !more, more, data); err != nil {
 		return false, err
 	}
 	h, err := t.response()
@@ -109,7 +110,16 @@ func (t *loginTask) exchange(next pdu.Stage) (bool, error) {
 	if err := t.gather(&h); err != nil {
 		return false, err
 	}
-	return t.advance(pdu.AsLoginResponse(&h), next)
+	return t.advance(pdu.AsLoginResponse(&h), next, wanted)
+}
+
+// ready says whether the next request offers to leave the stage: with CHAP not before
+// the request that ends the exchange (RFC 3720 §5.3 [R-5.3-6]).
+func (t *loginTask) ready() bool {
+	if t.stage != pdu.SecurityStage || t.n.cfg.CHAP.User == "" {
+		return true
+	}
+	return t.answered && t.n.chap.step != chapChallenge
 }
 
 // gather asks for the rest of an answer with C=1 by empty requests (RFC 3720 §5.2
@@ -118,9 +128,13 @@ func (t *loginTask) gather(h *pdu.Header) error {
 	for range maxExchanges {
 		resp := pdu.AsLoginResponse(h)
 		if !resp.Continue() {
+			due := t.n.chap.step
 			err := t.n.hear(t.text)
 			t.text = t.text[:0]
-			return err
+			if err != nil {
+				return err
+			}
+			return t.n.authenticate(due)
 		}
 		if resp.Transit() { // [R-10.13.7-1]
 			return broken("Login Response has both C and T")
@@ -190,12 +204,15 @@ func (t *loginTask) sequence(r pdu.LoginResponse) error {
 }
 
 // advance moves to the stage both sides agreed on.
-func (t *loginTask) advance(r pdu.LoginResponse, asked pdu.Stage) (bool, error) {
+func (t *loginTask) advance(r pdu.LoginResponse, asked pdu.Stage, wanted bool) (bool, error) {
 	if r.Current() != t.stage {
 		return false, broken("Login Response of stage %d in stage %d", r.Current(), t.stage)
 	}
 	if !r.Transit() {
 		return false, nil // legal: the next request may be empty [R-5.3.3-2]
+	}
+	if !wanted { // [R-10.13.6-2]
+		return false, broken("Login Response with T=1 to a request with T=0")
 	}
 	// [R-5.3-8]: NSG never exceeds what was proposed.
 	if r.Next() <= t.stage || r.Next() > asked {
@@ -204,6 +221,11 @@ func (t *loginTask) advance(r pdu.LoginResponse, asked pdu.Stage) (bool, error) 
 	// [R-5.3-10]: with T=1 nothing may be left to answer in this stage.
 	if len(t.n.pending) > 0 {
 		return false, broken("Login Response with T=1 offers %s, which needs an answer", t.n.pending[0].key)
+	}
+	if t.stage == pdu.SecurityStage {
+		if err := t.n.leaveSecurity(); err != nil {
+			return false, err
+		}
 	}
 	t.stage = r.Next()
 	if t.stage == pdu.OperationalStage {

@@ -17,6 +17,7 @@ type negotiation struct {
 	pending []pair
 	// moved is the TargetAddress of a redirection.
 	moved string
+	chap  chapTask
 }
 
 type pair struct{ key, value string }
@@ -43,7 +44,7 @@ func (n *negotiation) sayNames() {
 		session = "Discovery"
 	}
 	n.say("SessionType", session)
-	n.say("AuthMethod", text.None)
+	n.say("AuthMethod", n.cfg.CHAP.methods())
 }
 
 // sayOffers queues the operational keys.
@@ -109,17 +110,14 @@ func (n *negotiation) hearPair(key, value string) error {
 		return broken("key %s came twice in one login", key)
 	}
 	n.heard[key] = true
-	if n.hearDeclared(key, value) {
+	if n.hearDeclared(key, value) || n.chap.hear(key, value) {
 		return nil
 	}
 	ours, asked := n.said[key]
 	k := findKey(key)
 	switch {
 	case key == "AuthMethod":
-		if value != text.None {
-			return broken("AuthMethod=%s, although only None was offered", value)
-		}
-		return nil
+		return n.chosen(value)
 	case k == nil && asked:
 		return broken("it answered %s=%s, which is a declaration of ours", key, value)
 	case k == nil:
