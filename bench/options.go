@@ -146,7 +146,7 @@ func (o *Options) config(loop *drive.Loop) initiator.Config {
 		first = min(o.MaxBurst, defaultFirstBurst)
 	}
 	return initiator.Config{
-		Portal: o.URL.Portal, Target: o.URL.Target, QueueDepth: o.Depth + 1, Lenient: true,
+		Portal: o.URL.Portal, Target: o.URL.Target, CHAP: o.URL.CHAP, QueueDepth: o.Depth + 1, Lenient: true,
 		HeaderDigest: o.HeaderDigest, DataDigest: o.DataDigest,
 		ImmediateData: o.ImmediateData, InitialR2T: o.InitialR2T,
 		MaxBurst: o.MaxBurst, FirstBurst: first, Loop: loop,
