@@ -83,30 +83,3 @@ func TestMachine_EndlessText_IsRefused(t *testing.T) {
 	}
 	t.Fatal("text of any length is collected")
 }
-
-// FuzzMachine plays arbitrary requests: no panic, a reply that fits one PDU, and
-// Done only out of Admit.
-func FuzzMachine(f *testing.F) {
-	f.Add(byte(0x87), byte(0), []byte("InitiatorName=iqn.a.b\x00TargetName=iqn.2026-11.lunar:default\x00"), byte(0x87), []byte(""))
-	f.Add(byte(0x81), byte(0), []byte("InitiatorName=iqn.a.b\x00SessionType=Discovery\x00AuthMethod=CHAP,None\x00"), byte(0x87), []byte("HeaderDigest=CRC32C,None\x00"))
-	f.Add(byte(0x44), byte(1), []byte("Initi"), byte(0x87), []byte("atorName=iqn.a.b\x00"))
-	f.Fuzz(func(t *testing.T, flags1, version byte, data1 []byte, flags2 byte, data2 []byte) {
-		m := newMachine()
-		for i, d := range [][]byte{data1, data2} {
-			var h, resp pdu.Header
-			h.SetOpcode(pdu.OpLoginReq)
-			h.SetFlags([]byte{flags1, flags2}[i])
-			pdu.AsLoginRequest(&h).SetVersions(version, version)
-			o, answer := m.Step(pdu.AsLoginRequest(&h), d, &resp)
-			if len(answer) > maxReplyBytes || o == Done || o == 0 {
-				t.Fatalf("outcome %v with %d bytes", o, len(answer))
-			}
-			if o == Admit && (m.Identity().Initiator == "" || m.Identity().Target == "" && !m.Identity().Discovery) {
-				t.Fatal("admitted without names")
-			}
-			if o != Reply {
-				return
-			}
-		}
-	})
-}
