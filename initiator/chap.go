@@ -169,13 +169,10 @@ func (n *negotiation) verify(heard map[string]string) error {
 	return nil
 }
 
-// leaveSecurity says whether the security stage may end: with us having said all we
-// had to, and the target having proved what it must.
+// leaveSecurity says whether the security stage may end: not before the target has
+// proved what it must.
 func (n *negotiation) leaveSecurity() error {
-	switch {
-	case n.chap.step == chapChallenge:
-		return broken("it leaves the security stage before CHAP was done")
-	case n.cfg.CHAP.TargetSecret != "" && n.chap.step != chapDone:
+	if n.cfg.CHAP.TargetSecret != "" && n.chap.step != chapDone {
 		return ErrUnproven
 	}
 	return nil

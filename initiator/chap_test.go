@@ -204,6 +204,7 @@ func TestLogin_CHAP_TargetBreaksIt(t *testing.T) {
 		"silence where it must":            {mutual, []any{"0 TargetPortalGroupTag=1", "0>1 T "}, unproven},
 		"T to a request without":           {oneWay, []any{"0>1 T AuthMethod=None"}, isProto},
 		"the challenge with the method":    {oneWay, []any{"0 AuthMethod=CHAP;CHAP_A=7;CHAP_I=5;CHAP_C=0x01"}, isProto},
+		"the method late, and on":          {oneWay, []any{"0", "0>1 T AuthMethod=CHAP"}, isProto},
 		"no challenge":                     {oneWay, []any{"0 AuthMethod=CHAP", "0"}, isProto},
 		"an algorithm that was no offer":   {oneWay, []any{"0 AuthMethod=CHAP", "0 CHAP_A=4;CHAP_I=5;CHAP_C=0x01"}, isProto},
 		"an identifier too large":          {oneWay, []any{"0 AuthMethod=CHAP", "0 CHAP_A=7;CHAP_I=256;CHAP_C=0x01"}, isProto},
@@ -220,7 +221,8 @@ func TestLogin_CHAP_TargetBreaksIt(t *testing.T) {
 		"the operational stage without it": {mutual, []any{"1>3 T AuthMethod=CHAP"}, isProto},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, requests, err := overPipe(t, Config{CHAP: c.chap}, script(c.lines...))
+			// One who takes it would go on to the operational stage.
+			_, requests, err := overPipe(t, Config{CHAP: c.chap}, script(append(c.lines, "0>1 T ")...))
 			if err == nil || !c.want(err) {
 				t.Errorf("ended in %v", err)
 			}
