@@ -63,7 +63,8 @@ type Config struct {
 	// for discovery sessions too.
 	CHAP CHAP
 	// Algorithms are those of CHAP that are offered, in this order; nil means all, the
-	// strongest first.
+	// strongest first. Some targets, tgt among them, take 7 for SHA-1 and refuse the
+	// login: offer them MD5 alone.
 	Algorithms []auth.Algorithm
 	// ShortSecrets allows secrets of less than 96 bits, to be used only where IPsec
 	// encrypts the connection (RFC 3720 §8.2.1 [R-8.2.1-5]).
