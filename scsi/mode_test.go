@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"lunar/internal/conform"
 	"lunar/scsi/sam"
 )
 
@@ -38,7 +39,10 @@ func TestModeSense_PagesAndControls(t *testing.T) {
 		}
 		fails(t, d, fmt.Sprintf("1a 00 %02x %02x ff", 0xc0|k.page, k.subpage), sam.IllegalRequest, 0x3900)
 	}
-	for _, text := range []string{"1a 00 00 00 ff", "1a 00 1c 00 ff", "1a 00 08 01 ff", "1a 00 0a 02 ff", "1a 00 3f 01 ff"} {
+	// RFC 3720 §4 [R-4-1]: the protocol has no mode pages of its own, neither 18h nor
+	// 19h.
+	conform.Covers(t, "R-4-1")
+	for _, text := range []string{"1a 00 18 00 ff", "1a 00 19 00 ff", "1a 00 18 01 ff", "1a 00 19 ff ff", "1a 00 00 00 ff", "1a 00 1c 00 ff", "1a 00 08 01 ff", "1a 00 0a 02 ff", "1a 00 3f 01 ff"} {
 		fails(t, d, text, sam.IllegalRequest, 0x2400)
 	}
 }

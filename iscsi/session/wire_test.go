@@ -141,7 +141,7 @@ func TestConversations_EveryPDUIsWellFormed(t *testing.T) {
 
 // What is reserved in a request changes no answer (RFC 3720 §10).
 func TestConversations_ReservedBitsChangeNothing(t *testing.T) {
-	conform.Covers(t, "R-10-2", "N-25")
+	conform.Covers(t, "R-10-2", "N-16", "N-25")
 	for _, name := range conversationFiles(t) {
 		for _, c := range readConversations(t, name) {
 			p := newPlay(configure(c.options))

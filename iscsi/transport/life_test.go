@@ -169,7 +169,7 @@ func TestLogout_CommandsInFlight(t *testing.T) {
 // Without markers a header digest error ends the connection (RFC 3720 §6.7
 // [R-6.7-2]).
 func TestConn_HeaderDigestError_Closes(t *testing.T) {
-	conform.Covers(t, "R-6.7-2")
+	conform.Covers(t, "R-6.7-2", "R-6.1.4-1")
 	w := newWorld(t, options{})
 	c := w.login("HeaderDigest=CRC32C")
 	h := c.request(pdu.OpNOPOut, true)
