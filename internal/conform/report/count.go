@@ -57,7 +57,7 @@ func count(proved map[string]bool, deviations string) (*counted, error) {
 			c.pending[r.Area]++
 			continue
 		}
-		c.rule(r, proved[r.ID], strings.Contains(deviations, r.ID))
+		c.rule(r, proved[r.ID], strings.Contains(deviations, "["+r.ID+"]"))
 	}
 	return c, c.spot(proved)
 }
