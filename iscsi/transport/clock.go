@@ -1,5 +1,7 @@
 package transport
 
+import "lunar/iscsi/pdu"
+
 // armTimer asks for the next tick. A connection has one timer, armed here when it
 // opens and by each tick, so that the loop's table of timers holds them all. A
 // tick is the grain of every bound of a connection; one that was asked to log out
@@ -71,6 +73,27 @@ func (c *Conn) askForLogout() {
 	}
 	c.logoutBy, c.wantsLogout = c.stack.loop.Now()+logoutSeconds*1e9, true
 	c.stack.touch(c)
+}
+
+// announce says, past whatever is broken, that the connection ends, and has it close
+// behind that. It is false when it cannot be said: a send is under way, or nobody
+// listens for it (RFC 3720 §3.2.5 [R-3.2.5-2]).
+func (c *Conn) announce() bool {
+	if c.phase != fullFeature || c.flying != nil || c.sess.S.Identity.Discovery {
+		return false
+	}
+	c.dropBuild()
+	b := c.stack.getBatch()
+	if b == nil {
+		return false
+	}
+	c.interrupted()
+	var h pdu.Header
+	c.sess.EmitDropping(&h)
+	b.add(&h, nil, nil, c.framer.HeaderDigest, c.framer.DataDigest)
+	c.flying, c.phase = b, leaving
+	c.send()
+	return true
 }
 
 // farewell announces the end of the connection, then closes once it was sent.

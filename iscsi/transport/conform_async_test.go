@@ -56,7 +56,7 @@ func TestDrain_InitiatorLogsOut(t *testing.T) {
 // Who does not log out hears that its connection is dropped, with its CID and the
 // times that were agreed to, then FIN; its tasks end without an answer.
 func TestDrain_InitiatorStays(t *testing.T) {
-	conform.Covers(t, "R-10.9.1-2", "R-10.9.1-3", "R-6.4.2-1", "R-3.2.5-2")
+	conform.Covers(t, "R-10.9.1-2", "R-10.9.1-3", "R-6.4.2-1")
 	conform.Trap(t, 31)
 	w := newWorld(t, options{slow: true})
 	c := w.login("DefaultTime2Wait=7", "DefaultTime2Retain=9")
@@ -102,6 +102,48 @@ func TestDrain_LogoutUnderWay(t *testing.T) {
 	}
 	w.queue.held = false
 	c.one(pdu.OpLogoutResp)
+}
+
+// A connection over which an invariant of ours broke is announced as dropped, its
+// tasks end with it, and the others go on; one that cannot be told just ends.
+func TestQuarantine_IsAnnounced(t *testing.T) {
+	conform.Covers(t, "R-3.2.5-2", "R-10.9.1-3", "R-6.5-1")
+	for _, sending := range []bool{false, true} {
+		w := newWorld(t, options{slow: true})
+		other := w.login()
+		c := w.login("HeaderDigest=CRC32C")
+		w.queue.held = true
+		c.read10(0, 8)
+		c.write10(8, 8, make([]byte, 4096), true)
+		w.settle()
+		conn := w.stack.conns[1]
+		if sending {
+			w.ring.SendLimit = func(int) int { return 1 }
+			c.send(c.request(pdu.Opcode(0x1c), true), nil)
+			for conn.flying == nil {
+				w.turn()
+			}
+		}
+		w.stack.active = conn
+		if !w.stack.Quarantine() || w.stack.stats.Quarantined != 1 {
+			t.Fatal("nothing was quarantined")
+		}
+		w.stack.stats.Quarantined = 0
+		w.ring.SendLimit = nil
+		a := c.answers()
+		if !sending && (len(a) != 1 || a[0].h.Opcode() != pdu.OpAsync || pdu.AsAsync(&a[0].h).Event() != pdu.EventDropping) {
+			t.Errorf("answers %s", names(a))
+		}
+		w.queue.held = false
+		w.settle()
+		if !c.peer.Ended() || w.unit.Tasks(0) != 0 {
+			t.Errorf("ended %v, %d tasks", c.peer.Ended(), w.unit.Tasks(0))
+		}
+		other.check(0, w.medium[:512])
+		if got := w.again().attention(); got != 0x477f {
+			t.Errorf("attention %04x", got)
+		}
+	}
 }
 
 // discover opens a discovery session.

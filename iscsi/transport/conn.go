@@ -185,13 +185,18 @@ func (c *Conn) close(why string) {
 	}
 	c.dropHeld()
 	c.place, c.delayed, c.logout = nil, nil, nil
+	c.dropBuild()
+	c.abortAll(nil)
+	c.gone()
+}
+
+// dropBuild throws away what was laid out and not sent.
+func (c *Conn) dropBuild() {
 	if c.build != nil {
 		c.build.drop(c)
 		c.stack.putBatch(c.build)
 		c.build = nil
 	}
-	c.abortAll(nil)
-	c.gone()
 }
 
 // logClose tells why a connection ends: an end the protocol asked for only to

@@ -246,8 +246,8 @@ func (s *Stack) Close(h Handle) {
 }
 
 // Quarantine ends the connection that was being served when an invariant of ours
-// broke, so that one broken connection does not take the others along. It is
-// false when there was none.
+// broke, so that one broken connection does not take the others along. Its initiator
+// hears of it if that can be said at once. It is false when there was none.
 func (s *Stack) Quarantine() bool {
 	c := s.active
 	if c == nil {
@@ -255,7 +255,9 @@ func (s *Stack) Quarantine() bool {
 	}
 	s.active = nil
 	s.stats.Quarantined++
-	c.close("internal error")
+	if !c.announce() {
+		c.close("internal error")
+	}
 	return true
 }
 
