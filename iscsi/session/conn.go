@@ -182,6 +182,10 @@ func (c *Conn) End(intact bool) Verdict {
 	return Skip
 }
 
+// Forget takes the PDU whose header came last away from its task, which ends
+// before the PDU does; End then concerns nobody.
+func (c *Conn) Forget() { c.open.kind, c.open.task = openNothing, nil }
+
 // refuse queues a Reject (RFC 3720 §10.17). The number of a refused command is
 // not received (§6.3 [R-6.3-3]).
 func (c *Conn) refuse(r pdu.RejectReason, h *pdu.Header, ahs []byte) Disposition {

@@ -25,14 +25,14 @@ func (c *Conn) abort(t *task) {
 	case t.asking:
 		c.stack.local.Withdraw(t.unit, c.handle(t))
 	}
-	if t.s.Out.Owed() && c.phase == fullFeature && !c.sess.LoggingOut() {
+	if (t.s.Out.Owed() || c.receivesInto(t)) && c.phase == fullFeature && !c.sess.LoggingOut() {
 		c.await(t)
 	}
 	c.quiet(t)
 }
 
-// await gives the initiator a bounded time to end the bursts it owes. DEVIATION
-// [D-3]: RFC 3720 §10.5.1 [R-10.5.1-5] knows no bound.
+// await gives the initiator a bounded time to end the bursts it owes, and the PDU it
+// is sending. DEVIATION [D-3]: RFC 3720 §10.5.1 [R-10.5.1-5] knows no bound.
 func (c *Conn) await(t *task) {
 	t.deadline, t.waits = c.stack.loop.Now()+c.stack.limits.AbortNanos, true
 	c.aborts++
@@ -43,13 +43,18 @@ func (c *Conn) quiet(t *task) {
 	if t.s.Phase != session.Aborting || t.moving > 0 || t.asking {
 		return
 	}
-	mine := c.current.Task == t.s
-	if mine && (c.direct != nil || c.phase == fullFeature) {
-		// The PDU being received belongs to it; its end comes first.
+	mine := c.receivesInto(t)
+	if mine && c.direct != nil {
+		// The kernel has its memory until the receive ends.
 		return
 	}
-	if t.waits && t.s.Out.Owed() && c.phase == fullFeature && !c.sess.LoggingOut() {
+	if t.waits && (mine || t.s.Out.Owed()) && c.phase == fullFeature && !c.sess.LoggingOut() {
 		return
+	}
+	if mine {
+		// The rest of the PDU belongs to nobody any more.
+		c.current = session.Disposition{Verdict: session.Skip}
+		c.sess.Forget()
 	}
 	c.sess.S.Release(t.s)
 	c.over(t)

@@ -116,6 +116,42 @@ func TestManage_WritesThatOweData(t *testing.T) {
 	}
 }
 
+// An initiator that stops in the middle of a PDU holds nobody up either; the rest of
+// the PDU, when it comes, is nobody's, and the connection goes on behind it.
+func TestManage_SilentInAPDU(t *testing.T) {
+	conform.Trap(t, 41)
+	for _, keys := range [][]string{{"InitialR2T=Yes"}, {"InitialR2T=Yes", "DataDigest=CRC32C"}, {"InitialR2T=No"}} {
+		w := newWorld(t, options{})
+		c, other := w.login(append(keys, "ImmediateData=No", "FirstBurstLength=16384")...), w.login()
+		data := w.bytesOf(16384)
+		unasked := keys[0] == "InitialR2T=No"
+		itt := c.write10(0, 32, nil, !unasked)
+		ttt := pdu.TTT(pdu.NoTag)
+		if !unasked {
+			r2t := c.one(pdu.OpR2T)
+			ttt = pdu.AsR2T(&r2t.h).TTT()
+		}
+		wire := c.wire(dataOutHeader(itt, ttt, 0, 0, true), data)
+		c.peer.Write(wire[:1000])
+		w.settle()
+		other.manage(sam.LogicalUnitReset, pdu.NoTag, 0)
+		if a := other.answers(); len(a) != 0 {
+			t.Fatalf("answers %s while data is owed", names(a))
+		}
+		w.pass(2 * w.stack.limits.AbortNanos)
+		other.one(pdu.OpTaskResponse)
+		c.answers() // at most word of the window
+		c.peer.Write(wire[1000:])
+		if a := c.answers(); len(a) != 0 {
+			t.Fatalf("late data is answered: %s", names(a))
+		}
+		if got := c.attention(); got != 0x2903 {
+			t.Errorf("attention %04x", got)
+		}
+		c.check(0, make([]byte, 16384))
+	}
+}
+
 // TARGET COLD RESET answers, then every connection of every initiator ends.
 func TestManage_ColdReset(t *testing.T) {
 	conform.Covers(t, "R-10.5.1-12", "R-F.2-1")
