@@ -158,7 +158,6 @@ func TestText_EndlessContinuation(t *testing.T) {
 
 // Whoever earns Rejects and reads none is dropped.
 func TestReject_AreBounded(t *testing.T) {
-	conform.Covers(t, "R-3.2.2.1-3")
 	p := newPlay(defaults())
 	h, _, _, _ := request(p, "vendor itt=1")
 	for i := range 2 * maxRejects {

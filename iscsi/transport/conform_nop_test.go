@@ -106,7 +106,6 @@ func sameSizes(a, b []int) bool {
 // Any number of pings that nobody reads costs a bounded amount, and a neighbour goes
 // on.
 func TestNOP_AFloodIsBounded(t *testing.T) {
-	conform.Covers(t, "R-3.2.2.1-3", "R-3.2.2.1-4")
 	w := newWorld(t, options{})
 	c, other := w.login(), w.login()
 	w.ring.SendLimit = func(int) int { return 1 }

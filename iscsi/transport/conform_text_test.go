@@ -7,6 +7,8 @@ import (
 
 	"lunar/internal/conform"
 	"lunar/iscsi/pdu"
+	"lunar/lun"
+	"lunar/scsi/sam"
 )
 
 // text sends a Text Request of an exchange and returns its answer.
@@ -145,6 +147,24 @@ func TestText_MaxRecvDataSegmentLength(t *testing.T) {
 	}
 	if a := c.text(6, pdu.NoTag, true, "X-org.example.a=1\x00"); string(a.data) != "X-org.example.a=NotUnderstood\x00" {
 		t.Errorf("an unknown key: %q", a.data)
+	}
+}
+
+// A tag comes with a LUN that there is, and without a tag there is none.
+func TestText_TagsHaveALUN(t *testing.T) {
+	conform.Covers(t, "R-10.10.4-2")
+	w := newWorld(t, options{})
+	w.units = lun.NewMap(sam.Path{}, []lun.Entry{{}, {Unit: w.unit}}, lun.NewAbsent(1))
+	c := w.dial()
+	c.send(c.loginRequest())
+	c.one(pdu.OpLoginResp)
+	a := c.text(5, pdu.NoTag, false, "SendTargets=\x00")
+	if p := pdu.AsTextResponse(&a.h); p.TTT() == pdu.NoTag || p.LUN() != sam.LUNOf(1) {
+		t.Errorf("TTT %x, LUN %x", p.TTT(), uint64(p.LUN()))
+	}
+	a = c.text(5, pdu.AsTextResponse(&a.h).TTT(), true, "")
+	if p := pdu.AsTextResponse(&a.h); p.TTT() != pdu.NoTag || p.LUN() != 0 {
+		t.Errorf("TTT %x, LUN %x", p.TTT(), uint64(p.LUN()))
 	}
 }
 
