@@ -44,13 +44,13 @@ func (c *Conn) solicitedData(p pdu.DataOut) Disposition {
 			// A tag of a burst that is over: the task ended first (§7 trap 41).
 			return Disposition{Verdict: Skip}
 		}
-		return c.refuse(pdu.RejectInvalidField, p.Header, nil)
+		return c.refuse(pdu.RejectInvalidField, p.Header, c.open.ahs)
 	}
 	b := t.Out.current()
 	// §3.2.4.3 [R-3.2.4.3-1], §10.7.4 [R-10.7.4-1]: tag, LUN and burst belong
 	// together, and R2Ts of a task are served in order.
 	if b.ttt != p.TTT() || p.ITT() != t.ITT || p.LUN() != t.LUN {
-		return c.refuse(pdu.RejectInvalidField, p.Header, nil)
+		return c.refuse(pdu.RejectInvalidField, p.Header, c.open.ahs)
 	}
 	c.open.kind, c.open.task = openData, t
 	if p.DataSN() != serial.Data(b.sn) || p.BufferOffset() != b.offset+b.got {

@@ -171,3 +171,46 @@ func TestReject_AreBounded(t *testing.T) {
 	}
 	t.Error("Rejects without bound")
 }
+
+// So does a Reject of data, with the additional header that nobody asked for.
+func TestReject_OfDataCarriesItsHeader(t *testing.T) {
+	conform.Covers(t, "R-10.17.4-1")
+	p := newPlay(defaults())
+	h, _, _, _ := request(p, "data itt=1 ttt=7fff0001 off=512 dsn=3 F lun=5 ack=99")
+	ahs := []byte{0, 1, 0x3f, 0x77}
+	p.headed(h, ahs, 512)
+	var r pdu.Header
+	if got, ok := p.c.EmitReject(&r); !ok || string(got) != string(h[:])+string(ahs) {
+		t.Errorf("the Reject carries %x", got)
+	}
+}
+
+// A text that is refused only when its turn comes is refused with the header it
+// had, to the last byte (RFC 3720 §10.17.4).
+func TestReject_OfATextCarriesItsHeader(t *testing.T) {
+	conform.Covers(t, "R-10.17.4-1")
+	for _, line := range []string{
+		"text itt=1 sn=10 I F ack=99 lun=3 text=SendTargets=All;",
+		"text itt=1 sn=10 F lun=3 text=SendTargets=All;",
+		"text itt=1 sn=10 C ack=100 len=17000",
+	} {
+		p := newPlay(defaults())
+		h, _, data, _ := request(p, line)
+		h[2], h[35], h[47] = 1, 2, 3 // reserved
+		sent := *h
+		sent.SetDataBytes(len(data))
+		d := p.headed(h, nil, len(data))
+		d.Task.Text = data
+		p.c.End(true)
+		if p.c.RunText(p.c.S.NextReady()) {
+			t.Fatalf("%s is not refused", line)
+		}
+		var r pdu.Header
+		if got, ok := p.c.EmitReject(&r); !ok || string(got) != string(sent[:]) {
+			t.Errorf("%s: the Reject carries\n%x, want\n%x", line, got, sent)
+		}
+		if p.c.S.Live() != 0 {
+			t.Errorf("%s: the task is kept", line)
+		}
+	}
+}

@@ -75,6 +75,7 @@ type Task struct {
 	textFinal bool // F of the request
 	textMore  bool // C of the request
 	textTTT   pdu.TTT
+	textHead  []byte // the whole header of the request, for a Reject
 }
 
 // Index is the slab index, constant over the life of the session.

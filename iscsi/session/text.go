@@ -46,6 +46,7 @@ func (c *Conn) textRequest(h *pdu.Header, ahs []byte) Disposition {
 		return d
 	}
 	t.textTTT, t.textFinal, t.textMore = p.TTT(), h.Final(), p.Continue()
+	t.textHead = append(append(make([]byte, 0, pdu.HeaderBytes+len(ahs)), h[:]...), ahs...)
 	if h.DataBytes() == 0 {
 		return Disposition{Verdict: Skip, Task: t}
 	}
@@ -157,31 +158,14 @@ func (c *Conn) sendTargets(which string) bool {
 	return true
 }
 
-// rejectText answers a Text Request with a Reject and ends the exchange.
+// rejectText answers a Text Request with a Reject, which carries its whole header
+// (RFC 3720 §10.17.4 [R-10.17.4-1]), and ends the exchange.
 func (c *Conn) rejectText(t *Task, r pdu.RejectReason) bool {
-	var h pdu.Header
-	h.SetOpcode(pdu.OpTextReq)
-	if t.Immediate {
-		h.SetImmediate()
-	}
-	h.SetITT(t.ITT)
-	var flags byte
-	if t.textFinal {
-		flags |= pdu.FlagFinal
-	}
-	if t.textMore {
-		flags |= pdu.FlagContinue
-	}
-	h.SetFlags(flags)
-	p := pdu.AsTextRequest(&h)
-	p.SetTTT(t.textTTT)
-	p.SetCmdSN(t.CmdSN)
-	h.SetDataBytes(len(t.Text))
 	if t.ITT == c.text.itt && !c.texting {
 		c.text = textExchange{count: c.text.count}
 	}
 	c.S.Release(t)
-	c.refuse(r, &h, nil)
+	c.refuse(r, (*pdu.Header)(t.textHead), t.textHead[pdu.HeaderBytes:])
 	return false
 }
 

@@ -27,38 +27,56 @@ func senseOf(c *client, a *answer) uint32 {
 // The medium fails the first piece of a write while an R2T is open: the status
 // waits for the last Data-Out that was asked for, and nothing is asked for any more.
 func TestWrite_MediumErrorWithR2TsOpen(t *testing.T) {
+	for _, good := range []int64{0, 262144} {
+		failWithR2TsOpen(t, good)
+	}
+}
+
+// failWithR2TsOpen has the medium fail behind so many good bytes.
+func failWithR2TsOpen(t *testing.T, good int64) {
+	t.Helper()
 	conform.Covers(t, "R-10.4.2-1", "R-10.4.7-1", "R-3.5.1.2-1", "R-9.2-1", "R-10.4.8-1", "R-10.4.3-1")
 	conform.Trap(t, 11)
 	w := newWorld(t, options{})
 	c := w.login("InitialR2T=Yes", "MaxOutstandingR2T=2", "MaxBurstLength=262144", "ImmediateData=No")
-	w.queue.fail = func(*blk.Request) blk.Result { return blk.MediumError }
+	w.queue.fail = func(r *blk.Request) blk.Result {
+		if r.Offset >= good {
+			return blk.MediumError
+		}
+		return blk.OK
+	}
 	data := w.bytesOf(1 << 20)
 	c.write10(0, len(data)/512, nil, true)
 	r2ts := c.answers()
 	if len(r2ts) != 2 || r2ts[1].h.Opcode() != pdu.OpR2T {
 		t.Fatalf("answers %s", names(r2ts))
 	}
-	c.answerR2T(&r2ts[0], data, 65536)
-	if a := c.answers(); len(a) != 0 && a[0].h.Opcode() != pdu.OpR2T {
-		t.Fatalf("answers %s while data is owed", names(a))
-	}
-	open := append(r2ts[1:], c.got...)
-	for i := range open {
-		if a := c.answers(); len(a) != 0 {
-			t.Fatalf("answers %s while data is owed", names(a))
+	var a answer
+	for open := r2ts; len(open) > 0; open = open[1:] {
+		c.answerR2T(&open[0], data, 65536)
+		for _, x := range c.answers() {
+			switch {
+			case x.h.Opcode() == pdu.OpR2T:
+				open = append(open, x)
+			case len(open) > 1 || a.data != nil:
+				t.Fatalf("%v while the answers to %d R2Ts are owed", x.h.Opcode(), len(open)-1)
+			default:
+				a = x
+			}
 		}
-		c.answerR2T(&open[i], data, 65536)
 	}
-	a := c.one(pdu.OpSCSIResponse)
+	if a.h.Opcode() != pdu.OpSCSIResponse {
+		t.Fatal("no answer")
+	}
 	p := pdu.AsSCSIResponse(&a.h)
 	if senseOf(c, &a) != 0x30c00 || p.ServiceResponse() != pdu.CompletedAtTarget || p.ExpDataSN().Uint32() != 0 {
 		t.Errorf("sense %05x, response %d, ExpDataSN %v", senseOf(c, &a), p.ServiceResponse(), p.ExpDataSN())
 	}
-	if p.Flags()&pdu.ResidualUnderflow == 0 && p.Residual() != 0 {
+	if p.Flags()&pdu.ResidualUnderflow == 0 || int64(p.Residual()) != 1<<20-good {
 		t.Errorf("flags %#x, residual %d", p.Flags(), p.Residual())
 	}
 	w.queue.fail = nil
-	c.check(0, make([]byte, 4096))
+	c.check(int(good/512), make([]byte, 4096))
 }
 
 // A read that fails behind data already sent: no status on the data, a SCSI
