@@ -189,13 +189,8 @@ func TestLogin_GroupsAliasRedirect(t *testing.T) {
 // said is the status of a login, if it is a refusal, and the text of its answer.
 func (r *raw) said(keys ...string) string {
 	r.t.Helper()
-	h := new(pdu.Header)
-	h.SetOpcode(pdu.OpLoginReq)
-	h.SetImmediate()
-	q := pdu.AsLoginRequest(h)
-	q.SetStages(pdu.OperationalStage, pdu.FullFeature, true, false)
-	q.SetISID(r.isid)
-	r.send(h, []byte("InitiatorName="+rawInitiator+"\x00"+strings.Join(keys, "\x00")+"\x00"))
+	h, text := r.loginRequest(0, keys...)
+	r.send(h, text)
 	p := r.receive(pdu.OpLoginResp)
 	s := strings.ReplaceAll(string(p.Data), "\x00", " ")
 	if status := pdu.AsLoginResponse(&p.Header).Status(); status != pdu.LoginSuccess {

@@ -83,8 +83,8 @@ func (k *core) Post(to int, m lun.Message) { k.send(to, message{unit: m}) }
 
 // Admit, Ended and ColdReset implement transport.Keeper: the directory lives on
 // core 0, so they are messages, also from core 0 to itself.
-func (k *core) Admit(h transport.Handle, id login.Identity, placed bool) {
-	k.send(0, message{ctl: &control{request: &request{h, id, placed}}})
+func (k *core) Admit(h transport.Handle, id login.Identity, params login.Params, placed bool) {
+	k.send(0, message{ctl: &control{request: &request{h, id, params, placed}}})
 }
 
 // Ended implements transport.Keeper.
@@ -129,7 +129,7 @@ func (k *core) obey(o order) {
 	case orderAdmit:
 		k.admit(o)
 	case orderClose:
-		k.stack.Close(o.conn)
+		k.stack.Close(o.conn, o.silent)
 	case orderMove:
 		k.move(o)
 	case orderLoss:

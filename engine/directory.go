@@ -42,6 +42,9 @@ type sessionEntry struct {
 	tsih   pdu.TSIH
 	nexus  sam.Nexus
 	ending bool
+	// params are what its leading login settled, user who was proved by it.
+	params login.Params
+	user   string
 	// waiting are logins for the same key, in order of arrival.
 	waiting []request
 }
@@ -50,6 +53,7 @@ type sessionEntry struct {
 type request struct {
 	conn   transport.Handle
 	id     login.Identity
+	params login.Params
 	placed bool
 }
 
@@ -64,6 +68,8 @@ type order struct {
 	to     int
 	id     login.Identity
 	target string
+	// silent says that an orderClose ends the session, not only its connection.
+	silent bool
 }
 
 type orderKind uint8
@@ -105,7 +111,7 @@ func (d *directory) admit(r request) []order {
 		return []order{{kind: orderAdmit, conn: r.conn, id: r.id, admit: transport.Admission{Status: s}}}
 	}
 	if e == nil {
-		return []order{d.create(r)}
+		return []order{d.create(r, nil)}
 	}
 	// Session reinstatement, or at level 0 reinstatement of its only connection: the
 	// old one ends first, with all its tasks (§5.3.5 [R-5.3.5-2], §5.3.4
@@ -116,7 +122,7 @@ func (d *directory) admit(r request) []order {
 		return nil
 	}
 	e.ending = true
-	return []order{{kind: orderClose, conn: e.conn}}
+	return []order{{kind: orderClose, conn: e.conn, silent: r.id.TSIH == 0}}
 }
 
 // place is the reactor for a session whose connection arrived on one: that with the
@@ -139,9 +145,15 @@ func (d *directory) refusal(r request, e *sessionEntry) pdu.LoginStatus {
 		return pdu.LoginOutOfResources
 	case r.id.TSIH == 0:
 		return pdu.LoginSuccess
+	case e == nil && d.elsewhere(r.id):
+		// Appendix D [R-D-13]: a session stays within its portal group.
+		return pdu.LoginCannotInclude
 	case e == nil || e.tsih != r.id.TSIH:
 		// §5.3.1: the handle names no session of this initiator port.
 		return pdu.LoginNoSession
+	case e.user != r.id.User:
+		// RFC 7143 §9.2 [N-17]: every connection of a session proves the same name.
+		return pdu.LoginAuthFailure
 	case e.cid != r.id.CID:
 		// A further connection: MaxConnections is 1 (§12.2 [R-12.2-1]).
 		return pdu.LoginTooManyConnections
@@ -149,15 +161,29 @@ func (d *directory) refusal(r request, e *sessionEntry) pdu.LoginStatus {
 	return pdu.LoginSuccess
 }
 
-func (d *directory) create(r request) order {
-	e := &sessionEntry{key: keyOf(r.id), conn: r.conn, cid: r.id.CID, tsih: r.id.TSIH}
-	if e.tsih == 0 {
+// elsewhere says whether a login names a session of its initiator port that is of
+// another portal group.
+func (d *directory) elsewhere(id login.Identity) bool {
+	e := d.handles[id.TSIH]
+	return e != nil && e.key.initiator == id.Initiator && e.key.isid == id.ISID && e.key.target == id.Target
+}
+
+// create makes the session of a login; of is the one whose connection it reinstates,
+// and whose handle and parameters it keeps, or nil.
+func (d *directory) create(r request, of *sessionEntry) order {
+	e := &sessionEntry{key: keyOf(r.id), conn: r.conn, cid: r.id.CID, params: r.params, user: r.id.User}
+	admit := transport.Admission{}
+	if of != nil {
+		e.tsih, e.params = of.tsih, of.params
+		admit.Session = &e.params
+	} else {
 		e.tsih = d.draw()
 	}
 	e.nexus = d.nexuses.open(e.key)
 	d.load[e.conn.Reactor]++
 	d.sessions[e.key], d.handles[e.tsih], d.conns[e.conn] = e, e, e
-	return order{kind: orderAdmit, conn: r.conn, id: r.id, admit: transport.Admission{TSIH: e.tsih, Nexus: e.nexus}}
+	admit.TSIH, admit.Nexus = e.tsih, e.nexus
+	return order{kind: orderAdmit, conn: r.conn, id: r.id, admit: admit}
 }
 
 // draw returns a handle that no session has: never 0, and not one that was just
@@ -195,7 +221,7 @@ func (d *directory) ended(conn transport.Handle) (orders []order) {
 		if r.id.TSIH == e.tsih && d.sessions[e.key] == nil {
 			// Reinstatement of the only connection: the session keeps the handle that the
 			// login names (§5.3.4 [R-5.3.4-3]).
-			orders = append(orders, d.create(r))
+			orders = append(orders, d.create(r, e))
 			continue
 		}
 		// Of logins that raced, each reinstates the one before it, unless it named the
@@ -214,7 +240,7 @@ func (e *sessionEntry) forget(conn transport.Handle) {
 func (d *directory) of(target string) (orders []order) {
 	for _, e := range d.sessions {
 		if e.key.target == target {
-			orders = append(orders, order{kind: orderClose, conn: e.conn})
+			orders = append(orders, order{kind: orderClose, conn: e.conn, silent: true})
 		}
 	}
 	return orders

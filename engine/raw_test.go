@@ -41,7 +41,14 @@ func dialRaw(t *testing.T, e *Engine, portal int) *raw {
 // login sends one Login Request from the operational stage to full feature phase.
 func (r *raw) login(tsih pdu.TSIH, keys ...string) pdu.LoginResponse {
 	r.t.Helper()
-	h := new(pdu.Header)
+	h, text := r.loginRequest(tsih, keys...)
+	r.send(h, text)
+	p := r.receive(pdu.OpLoginResp)
+	return pdu.AsLoginResponse(&p.Header)
+}
+
+func (r *raw) loginRequest(tsih pdu.TSIH, keys ...string) (h *pdu.Header, text []byte) {
+	h = new(pdu.Header)
 	h.SetOpcode(pdu.OpLoginReq)
 	h.SetImmediate()
 	q := pdu.AsLoginRequest(h)
@@ -50,10 +57,7 @@ func (r *raw) login(tsih pdu.TSIH, keys ...string) pdu.LoginResponse {
 	q.SetTSIH(tsih)
 	q.SetCID(r.cid)
 	q.SetCmdSN(serial.Cmd(r.cmdSN))
-	text := "InitiatorName=" + rawInitiator + "\x00" + strings.Join(keys, "\x00") + "\x00"
-	r.send(h, []byte(text))
-	p := r.receive(pdu.OpLoginResp)
-	return pdu.AsLoginResponse(&p.Header)
+	return h, []byte("InitiatorName=" + rawInitiator + "\x00" + strings.Join(keys, "\x00") + "\x00")
 }
 
 // in logs in to a target and expects success.

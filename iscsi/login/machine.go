@@ -88,6 +88,10 @@ func (m *Machine) Identity() Identity { return m.id }
 // Params are the results, final with the Done outcome.
 func (m *Machine) Params() Params { return m.n.Params }
 
+// Inherit gives a login that reinstates a connection the parameters of its session,
+// before Admitted.
+func (m *Machine) Inherit(session Params) { m.n.Params.inherit(session) }
+
 // StatSN is the next status number; CmdSN the first command number of the
 // session (RFC 3720 §10.12.8 [R-10.12.8-1]).
 func (m *Machine) StatSN() serial.StatSN { return m.statSN }

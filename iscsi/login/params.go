@@ -34,6 +34,15 @@ type Params struct {
 	MaxSend, MaxRecv uint32
 }
 
+// inherit takes over what only the leading login of a session may settle (the LO
+// keys of RFC 3720 §12 [R-12-1]): a connection that is reinstated belongs to a session
+// that has them. Digests and segment lengths are the connection's own.
+func (p *Params) inherit(session Params) {
+	own := *p
+	*p = session
+	p.HeaderDigest, p.DataDigest, p.MaxSend, p.MaxRecv = own.HeaderDigest, own.DataDigest, own.MaxSend, own.MaxRecv
+}
+
 // DefaultParams are the values before anything is negotiated (RFC 3720 §12).
 func DefaultParams() Params {
 	return Params{

@@ -44,6 +44,8 @@ type Conn struct {
 	// greeted says that a Login Request began, so that a refusal has an addressee.
 	greeted    bool
 	isAdmitted bool
+	// silent says that the session ends with the connection, at its initiator's wish.
+	silent bool
 	// source is where the connection comes from; through says that it is no login any
 	// more.
 	source  netip.Addr
@@ -169,7 +171,7 @@ func (c *Conn) close(why string) {
 		return
 	}
 	c.logClose(why)
-	if c.phase == fullFeature {
+	if c.phase == fullFeature && !c.silent {
 		c.interrupted()
 	}
 	c.phase = closing

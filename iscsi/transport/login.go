@@ -54,7 +54,7 @@ func (c *Conn) askAdmission() {
 		c.admitted(Admission{Status: pdu.LoginOutOfResources})
 		return
 	}
-	c.stack.keeper.Admit(c.name(), c.machine.Identity(), c.settled)
+	c.stack.keeper.Admit(c.name(), c.machine.Identity(), c.machine.Params(), c.settled)
 }
 
 // reserve sets aside memory for everything the initiator may send unasked: a
@@ -107,6 +107,9 @@ const minUnasked = 4096
 func (c *Conn) admitted(a Admission) {
 	var resp pdu.Header
 	c.isAdmitted = a.Status == pdu.LoginSuccess
+	if a.Session != nil {
+		c.machine.Inherit(*a.Session)
+	}
 	outcome, text := c.machine.Admitted(a.Status, a.TSIH, c.limits.Window, &resp)
 	if outcome != login.Done {
 		c.refuse(&resp, text)

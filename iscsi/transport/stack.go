@@ -68,6 +68,9 @@ type Admission struct {
 	Nexus  sam.Nexus
 	// Units are the target's; nil in a discovery session.
 	Units *lun.Map
+	// Session are the parameters of the session whose connection this reinstates; nil
+	// for a new session, which has those of its login.
+	Session *login.Params
 }
 
 // Keeper decides on sessions and is told of their end. Its methods return at
@@ -75,8 +78,8 @@ type Admission struct {
 type Keeper interface {
 	// Admit asks for a session for the login of a connection. The answer is Admitted,
 	// or Detach to have the connection elsewhere, where it asks again. One that is
-	// placed stays.
-	Admit(h Handle, id login.Identity, placed bool)
+	// placed stays. Params are what the login settled.
+	Admit(h Handle, id login.Identity, params login.Params, placed bool)
 	// Ended says that a connection is gone, with everything of its session.
 	Ended(h Handle, id login.Identity, admitted bool)
 	// LoginOver says how a login was answered, and returns how long a refusal is held
@@ -238,9 +241,12 @@ func (s *Stack) Admitted(h Handle, a Admission) {
 }
 
 // Close ends a connection from outside: reinstatement, reset, or the daemon's
-// stop. Its end is told by Keeper.Ended.
-func (s *Stack) Close(h Handle) {
+// stop. Its end is told by Keeper.Ended. Silent says that the whole session ends, so
+// that the nexus hears of that and not of single commands (RFC 3720 §5.3.5
+// [R-5.3.5-2]).
+func (s *Stack) Close(h Handle, silent bool) {
 	if c := s.find(h.Generation, h.Index); c != nil {
+		c.silent = silent
 		c.close("closed by the engine")
 	}
 }

@@ -201,7 +201,9 @@ func (w *world) SendTargets(dst []byte, _, _ string) []byte {
 }
 
 // Admit, Ended and ColdReset implement Keeper.
-func (w *world) Admit(h Handle, _ login.Identity, _ bool) { w.logins = append(w.logins, h) }
+func (w *world) Admit(h Handle, _ login.Identity, _ login.Params, _ bool) {
+	w.logins = append(w.logins, h)
+}
 func (w *world) Ended(_ Handle, _ login.Identity, _ bool) { w.ended++ }
 func (w *world) LoginOver(id login.Identity, s pdu.LoginStatus) int64 {
 	if w.over == nil {
@@ -287,7 +289,7 @@ func (w *world) pass(nanos int64) {
 // closeAll ends every connection, as the engine does.
 func (w *world) closeAll() {
 	for i, c := range w.stack.conns {
-		w.stack.Close(Handle{Index: i, Generation: c.generation & 0xffffff})
+		w.stack.Close(Handle{Index: i, Generation: c.generation & 0xffffff}, false)
 	}
 }
 
