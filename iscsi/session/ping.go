@@ -55,11 +55,7 @@ const pingTTT = pdu.TTT(MaxTasks << tttIndexShift)
 // EmitLogoutRequest asks the initiator, on the connection that is to end, to log
 // out within so many seconds (RFC 3720 §10.9.1 [R-10.9.1-1]).
 func (c *Conn) EmitLogoutRequest(h *pdu.Header, seconds uint16) {
-	by := T11
-	if c.State == LogoutRequested {
-		by = T12
-	}
-	c.State, _ = c.State.Next(by)
+	c.State, _ = c.State.Next(T11)
 	c.emitAsync(h, pdu.EventLogoutRequest, 0, 0, seconds)
 }
 

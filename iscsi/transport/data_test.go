@@ -188,3 +188,42 @@ func TestReceive_ADeepQueueKeepsNobodyWaiting(t *testing.T) {
 		t.Errorf("%d bytes", len(a.data))
 	}
 }
+
+// The medium fails an earlier piece while the kernel receives straight into the
+// memory of a later one: that memory stays until the receive has ended, and the
+// answer comes behind the data owed.
+func TestWrite_FailsDuringADirectReceive(t *testing.T) {
+	conform.Trap(t, 11)
+	w := newWorld(t, options{})
+	c := w.login("InitialR2T=Yes", "ImmediateData=No", "MaxOutstandingR2T=2", "MaxBurstLength=262144")
+	w.queue.fail = func(*blk.Request) blk.Result { return blk.MediumError }
+	w.queue.held = true
+	data := w.bytesOf(512 << 10)
+	itt := c.write10(0, 1024, nil, true)
+	r2ts := c.answers()
+	if len(r2ts) != 2 {
+		t.Fatalf("answers %s", names(r2ts))
+	}
+	c.answerR2T(&r2ts[0], data, 256<<10)
+	r := pdu.AsR2T(&r2ts[1].h)
+	wire := c.wire(dataOutHeader(itt, r.TTT(), 0, r.BufferOffset(), true), data[r.BufferOffset():])
+	c.peer.Write(wire[:100<<10])
+	w.settle()
+	conn := w.stack.conns[0]
+	if conn.direct == nil || len(w.queue.waiting) != 1 {
+		t.Fatalf("direct receive of %d bytes, %d requests", len(conn.direct), len(w.queue.waiting))
+	}
+	w.queue.held = false
+	w.settle()
+	if held := w.staged.Bytes() - w.staged.Free(); conn.direct != nil && held < 256<<10 {
+		t.Errorf("%d bytes are held while the kernel writes to them", held)
+	}
+	c.peer.Write(wire[100<<10:])
+	a := c.one(pdu.OpSCSIResponse)
+	if senseOf(c, &a) != 0x30c00 {
+		t.Errorf("sense %05x", senseOf(c, &a))
+	}
+	if w.staged.Free() != w.staged.Bytes() {
+		t.Errorf("%d bytes are kept", w.staged.Bytes()-w.staged.Free())
+	}
+}
