@@ -13,8 +13,12 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// receiveBytes is how much one read of the socket may return.
-const receiveBytes = 256 << 10
+// receiveBytes is how much one read of the socket may return, once reads have filled
+// the firstBytes that are enough for a login.
+const (
+	receiveBytes = 256 << 10
+	firstBytes   = 16 << 10
+)
 
 // PDU is one received PDU; the slices are copies.
 type PDU struct {
@@ -45,7 +49,7 @@ func Connect(ctx context.Context, portal string) (*Conn, error) {
 }
 
 // NewConn wraps a connection that is already open.
-func NewConn(nc net.Conn) *Conn { return &Conn{nc: nc, buf: make([]byte, receiveBytes)} }
+func NewConn(nc net.Conn) *Conn { return &Conn{nc: nc, buf: make([]byte, firstBytes)} }
 
 // SetDigests says which digests travel from now on, in both directions.
 func (c *Conn) SetDigests(header, data bool) {
@@ -107,8 +111,12 @@ func (c *Conn) Receive() (PDU, error) {
 	}
 }
 
-// fill reads more bytes; what was framed before is given up.
+// fill reads more bytes; what was framed before is given up. A read that filled the
+// buffer makes room for more.
 func (c *Conn) fill() error {
+	if c.w == len(c.buf) && c.w < receiveBytes {
+		c.buf = make([]byte, receiveBytes)
+	}
 	n, err := c.nc.Read(c.buf)
 	c.r, c.w = 0, n
 	if n > 0 {

@@ -41,6 +41,17 @@ func New(id login.Identity, m *login.Machine, l Limits) *Session {
 	return newSession(id, m.Params(), m.CmdSN(), l)
 }
 
+// Renew is New in the memory of a session that has ended, when that was as large.
+func Renew(old *Session, id login.Identity, m *login.Machine, l Limits) *Session {
+	if old == nil || old.immediate != l.Immediate || len(old.tasks) != int(l.Window+l.Immediate) {
+		return New(id, m, l)
+	}
+	invariant.Check(old.Live() == 0, "session: a session with tasks is given away")
+	old.Identity, old.Params, old.window = id, m.Params(), newWindow(m.CmdSN(), l.Window)
+	old.functions, old.others, old.readyAt, old.readyTo = 0, 0, 0, 0
+	return old
+}
+
 func newSession(id login.Identity, p login.Params, first serial.CmdSN, l Limits) *Session {
 	n := l.Window + l.Immediate
 	s := &Session{

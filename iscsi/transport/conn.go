@@ -57,7 +57,9 @@ type Conn struct {
 	// settled says that the connection is where its session is to be.
 	settled bool
 
-	sess  *session.Conn
+	sess *session.Conn
+	// spare is the session that was here before, whose memory the next one takes.
+	spare *session.Session
 	tasks []task
 	nexus sam.Nexus
 	units *lun.Map
@@ -129,7 +131,7 @@ func (c *Conn) open(fd int32, address string, source netip.Addr, p *Portal) {
 // reset makes the place that of another connection, under another generation.
 func (c *Conn) reset(fd int32, address string, p *Portal) {
 	*c = Conn{
-		stack: c.stack, index: c.index, generation: c.generation + 1, tasks: c.tasks, queue: c.queue[:0],
+		stack: c.stack, index: c.index, generation: c.generation + 1, tasks: c.tasks, queue: c.queue[:0], spare: c.spare,
 		fd: fd, portal: p, address: address, heldBuffer: reactor.NoBuffer,
 		limits: c.stack.limits.Session, heard: c.stack.loop.Now(),
 	}
@@ -141,7 +143,8 @@ func (c *Conn) full(a Admission) {
 	c.stack.stats.LoggedIn++
 	c.passThrough()
 	id := c.machine.Identity()
-	s := session.New(id, c.machine, c.limits)
+	s := session.Renew(c.spare, id, c.machine, c.limits)
+	c.spare = nil
 	var targets session.Targets
 	if c.portal.Targets != nil {
 		targets = c.portal.Targets(c.address, id.Source)
@@ -238,6 +241,9 @@ func (c *Conn) gone() {
 	}
 	h := c.name()
 	c.generation++
+	if c.sess != nil {
+		c.spare = c.sess.S
+	}
 	c.sess, c.machine, c.portal = nil, nil, nil
 	s.free = append(s.free, c.index)
 	s.keeper.Ended(h, id, c.isAdmitted)
