@@ -12,6 +12,8 @@ import (
 // accepted and when its login is over, never by a PDU of a session.
 type door struct {
 	limits Limits
+	// first and longest are how long refusals wait: firstHold and longestHold.
+	first, longest time.Duration
 
 	mu      sync.Mutex
 	logins  int
@@ -51,7 +53,7 @@ func newDoor(l Limits) *door {
 	if l.LoginsPerSource == 0 {
 		l.LoginsPerSource = defaultLoginsPerSource
 	}
-	return &door{limits: l, sources: map[netip.Prefix]*source{}}
+	return &door{limits: l, first: firstHold, longest: longestHold, sources: map[netip.Prefix]*source{}}
 }
 
 // sourceOf is the source of an address.
@@ -130,7 +132,7 @@ func (d *door) failed(a netip.Addr, now time.Time) time.Duration {
 	defer d.mu.Unlock()
 	s := d.sources[sourceOf(a)]
 	if s == nil {
-		return longestHold
+		return d.longest
 	}
 	if now.Sub(s.failed) >= forgetAfter {
 		s.failures = 0
@@ -140,7 +142,7 @@ func (d *door) failed(a netip.Addr, now time.Time) time.Duration {
 	if s.failures == 1 {
 		return 0
 	}
-	return min(firstHold<<min(s.failures-2, 8), longestHold)
+	return min(d.first<<min(s.failures-2, 8), d.longest)
 }
 
 // under is how many logins are under way, and how many connections were turned away

@@ -21,7 +21,7 @@ func configCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, w := range f.Warnings() {
+			for _, w := range f.Engine.Warnings() {
 				fmt.Println("warning:", w)
 			}
 			fmt.Printf("%s: valid: %d targets, %d units, %d portal groups\n",

@@ -39,12 +39,11 @@ func serveFile(name string) error {
 		return err
 	}
 	logLevel.Set(f.LogLevel)
-	warn(f)
 	return f.Locate(serve(f.Engine, name))
 }
 
-func warn(f *config.File) {
-	for _, w := range f.Warnings() {
+func warn(c *engine.Config) {
+	for _, w := range c.Warnings() {
 		slog.Warn("configuration", "warning", w)
 	}
 }
@@ -61,6 +60,7 @@ func serve(cfg engine.Config, file string) error {
 	if err != nil {
 		return err
 	}
+	warn(&cfg)
 	announce(e, len(cfg.Units))
 	d := &daemon{engine: e, file: file}
 	for {
@@ -101,7 +101,7 @@ func (d *daemon) reload() error {
 		return f.Locate(err)
 	}
 	logLevel.Set(f.LogLevel)
-	warn(f)
+	warn(&f.Engine)
 	return nil
 }
 

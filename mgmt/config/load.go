@@ -9,7 +9,6 @@ import (
 	"os"
 
 	"lunar/engine"
-	"lunar/iscsi/auth"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -72,24 +71,6 @@ func (f *File) Locate(err error) error {
 		return nil
 	}
 	return locate(f.name, f.doc, err)
-}
-
-// Warnings are what is allowed and unwise (RFC 3720 §8.2.1 [R-8.2.1-11]).
-func (f *File) Warnings() []string {
-	var policies []*auth.Policy
-	add := func(p *auth.Policy) {
-		if p != nil {
-			policies = append(policies, p)
-		}
-	}
-	add(f.Engine.Discovery)
-	for _, t := range f.Engine.Targets {
-		add(t.Auth)
-		for _, a := range t.Access {
-			add(a.Auth)
-		}
-	}
-	return auth.Shared(policies...)
 }
 
 // decode reads a document into its types. Errors begin with line:column.

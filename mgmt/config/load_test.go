@@ -49,7 +49,7 @@ func TestExample_IsAWholeConfiguration(t *testing.T) {
 	if r := c.Targets[1].Redirect; r == nil || r.Permanent || r.Addresses[0] != "192.0.2.7:3260" {
 		t.Errorf("redirect %+v", r)
 	}
-	if w := f.Warnings(); len(w) != 0 {
+	if w := f.Engine.Warnings(); len(w) != 0 {
 		t.Errorf("warnings %q", w)
 	}
 }
