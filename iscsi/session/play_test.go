@@ -90,8 +90,12 @@ func (p *play) take(h *pdu.Header, ahs, data []byte, intact bool) {
 	h.SetDataBytes(len(data))
 	before := p.c.S.Live()
 	d := p.c.Header(h, ahs)
-	if p.c.S.Live() > before && !h.Immediate() {
-		p.numbered[h.ITT()] = pdu.Request{Header: h}.CmdSN()
+	if p.c.S.Live() > before {
+		// The tag may have been that of a request that was refused.
+		delete(p.numbered, h.ITT())
+		if !h.Immediate() {
+			p.numbered[h.ITT()] = pdu.Request{Header: h}.CmdSN()
+		}
 	}
 	if d.Verdict == Drop {
 		p.drop()
