@@ -5,7 +5,9 @@ import (
 	"slices"
 
 	"lunar/iscsi/auth"
+	"lunar/iscsi/login"
 	"lunar/iscsi/pdu"
+	"lunar/iscsi/transport"
 	"lunar/lun"
 	"lunar/scsi/sam"
 )
@@ -158,6 +160,15 @@ func (k *catalog) view(a asker, name string) *lun.Map {
 		return t.maps[rule][a.tag]
 	}
 	return t.own[a.tag]
+}
+
+// look is what a session finds at its target now.
+func (k *catalog) look(a asker, name string) transport.View {
+	v := transport.View{Units: k.view(a, name), MaxRecv: login.DefaultOffer().MaxRecvDataSegmentLength}
+	if v.Units != nil && k.targets[name].Offer != nil {
+		v.MaxRecv = k.targets[name].Offer.MaxRecvDataSegmentLength
+	}
+	return v
 }
 
 // all calls f for each unit that a target shows to anyone.

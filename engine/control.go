@@ -156,7 +156,7 @@ func askerOf(id login.Identity) asker {
 func (k *core) adoptCatalog(c *catalog) {
 	k.catalog = c
 	if k.stack != nil {
-		k.stack.Revise(func(id login.Identity) *lun.Map { return c.view(askerOf(id), id.Target) })
+		k.stack.Revise(func(id login.Identity) transport.View { return c.look(askerOf(id), id.Target) })
 	}
 }
 

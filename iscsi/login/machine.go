@@ -176,7 +176,7 @@ func (m *Machine) negotiate(req pdu.LoginRequest, resp *pdu.Header) (Outcome, []
 			return m.refuse(pdu.LoginAuthFailure, resp)
 		}
 		w = inOperational
-		m.n.declare(m.out)
+		m.n.Declare(m.out)
 	}
 	// SessionType and the names may come in either stage; the rows say so.
 	if !m.tagSent && m.id.Target != "" {

@@ -223,9 +223,9 @@ func (n *Negotiation) limit(k *Key, v []byte, out *text.Writer) {
 	out.PutNumber(k.name, result)
 }
 
-// declare states our MaxRecvDataSegmentLength once (RFC 3720 §12.12). A
+// Declare states our MaxRecvDataSegmentLength once (RFC 3720 §12.12). A
 // declaration needs no answer, so it may stand in a last response.
-func (n *Negotiation) declare(out *text.Writer) {
+func (n *Negotiation) Declare(out *text.Writer) {
 	if n.declared {
 		return
 	}

@@ -57,6 +57,9 @@ type Conn struct {
 	rejects []reject
 	text    textExchange
 	texting bool // a Text Request was delivered and is not answered yet
+	// newRecv is what the next text exchange is to declare as our
+	// MaxRecvDataSegmentLength; 0 is nothing new.
+	newRecv uint32
 
 	// open is the PDU between Header and End.
 	open struct {

@@ -65,6 +65,14 @@ func (c *Conn) EmitDropping(h *pdu.Header) {
 	c.emitAsync(h, pdu.EventDropping, uint16(c.CID), uint16(c.S.Params.DefaultTime2Wait), 0)
 }
 
+// EmitRenegotiation asks the initiator for a Text Request within so many seconds
+// (RFC 3720 §10.9.1 [R-10.9.1-4]). Its answer declares that we take data segments of
+// up to maxRecv bytes from the end of that exchange on.
+func (c *Conn) EmitRenegotiation(h *pdu.Header, seconds uint16, maxRecv uint32) {
+	c.newRecv = maxRecv
+	c.emitAsync(h, pdu.EventRenegotiate, 0, 0, seconds)
+}
+
 // emitAsync writes an Async Message (RFC 3720 §10.9).
 func (c *Conn) emitAsync(h *pdu.Header, e pdu.AsyncEvent, p1, p2, p3 uint16) {
 	c.begin(h, pdu.OpAsync, pdu.NoTag)

@@ -112,6 +112,11 @@ func (c *Conn) answerText() bool {
 	if x.keys.Text(segment, out) != pdu.LoginSuccess {
 		return false
 	}
+	if c.newRecv != 0 {
+		// §5.2 [R-5.2-6], §12.12: it holds with the response that ends the exchange.
+		x.offer.MaxRecvDataSegmentLength = c.newRecv
+		x.keys.Declare(out)
+	}
 	x.reply = append([]byte{}, out.Bytes()...)
 	return true
 }
@@ -190,6 +195,9 @@ func (c *Conn) textResponse(t *Task, h *pdu.Header) []byte {
 		p.SetTTT(pdu.NoTag)
 		if x.keys != nil {
 			c.S.Params = x.keys.Params
+			if c.S.Params.MaxRecv == c.newRecv {
+				c.newRecv = 0
+			}
 		}
 		*x = textExchange{count: x.count}
 	} else {

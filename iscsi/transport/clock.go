@@ -96,6 +96,20 @@ func (c *Conn) announce() bool {
 	return true
 }
 
+// renegotiateSeconds is how long an initiator has to ask for what is new. One that
+// does not goes on as before.
+const renegotiateSeconds = 5
+
+// renegotiate asks for a text exchange when we take other data segments than the
+// session knows.
+func (c *Conn) renegotiate(maxRecv uint32) {
+	if maxRecv == 0 || maxRecv == c.sess.S.Params.MaxRecv || c.sess.LoggingOut() {
+		return
+	}
+	c.newRecv = maxRecv
+	c.stack.touch(c)
+}
+
 // farewell announces the end of the connection, then closes once it was sent.
 func (c *Conn) farewell() {
 	c.goodbye = true

@@ -25,11 +25,14 @@ func (c *client) asked() pdu.Async {
 }
 
 // ping sends a ping and returns its answer.
-func (c *client) ping() *answer {
+func (c *client) ping() *answer { return c.pingWith(nil) }
+
+// pingWith is a ping with data.
+func (c *client) pingWith(data []byte) *answer {
 	c.w.Helper()
 	h := c.request(pdu.OpNOPOut, true)
 	pdu.AsNOPOut(h).SetTTT(pdu.NoTag)
-	c.send(h, nil)
+	c.send(h, data)
 	a := c.one(pdu.OpNOPIn)
 	return &a
 }

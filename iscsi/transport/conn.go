@@ -99,6 +99,9 @@ type Conn struct {
 	heard     int64 // when something last came
 	pinged    bool
 	wantsPing bool
+	// newRecv: the initiator is to be asked for a text exchange, in which we declare
+	// that we take data segments of this length; 0 when it is not.
+	newRecv   uint32
 	aborts    int     // tasks that wait for their initiator within a bound
 	delayed   []*task // functions among them
 	logout    *task   // waits for every other task to end

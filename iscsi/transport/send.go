@@ -88,6 +88,11 @@ func (c *Conn) pump() {
 		c.sess.EmitLogoutRequest(&h, logoutSeconds)
 		b.add(&h, nil, nil, hd, dd)
 	}
+	if c.newRecv != 0 && !b.full() {
+		c.sess.EmitRenegotiation(&h, renegotiateSeconds, c.newRecv)
+		c.newRecv = 0
+		b.add(&h, nil, nil, hd, dd)
+	}
 	n := 0
 	for n < len(c.queue) && !b.full() {
 		t := c.queue[n]

@@ -352,22 +352,33 @@ func (s *Stack) feed() {
 	}
 }
 
-// Revise asks for the LUN map of every session that has one. A session that gets
-// none ends; one that gets another goes on with it, and what it asks of units that
-// are not in it any more ends as usual.
-func (s *Stack) Revise(view func(login.Identity) *lun.Map) {
+// View is what a session finds at its target: its LUN map, and the longest data
+// segment we take there, in bytes.
+type View struct {
+	Units   *lun.Map
+	MaxRecv uint32
+}
+
+// Revise asks for the view of every session that has one. A session that gets no
+// units ends; one that gets others goes on with them, and what it asks of units that
+// are not among them any more ends as usual. Another length of data segments is
+// negotiated anew (RFC 3720 §10.9.1, event 4).
+func (s *Stack) Revise(view func(login.Identity) View) {
 	for _, c := range s.conns {
 		if c.phase != fullFeature || c.units == nil {
 			continue
 		}
-		switch m := view(c.sess.S.Identity); {
+		v := view(c.sess.S.Identity)
+		switch m := v.Units; {
 		case m == nil:
 			c.farewell()
+			continue
 		case m.Same(c.units):
 			c.units = m
 		default:
 			c.remap(m)
 		}
+		c.renegotiate(v.MaxRecv)
 	}
 }
 
