@@ -222,6 +222,7 @@ func (c *change) commit() error {
 	}
 	err = errors.Join(err, e.retire(before))
 	e.movePortals(c.portals)
+	e.show()
 	return err
 }
 

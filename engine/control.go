@@ -94,6 +94,7 @@ func (k *core) Ended(h transport.Handle, _ login.Identity, _ bool) {
 
 // LoginOver implements transport.Keeper.
 func (k *core) LoginOver(id login.Identity, s pdu.LoginStatus) (hold int64) {
+	k.logins[s]++
 	if s != pdu.LoginSuccess {
 		slog.Info("login refused", "status", s, "initiator", id.Initiator, "target", id.Target, "source", id.Source)
 	}

@@ -6,11 +6,13 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"lunar/internal/buf"
 	"lunar/internal/queue"
+	"lunar/iscsi/pdu"
 	"lunar/iscsi/transport"
 	"lunar/lun"
 	"lunar/lun/blk"
@@ -62,6 +64,10 @@ type core struct {
 	drained  bool
 	exit     bool
 	panics   int
+	// asked counts the questions from outside that are not answered; askers keep it.
+	asked atomic.Int32
+	// logins are how logins ended here, by status.
+	logins map[pdu.LoginStatus]uint64
 }
 
 // run is the core's goroutine. It reports on started once its turn works, and on

@@ -7,9 +7,12 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"lunar/internal/queue"
 	"lunar/iscsi/auth"
+	"lunar/iscsi/pdu"
 	"lunar/lun"
 	"lunar/reactor"
 	"lunar/reactor/host"
@@ -32,6 +35,12 @@ type Engine struct {
 	absent   []*lun.Unit
 	catalog  *catalog
 	portals  []*portal
+	// shown is what of it Status shows, replaced with every change.
+	shown atomic.Pointer[shown]
+	// looking holds one Status after the other; views is the memory of the last.
+	looking chan struct{}
+	views   []*view
+	started time.Time
 
 	mu      sync.Mutex
 	running int
@@ -55,6 +64,7 @@ func Start(cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg: cfg, idle: make(chan int, len(cfg.CPUs)), over: make(chan struct{}), door: newDoor(cfg.Limits),
 		absent: lun.NewAbsent(len(cfg.CPUs)), units: map[string]*unit{}, catalog: &catalog{},
+		looking: make(chan struct{}, 1), started: time.Now(),
 	}
 	e.node.Chance = chance
 	chance(e.node.Key[:])
@@ -77,6 +87,7 @@ func (e *Engine) startCores() error {
 	for i := range e.cfg.CPUs {
 		e.cores = append(e.cores, &core{
 			id: i, engine: e, mail: queue.New[message](mailboxMessages), outbox: make([][]message, len(e.cfg.CPUs)),
+			logins: map[pdu.LoginStatus]uint64{},
 		})
 	}
 	e.cores[0].directory = newDirectory(maxSessions, len(e.cores))

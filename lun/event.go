@@ -64,6 +64,8 @@ type Message struct {
 	attention scsi.Attention
 	// ticket is of the command that is stopped or finished.
 	ticket uint32
+	// outcome is of the command that is finished.
+	outcome outcome
 	Event
 }
 

@@ -105,10 +105,10 @@ func (l *Local) Compare(u *Unit, r *blk.Request) {
 // or it was aborted and nothing touches the medium for it any more.
 func (l *Local) Finish(u *Unit, c *sam.Command) {
 	if u.home == l.reactor || c.Ticket&plainTicket != 0 {
-		u.finish(l, c.Ticket)
+		u.finish(l, c.Ticket, outcomeOf(c))
 		return
 	}
-	l.post.Post(u.home, Message{kind: askFinish, unit: u, ticket: c.Ticket})
+	l.post.Post(u.home, Message{kind: askFinish, unit: u, ticket: c.Ticket, outcome: outcomeOf(c)})
 }
 
 // Stop keeps an Execute under way from starting further steps; its Executed event
@@ -183,7 +183,7 @@ func (l *Local) Receive(m Message) {
 	case askStop:
 		m.unit.sides[l.reactor].tasks.stop(m.ticket)
 	case askFinish:
-		m.unit.finish(l, m.ticket)
+		m.unit.finish(l, m.ticket, m.outcome)
 	case askManage:
 		m.unit.manage(l, m.Management)
 	case askOpen:

@@ -25,6 +25,7 @@ func (u *Unit) plain(l *Local, s *side, c *sam.Command) bool {
 	s.tasks.add(c)
 	c.Ticket |= plainTicket
 	l.passed++
+	s.counts.Passed++
 	return true
 }
 
@@ -110,8 +111,9 @@ func (u *Unit) withdraw(l *Local, owner uint64) {
 }
 
 // finish takes a command out of the set of a side.
-func (u *Unit) finish(l *Local, ticket uint32) {
+func (u *Unit) finish(l *Local, ticket uint32, o outcome) {
 	s := u.sides[l.reactor]
+	s.counts.count(o)
 	s.tasks.remove(ticket &^ plainTicket)
 	if len(s.tasks.functions) > 0 {
 		u.concludeAborts(l, s)

@@ -34,7 +34,7 @@ func TestLocal_PoolExhaustedByOthers_GoesOnWhenBuffersReturn(t *testing.T) {
 		w.want(verify.Owner, Executed)
 		w.want(fill.Owner, Executed)
 		for _, c := range []uint32{verify.Ticket, fill.Ticket, sync.Ticket} {
-			w.unit.finish(w.locals[home], c)
+			w.unit.finish(w.locals[home], c, outcome{})
 		}
 		w.idle()
 	}
@@ -53,7 +53,7 @@ func TestLocal_OneBuffer_EveryoneIsServed(t *testing.T) {
 	for id := range uint64(20) {
 		w.want(Owner(int(id%2), id), Executed)
 		w.want(Owner(home, 100+id), Moved)
-		w.unit.finish(w.locals[home], uint32(id))
+		w.unit.finish(w.locals[home], uint32(id), outcome{})
 	}
 	for _, b := range lent[1:] {
 		b.Release()

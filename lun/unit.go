@@ -36,6 +36,8 @@ type side struct {
 	queue blk.Queue
 	// batch are the requests of this turn, crossing to the queue once.
 	batch []*blk.Request
+	// counts are of the commands that ended here.
+	counts Counts
 }
 
 // NewUnit binds a device server and a medium to a home reactor. Its queues are

@@ -66,6 +66,7 @@ type Loop struct {
 	expects   bool
 	now       int64
 	lastWork  int64
+	counts    Counts
 	err       error
 	_         [64]byte // the bell is written by other cores
 	bell      bell
@@ -112,6 +113,15 @@ func machineClock() func() int64 {
 	return func() int64 { return int64(time.Since(start)) }
 }
 
+// Counts are what a loop did since it was made.
+type Counts struct {
+	// Turns were ended by Turn; Sleeps are how often the ring was let sleep.
+	Turns, Sleeps uint64
+}
+
+// Counts are the counts so far.
+func (l *Loop) Counts() Counts { return l.counts }
+
 // Submit appends op to what the ring gets at the end of this turn. Its token is
 // that of no other operation in flight, and its descriptor has no other Accept,
 // Recv or Send of the same code in flight. Memory that op names is off the heap
@@ -129,6 +139,7 @@ func (l *Loop) Turn() ([]Completion, error) {
 	if l.err != nil {
 		return nil, l.err
 	}
+	l.counts.Turns++
 	for range idlePolls {
 		slept, err := l.cross()
 		if err != nil {
@@ -158,6 +169,9 @@ func (l *Loop) cross() (slept bool, err error) {
 		}
 	}
 	slept = l.turn.WaitNanos != 0
+	if slept {
+		l.counts.Sleeps++
+	}
 	l.turn.Completions = l.done[:0:turnCompletions]
 	err = l.ring.Turn(&l.turn)
 	l.bell.rise()

@@ -54,6 +54,9 @@ func (m *Machine) identifyPair(p text.Pair) pdu.LoginStatus {
 		if !ok {
 			return pdu.LoginNotFound
 		}
+	case "InitiatorAlias":
+		// §12.6: for people; nothing depends on it.
+		m.id.Alias = string(p.Value[:min(len(p.Value), maxAlias)])
 	case "SessionType":
 		// §12.21 [R-12.21-1].
 		switch string(p.Value) {
@@ -69,6 +72,9 @@ func (m *Machine) identifyPair(p text.Pair) pdu.LoginStatus {
 	}
 	return pdu.LoginSuccess
 }
+
+// maxAlias bounds an alias that is kept (RFC 3720 §12.6: at most 255 bytes).
+const maxAlias = 255
 
 // discovery is the SessionType of a session without a unit (RFC 3720 §12.21).
 const discovery = "Discovery"

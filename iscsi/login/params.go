@@ -101,8 +101,11 @@ type Identity struct {
 	// Initiator and Target are iSCSI names in lower case; Target is empty in an
 	// unnamed discovery session.
 	Initiator, Target string
-	Discovery         bool
-	ISID              pdu.ISID
+	// Alias is what the initiator calls itself for people (RFC 3720 §12.6), at most 255
+	// bytes of whatever it sent; empty when its first text had none.
+	Alias     string
+	Discovery bool
+	ISID      pdu.ISID
 	// TSIH is what the first request carried: 0 asks for a new session.
 	TSIH           pdu.TSIH
 	CID            pdu.CID

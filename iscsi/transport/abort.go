@@ -4,6 +4,7 @@ import (
 	"lunar/iscsi/session"
 	"lunar/lun"
 	"lunar/scsi"
+	"lunar/scsi/sam"
 )
 
 // abort ends a task without a response. It is over when nothing touches its
@@ -56,6 +57,8 @@ func (c *Conn) quiet(t *task) {
 		c.current = session.Disposition{Verdict: session.Skip}
 		c.sess.Forget()
 	}
+	// No status was sent; the unit counts it as what it is.
+	t.s.Status = sam.TaskAborted
 	c.sess.S.Release(t.s)
 	c.over(t)
 	c.stack.touch(c) // the window may have moved without an answer

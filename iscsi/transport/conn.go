@@ -111,6 +111,12 @@ type Conn struct {
 	// sent, then the connection closes.
 	logoutBy             int64
 	wantsLogout, goodbye bool
+
+	// tsih is the handle of the session, since when it has been one; the rest is counted
+	// for whoever looks (Survey): commands, and bytes of the socket.
+	tsih                        pdu.TSIH
+	since                       int64
+	commands, bytesIn, bytesOut uint64
 }
 
 func (c *Conn) token(k reactor.Kind) reactor.Token {
@@ -154,6 +160,7 @@ func (c *Conn) full(a Admission) {
 	}
 	c.sess = session.NewConn(s, id.CID, c.machine.StatSN(), targets)
 	c.nexus, c.units = a.Nexus, a.Units
+	c.tsih, c.since = a.TSIH, c.stack.loop.Now()
 	c.sess.LUN = c.firstLUN()
 	// RFC 3720 §12.1 [R-12.1-2]: the first PDU after login carries the digests.
 	c.framer.HeaderDigest, c.framer.DataDigest = s.Params.HeaderDigest, s.Params.DataDigest

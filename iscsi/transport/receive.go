@@ -54,11 +54,13 @@ func (c *Conn) received(x reactor.Completion) {
 		c.gone()
 		return
 	case direct != nil:
+		c.bytesIn += uint64(x.Result)
 		c.heard, c.pinged = c.stack.loop.Now(), false
 		c.placed(direct[:x.Result])
 		c.budget = turnPDUs
 		c.parse(nil)
 	default:
+		c.bytesIn += uint64(x.Result)
 		c.heard, c.pinged = c.stack.loop.Now(), false
 		c.held, c.heldBuffer = c.stack.loop.Received(x), x.Buffer
 		c.greet()

@@ -55,6 +55,7 @@ func (c *Conn) run(t *task) {
 
 func (c *Conn) runCommand(t *task) {
 	c.stack.stats.Commands++
+	c.commands++
 	cmd := &t.s.Command
 	e, _ := c.unit(cmd.LUN)
 	t.unit, cmd.ReadOnly, cmd.Path = e.Unit, e.ReadOnly, c.units.Path()

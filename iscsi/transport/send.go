@@ -33,6 +33,7 @@ func (c *Conn) send() {
 func (c *Conn) sent(result int32) {
 	b := c.flying
 	if result > 0 && c.phase != closing {
+		c.bytesOut += uint64(result)
 		n := uint64(result)
 		for b.sent < b.v && n >= b.iov[b.sent].Len {
 			n -= b.iov[b.sent].Len

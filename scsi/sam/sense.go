@@ -1,6 +1,9 @@
 package sam
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // SenseKey is the category of a sense (SPC-4 §4.5.6).
 type SenseKey uint8
@@ -19,6 +22,21 @@ const (
 	AbortedCommand SenseKey = 0xb
 	Miscompare     SenseKey = 0xe
 )
+
+// senseWords are the sense keys in words (SPC-4 table 48).
+var senseWords = [16]string{
+	NoSense: "no sense", RecoveredError: "recovered error", NotReady: "not ready", MediumError: "medium error",
+	HardwareError: "hardware error", IllegalRequest: "illegal request", UnitAttention: "unit attention",
+	DataProtect: "data protect", CopyAborted: "copy aborted", AbortedCommand: "aborted command", Miscompare: "miscompare",
+}
+
+// String is the key in words.
+func (k SenseKey) String() string {
+	if int(k) < len(senseWords) && senseWords[k] != "" {
+		return senseWords[k]
+	}
+	return fmt.Sprintf("sense key %xh", uint8(k))
+}
 
 // MaxSenseBytes is the longest sense this package writes: a descriptor header,
 // an information descriptor and a sense-key-specific descriptor.
