@@ -44,6 +44,7 @@ var levels = map[string]int{
 	"lunar/initiator/drive":    5, // on the rings
 	"lunar/engine":             5,
 	"lunar/mgmt/config":        6, // on the engine
+	"lunar/mgmt/api":           6, // likewise
 	"lunar/bench/":             5, // the echo, on the rings; scripts of peers
 	"lunar/bench":              7,
 	"lunar/bench/suite":        8,
