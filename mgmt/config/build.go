@@ -35,7 +35,8 @@ func (b *builder) wrong(path, format string, a ...any) {
 }
 
 func (b *builder) file(d *document) *File {
-	f := &File{Admin: d.Admin}
+	f := &File{Admin: d.Admin, Metrics: d.Metrics}
+	b.endpoints(d)
 	if d.LogLevel != "" {
 		if err := f.LogLevel.UnmarshalText([]byte(d.LogLevel)); err != nil {
 			b.wrong("log_level", "log_level %q: use debug, info, warn or error", d.LogLevel)

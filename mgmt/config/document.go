@@ -5,6 +5,7 @@ type document struct {
 	State    string `toml:"state"`
 	LogLevel string `toml:"log_level"`
 	Admin    string `toml:"admin"`
+	Metrics  string `toml:"metrics"`
 
 	Reactors  reactors      `toml:"reactors"`
 	Limits    limits        `toml:"limits"`

@@ -21,8 +21,9 @@ const maxBytes = 64 << 20
 type File struct {
 	Engine   engine.Config
 	LogLevel slog.Level
-	// Admin is the path of the admin socket, empty for none.
-	Admin string
+	// Admin is the path of the admin socket, Metrics the "address:port" where anyone may
+	// ask for metrics; each is empty for none.
+	Admin, Metrics string
 
 	name string
 	doc  []byte

@@ -30,7 +30,7 @@ func TestExample_IsAWholeConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &f.Engine
-	if f.LogLevel != slog.LevelInfo || f.Admin != "/run/lunar/admin.sock" || c.State != "/var/lib/lunar" || len(c.CPUs) != 1 {
+	if f.LogLevel != slog.LevelInfo || f.Admin != "/run/lunar/admin.sock" || f.Metrics != "127.0.0.1:9620" || c.State != "/var/lib/lunar" || len(c.CPUs) != 1 {
 		t.Errorf("%+v", f)
 	}
 	if len(c.Groups) != 2 || c.Groups[1].Portals[0] != "127.0.0.2:3260" || len(c.Units) != 2 || c.Units[0].Bytes != 10<<30 || c.Units[0].BlockBytes != 4096 {
@@ -91,6 +91,8 @@ lun = [{ number = 1, unit = "a" }]
 func TestParse_ErrorsSayWhere(t *testing.T) {
 	for _, k := range []struct{ from, to, want string }{
 		{`"/s"`, `""`, `x:1:1: no state directory; give`},
+		{`[[portal`, "admin = \"a.sock\"\n[[portal", `x:2:1: admin: path "a.sock" is relative; give`},
+		{`[[portal`, "metrics = \"localhost:1\"\n[[portal", `x:2:1: metrics "localhost:1": use a numeric address`},
 		{`state =`, `stat =`, `x:1:1: there is no key "stat"; see`},
 		{`"/s"`, `"/s`, `x:1:`},
 		{`"127.0.0.1"`, `"localhost"`, `x:3:12: portal "localhost": use ADDR`},
