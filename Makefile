@@ -13,7 +13,7 @@ build: ## the binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN) ./cmd/lunar
 
 run: build ## the embedded default: no configuration, no root
-	./$(BIN) serve --state .lunar
+	./$(BIN) serve --state .lunar --admin .lunar/admin.sock
 
 test: build ## everything, with the real initiators of Debian
 	internal/system/tools.sh

@@ -11,7 +11,7 @@ import (
 
 // configCommand is about configuration files.
 func configCommand() *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Check configuration files, show an example"}
+	c := &cobra.Command{Use: "config", Short: "Check configuration files, show an example, reload"}
 	c.AddCommand(&cobra.Command{
 		Use:   "validate FILE",
 		Short: "Say what is wrong with a file, by line and column",

@@ -3,12 +3,15 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 
 	"lunar/engine"
+	"lunar/mgmt/api"
 	"lunar/mgmt/config"
 	"lunar/reactor/host"
 )
@@ -21,6 +24,9 @@ type daemon struct {
 	engine *engine.Engine
 	// file is the configuration file, empty when flags said everything.
 	file string
+	at   endpoints
+	// reloading has one reload after the other: the last one started is the one in force.
+	reloading sync.Mutex
 }
 
 // serveFlagged runs what the flags say.
@@ -29,7 +35,7 @@ func serveFlagged(f *serveFlags) error {
 	if err != nil {
 		return err
 	}
-	return serve(cfg, "")
+	return serve(cfg, "", endpoints{admin: f.admin})
 }
 
 // serveFile runs what a configuration file says.
@@ -39,7 +45,7 @@ func serveFile(name string) error {
 		return err
 	}
 	logLevel.Set(f.LogLevel)
-	return f.Locate(serve(f.Engine, name))
+	return f.Locate(serve(f.Engine, name, endpoints{f.Admin, f.Metrics}))
 }
 
 func warn(c *engine.Config) {
@@ -49,20 +55,26 @@ func warn(c *engine.Config) {
 }
 
 // serve runs a target until a signal ends it.
-func serve(cfg engine.Config, file string) error {
+func serve(cfg engine.Config, file string, at endpoints) error {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: &logLevel})))
 	// Before the portals open: a signal that comes from now on ends the daemon in
 	// order.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	engine.Tune(len(cfg.CPUs))
-	e, err := engine.Start(cfg)
+	doors, err := at.open()
 	if err != nil {
 		return err
 	}
+	engine.Tune(len(cfg.CPUs))
+	e, err := engine.Start(cfg)
+	if err != nil {
+		doors.close()
+		return err
+	}
 	warn(&cfg)
-	announce(e, len(cfg.Units))
-	d := &daemon{engine: e, file: file}
+	d := &daemon{engine: e, file: file, at: at}
+	doors.serve(d)
+	announce(e, len(cfg.Units), at)
 	for {
 		select {
 		case s := <-signals:
@@ -74,6 +86,7 @@ func serve(cfg engine.Config, file string) error {
 		case <-e.Done():
 			slog.Error("a reactor ended; stopping")
 		}
+		doors.close()
 		return e.Stop()
 	}
 }
@@ -83,32 +96,39 @@ func serve(cfg engine.Config, file string) error {
 func (d *daemon) hangup() {
 	if err := d.reload(); err != nil {
 		slog.Error("configuration not loaded; everything stays as it was", "error", err)
-		return
 	}
-	slog.Info("configuration loaded", "file", d.file)
 }
 
 // reload makes the target what its file says now.
 func (d *daemon) reload() error {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
 	if d.file == "" {
-		return fmt.Errorf("this target was configured by flags; start it with --config to reload")
+		return &api.Error{Code: http.StatusConflict, What: "this target was configured by flags", Remedy: "start it with --config to reload"}
 	}
 	f, err := config.Load(d.file, host.CPUs())
 	if err != nil {
 		return err
+	}
+	if err := d.at.keep(f); err != nil {
+		return f.Locate(err)
 	}
 	if err := d.engine.Apply(f.Engine); err != nil {
 		return f.Locate(err)
 	}
 	logLevel.Set(f.LogLevel)
 	warn(&f.Engine)
+	slog.Info("configuration loaded", "file", d.file)
 	return nil
 }
 
-func announce(e *engine.Engine, luns int) {
+func announce(e *engine.Engine, luns int, asked endpoints) {
 	portals := strings.Join(e.Portals(), ",")
 	fmt.Printf("lunar: ready portal=%s target=%s luns=%d pid=%d\n", portals, strings.Join(e.Targets(), ","), luns, os.Getpid())
 	slog.Info("serving", "ring", e.Ring(), "media", e.Describe())
+	if asked.admin != "" {
+		fmt.Printf("look inside:        lunar status --admin %s\n", asked.admin)
+	}
 	if len(e.Targets()) == 0 {
 		return
 	}

@@ -26,5 +26,6 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(serveCommand(), configCommand(), benchCommand())
+	addVerbs(root)
 	return root
 }

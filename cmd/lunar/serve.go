@@ -27,6 +27,8 @@ const (
 type serveFlags struct {
 	portals, luns                            []string
 	target, reactors, state, poll, ring, log string
+	// admin is the path of the admin socket, empty for none.
+	admin string
 	// file is the configuration file; it replaces all the others.
 	file string
 }
@@ -73,6 +75,7 @@ each with bs=512 (default) or bs=4096, and with cache=256MiB for a read cache.`,
 	p.StringVar(&f.state, "state", defaultState(), "`DIR` for what survives a restart")
 	p.StringVar(&f.poll, "poll", "auto", "how reactors wait: auto, spin or sleep")
 	p.StringVar(&f.ring, "ring", "auto", "what carries I/O: auto, uring or epoll")
+	p.StringVar(&f.admin, "admin", "", "`PATH` of the admin socket, which `lunar status` and others ask; none when left out")
 	p.StringVar(&f.log, "log-level", "info", "debug, info, warn or error")
 	return c
 }
