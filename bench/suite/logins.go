@@ -37,6 +37,29 @@ func (r *run) logins(ctx context.Context, f *findings) {
 	}
 }
 
+// loginTurns is how often target and peer take turns for their ratio.
+const loginTurns = 5
+
+// loginRatio compares logins with those of tgt in interleaved turns.
+func (r *run) loginRatio(ctx context.Context, f *findings) {
+	how := fmt.Sprintf("sessions opened and closed in a second, %d at a time, against tgt: median of %d interleaved turns", parallel, loginTurns)
+	var ratios []float64
+	us, err := r.up("lunar")
+	var tgt *server
+	if err == nil {
+		tgt, err = r.up("tgt")
+	}
+	for i := 0; i < loginTurns && err == nil; i++ {
+		var a, b float64
+		if a, err = loginRate(ctx, us.url, parallel); err == nil {
+			b, err = loginRate(ctx, tgt.url, parallel)
+		}
+		ratios = append(ratios, a/b)
+	}
+	m, _ := median(ratios)
+	f.add("logins-ratio", m, "×", how, err)
+}
+
 // loginRate is how many sessions at goroutines open and close in a second.
 func loginRate(ctx context.Context, url initiator.URL, at int) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, loginFor+turnSlack)
