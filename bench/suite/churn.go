@@ -113,24 +113,27 @@ func obey(in io.Reader) {
 		halt()
 		if words.Text() == "true" {
 			quit = make(chan struct{})
-			done.Go(func() { churn(quit, kept) })
+			done.Go(func() {
+				tick := time.NewTicker(churnTick)
+				defer tick.Stop()
+				churn(quit, time.Now(), tick.C, kept)
+			})
 		}
 	}
 }
 
-// churn allocates at churnRate, as much as is due every tick, and keeps what it
+// churn allocates at churnRate from begin on, as much as is due at every tick, and keeps what it
 // allocated last. It returns how many bytes it allocated.
-func churn(quit <-chan struct{}, kept []*node) int64 {
-	tick := time.NewTicker(churnTick)
-	defer tick.Stop()
-	begin, nodes := time.Now(), int64(0)
+func churn(quit <-chan struct{}, begin time.Time, ticks <-chan time.Time, kept []*node) int64 {
+	nodes := int64(0)
 	for {
+		var now time.Time
 		select {
 		case <-quit:
 			return nodes * churnNode
-		case <-tick.C:
+		case now = <-ticks:
 		}
-		due := int64(time.Since(begin).Seconds() * churnRate / churnNode)
+		due := int64(now.Sub(begin).Seconds() * churnRate / churnNode)
 		for ; nodes < due; nodes++ {
 			n := &node{}
 			n.next = n // prolongs no other's life

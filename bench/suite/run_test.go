@@ -124,14 +124,17 @@ func TestBounded_Cancel_EndsTheGroup(t *testing.T) {
 
 // What is due is allocated, however late the ticks come.
 func TestChurn_Rate(t *testing.T) {
-	quit := make(chan struct{})
-	begin := time.Now()
-	time.AfterFunc(200*time.Millisecond, func() { close(quit) })
+	quit, ticks, begin := make(chan struct{}), make(chan time.Time), time.Now()
+	go func() {
+		for _, after := range []time.Duration{1, 2, 90, 100} {
+			ticks <- begin.Add(after * time.Millisecond)
+		}
+		close(quit)
+	}()
 	kept := make([]*node, 1000)
-	n := float64(churn(quit, kept))
-	most := time.Since(begin).Seconds() * churnRate
-	if n > most || n < most/3 {
-		t.Errorf("%v bytes were allocated, %v were due", n, most)
+	n := churn(quit, begin, ticks, kept)
+	if due := int64(0.1*churnRate) / churnNode * churnNode; n != due {
+		t.Errorf("%d bytes were allocated, %d were due", n, due)
 	}
 	if slices.Contains(kept, nil) {
 		t.Error("what was allocated last is not all kept")
