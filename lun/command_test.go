@@ -124,6 +124,9 @@ func TestLocal_HomeAndRemote_SameOutcome(t *testing.T) {
 		{"42 00 00 00 00 00 00 00 08", unmapList()},
 		{"9e 12 00 00 00 00 00 00 00 3c 00 00 00 f0", nil},
 		{"35", nil},
+		{"89 00 00 00 00 00 00 00 00 10 00 00 00 01", append(bytes.Clone(same[:testBlock]), block...)},
+		{"89 00 00 00 00 00 00 00 00 10 00 00 00 01", append(bytes.Clone(same[:testBlock]), block...)},
+		{"28 00 00 00 00 10 00 00 01", nil},
 	}
 	var outcomes [2][]string
 	var media [2][]byte

@@ -118,6 +118,42 @@ func TestGate_OrderedRunsAlone(t *testing.T) {
 	}
 }
 
+// SBC-3 §5.2: between the halves of COMPARE AND WRITE nothing runs, not even at the
+// head of the queue, and it starts beside nothing itself, whatever its attribute.
+func TestGate_CompareAndWriteIsIndivisible(t *testing.T) {
+	const compare1 = "89 00 00 00 00 00 00 00 00 08 00 00 00 01"
+	for _, attribute := range []sam.Attribute{sam.Simple, sam.Ordered, sam.HeadOfQueue} {
+		w := newGateWorld(t)
+		before := w.mustIssue(away, 1, sam.Simple, write1, true)
+		compare := w.mustIssue(home, 2, attribute, compare1, false)
+		behind := w.mustIssue(home, 3, sam.Simple, write1, false)
+		w.want(compare.Owner)
+		w.finish(away, before)
+		w.want(compare.Owner, Begun)
+		head, second := w.mustIssue(home, 4, sam.HeadOfQueue, write1, false), w.mustIssue(away, 5, sam.Simple, write1, false)
+		w.want(head.Owner)
+		w.want(behind.Owner)
+		w.want(second.Owner)
+		w.disk.hold = true
+		if w.execute(home, compare, make([]byte, 2*testBlock)) {
+			t.Fatal("it is done before the medium was asked")
+		}
+		w.settle()
+		w.want(head.Owner)
+		w.drive()
+		w.want(compare.Owner, Executed)
+		w.want(head.Owner)
+		w.finish(home, compare)
+		w.want(head.Owner, Begun)
+		w.want(behind.Owner, Begun)
+		w.want(second.Owner, Begun)
+		w.finish(home, head, behind)
+		w.finish(away, second)
+		w.finish(away, w.mustIssue(away, 6, sam.Simple, read1, true)) // open again
+		w.idle()
+	}
+}
+
 // What changes the unit for all is quiet too: a stopped unit refuses the reads that
 // came behind, wherever they came.
 func TestGate_StopIsSeenEverywhere(t *testing.T) {

@@ -1,6 +1,8 @@
 package lun
 
 import (
+	"slices"
+
 	"lunar/scsi"
 	"lunar/scsi/sam"
 )
@@ -44,14 +46,27 @@ func (u *Unit) leave(l *Local) {
 // event comes when it may.
 func (u *Unit) begin(c *sam.Command) bool {
 	u.sides[u.home].tasks.add(c)
-	// SAM-5 §8.5.4: HEAD OF QUEUE waits for nobody.
-	if c.Attribute == sam.HeadOfQueue || len(u.waiting) == 0 && u.resize == nil && u.mayBegin(c) {
+	head := c.Attribute == sam.HeadOfQueue
+	if u.passes(c, head) || (head || len(u.waiting) == 0) && u.resize == nil && u.mayBegin(c) {
 		u.run(c)
 		return true
 	}
-	u.waiting = append(u.waiting, c)
+	if head {
+		u.waiting = slices.Insert(u.waiting, 0, c)
+	} else {
+		u.waiting = append(u.waiting, c)
+	}
 	return false
 }
+
+// passes says whether a command waits for nobody: HEAD OF QUEUE does not (SAM-5
+// §8.5.4), only that nothing comes between the halves of COMPARE AND WRITE (SBC-3
+// §5.2), its own or another's.
+func (u *Unit) passes(c *sam.Command, head bool) bool {
+	return head && !u.indivisible && !indivisible(c)
+}
+
+func indivisible(c *sam.Command) bool { return scsi.ClassOf(c) == scsi.MediumAtomic }
 
 // mayBegin says whether the first command that waits may begin now (SAM-5 §8.6): one
 // that needs quiet when everything before it has ended, every other when none such
@@ -64,14 +79,15 @@ func (u *Unit) mayBegin(c *sam.Command) bool {
 	if u.begun > 0 || !u.gate.empty() {
 		return false // the last to leave knocks
 	}
-	u.alone, u.lone = true, c.Ticket
+	u.alone, u.lone, u.indivisible = true, c.Ticket, indivisible(c)
 	return true
 }
 
 // needsQuiet says whether nothing may run beside a command: the attribute says so
-// (SAM-5 §8.5.3), or it changes what every other command sees of the unit.
+// (SAM-5 §8.5.3), it changes what every other command sees of the unit, or it must not
+// be divided.
 func needsQuiet(c *sam.Command) bool {
-	return c.Attribute == sam.Ordered || scsi.ClassOf(c) == scsi.UnitChange
+	return c.Attribute == sam.Ordered || scsi.ClassOf(c) == scsi.UnitChange || indivisible(c)
 }
 
 func (u *Unit) run(c *sam.Command) {
@@ -124,7 +140,7 @@ func (u *Unit) finish(l *Local, ticket uint32, o outcome) {
 	}
 	u.begun--
 	if u.alone && ticket == u.lone {
-		u.alone = false
+		u.alone, u.indivisible = false, false
 	}
 	if len(u.waiting) > 0 || u.gate.closed.Load() {
 		u.advance(l)

@@ -65,7 +65,7 @@ func (l *Local) run(p *program) {
 			return
 		}
 		if s.Op == blk.Write {
-			p.unit.device.Supply(p.command, x.Data)
+			p.unit.device.Supply(p.command, p.plan.Kind, x.Data)
 		}
 		x.program = p
 		p.running++

@@ -23,7 +23,9 @@ type Unit struct {
 	begun   int
 	waiting []*sam.Command
 	alone   bool
-	lone    uint32
+	// indivisible says of what runs alone that it is two steps with nothing between.
+	indivisible bool
+	lone        uint32
 	// resize is what the medium is to be said of once nothing runs.
 	resize *blk.Info
 }

@@ -253,7 +253,7 @@ func TestAbsent_AnswersThreeCommands(t *testing.T) {
 func TestReadOnly_RefusesEveryModifyingCommand(t *testing.T) {
 	d := testDevice(func(c *Config) { c.Info.ReadOnly = true })
 	for i := range opcodes {
-		if opcodes[i].Class != MediumWrite {
+		if opcodes[i].Class != MediumWrite && opcodes[i].Class != MediumAtomic {
 			continue
 		}
 		c := &sam.Command{CDBBytes: 16, Path: &testPath}
@@ -381,7 +381,7 @@ func TestFailMedium(t *testing.T) {
 
 func TestClassOf(t *testing.T) {
 	for text, want := range map[string]Class{
-		"28": MediumRead, "8a": MediumWrite, "9e 10": Neutral, "9e 1f": Neutral, "1b": UnitChange, "ff": Neutral,
+		"28": MediumRead, "8a": MediumWrite, "9e 10": Neutral, "9e 1f": Neutral, "1b": UnitChange, "89": MediumAtomic, "ff": Neutral,
 	} {
 		if got := ClassOf(parse(t, text)); got != want {
 			t.Errorf("%s: %d, want %d", text, got, want)

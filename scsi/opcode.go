@@ -17,6 +17,9 @@ const (
 	// MediumRead and MediumWrite commands read or change blocks.
 	MediumRead
 	MediumWrite
+	// MediumAtomic commands read blocks and change them by what they read: nothing
+	// may run beside one.
+	MediumAtomic
 	// UnitChange commands change the state of the unit for everybody.
 	UnitChange
 )

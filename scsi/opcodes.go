@@ -108,6 +108,11 @@ var opcodes = []Opcode{
 		Recommended: secondsMedium, begin: (*Device).beginRead,
 	},
 	{
+		Code: 0x89, Name: "COMPARE AND WRITE", Class: MediumAtomic, flags: modifies,
+		Usage:       []byte{0x89, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0xff, 0, 0},
+		Recommended: secondsLong, begin: (*Device).beginCompareWrite, execute: (*Device).compareWrite,
+	},
+	{
 		Code: 0x8a, Name: "WRITE(16)", Class: MediumWrite, flags: modifies | plain,
 		Usage:       []byte{0x8a, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0},
 		Recommended: secondsMedium, begin: (*Device).beginWrite,

@@ -27,6 +27,9 @@ const (
 	// VerifySame reads one range and compares each block with the one the
 	// initiator sent; Check does it.
 	VerifySame
+	// CompareWrite reads one range, compares it with the first half of what the
+	// initiator sent and writes the second half; Check and Supply do it.
+	CompareWrite
 	// Extents asks which blocks of one range are deallocated, one step after the
 	// other; Extent takes each answer.
 	Extents
@@ -43,8 +46,10 @@ type Program struct {
 	// Offset and Bytes are the rest of the range, in bytes.
 	Offset, Bytes int64
 	// index counts the descriptors of a DiscardList already taken, or the look-ups
-	// of an Extents.
+	// of an Extents, or the steps of a CompareWrite.
 	index int
+	// fua is what a CompareWrite writes with.
+	fua bool
 	// runs counts the descriptors an Extents has written; run is the last of them,
 	// which the next look-up may make longer.
 	runs int
@@ -59,7 +64,7 @@ type run struct {
 
 // InOrder says that each step depends on the result of the one before, which
 // must have ended when Next is called.
-func (p *Program) InOrder() bool { return p.Kind == Extents }
+func (p *Program) InOrder() bool { return p.Kind == Extents || p.Kind == CompareWrite }
 
 // Step is one operation for the medium.
 type Step struct {
@@ -89,6 +94,8 @@ func (d *Device) Next(c *sam.Command, p *Program) (Step, bool) {
 		return p.cut(blk.Write, blk.MaxRequestBytes)
 	case Verify, VerifySame:
 		return p.cut(blk.Read, blk.MaxRequestBytes)
+	case CompareWrite:
+		return p.nextCompareWrite()
 	case Extents:
 		return p.nextLookup(c)
 	}
@@ -123,9 +130,14 @@ func (d *Device) nextDescriptor(c *sam.Command, p *Program) (Step, bool) {
 	return p.cut(blk.Discard, maxRangeBytes)
 }
 
-// Supply lays out the data of a Write step of a Fill program in data: the one
-// block of the initiator, again and again.
-func (d *Device) Supply(c *sam.Command, data []byte) {
+// Supply lays out the data of a Write step in data. In a Fill program that is the one
+// block of the initiator, again and again; in a CompareWrite the second half of what
+// it sent.
+func (d *Device) Supply(c *sam.Command, kind ProgramKind, data []byte) {
+	if kind == CompareWrite {
+		copy(data, c.Buffer[len(data):])
+		return
+	}
 	// Doubling copies what is already laid out, so the cost is that of the copy.
 	n := copy(data, c.Buffer[:d.info.BlockBytes])
 	for n < len(data) {
@@ -133,18 +145,23 @@ func (d *Device) Supply(c *sam.Command, data []byte) {
 	}
 }
 
-// Check compares data, read by one step, with the block of the initiator when
-// kind, the kind of the program, asks for it. On a difference it ends c and is
-// false.
+// Check compares data, read by one step, with what the initiator sent when kind, the
+// kind of the program, asks for it: with its one block again and again, or with the
+// first half of it. On a difference it ends c and is false.
 func (d *Device) Check(c *sam.Command, kind ProgramKind, data []byte) bool {
-	if kind != VerifySame {
+	var block []byte
+	switch kind {
+	case VerifySame:
+		block = c.Buffer[:d.info.BlockBytes]
+	case CompareWrite:
+		block = c.Buffer[:len(data)]
+	default:
 		return true
 	}
-	block := c.Buffer[:d.info.BlockBytes]
 	for len(data) >= len(block) {
 		if i := firstDifference(block, data[:len(block)]); i >= 0 {
-			// SBC-3 §5.29: the offset is into the data of the initiator, which is
-			// one block.
+			// SBC-3 §5.29, §5.2: the offset is into the data of the initiator, where what
+			// is compared with stands at the start.
 			FailCompare(c, uint64(i))
 			return false
 		}

@@ -29,12 +29,13 @@ const (
 
 // vpdBlockLimits is page B0h (SBC-3 §6.6.3). Each limit is the number that the
 // command itself checks, so the page cannot promise what is refused. Not served
-// and so zero: COMPARE AND WRITE, PRE-FETCH and WRITE ATOMIC.
+// and so zero: PRE-FETCH and WRITE ATOMIC.
 func (d *Device) vpdBlockLimits(_ *sam.Path, b []byte) []byte {
 	var p [blockPageBytes]byte
 	at := func(pageByte int) []byte { return p[pageByte-4:] }
 
 	// Byte 4, WSNZ, is zero: WRITE SAME of no blocks goes to the end.
+	at(5)[0] = d.maxCompareBlocks()
 	physical := uint32(1) << d.physicalExponent()
 	binary.BigEndian.PutUint16(at(6), uint16(min(physical, 1<<16-1)))
 	binary.BigEndian.PutUint32(at(8), d.maxBlocks)
