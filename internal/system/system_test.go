@@ -159,7 +159,11 @@ func (d *daemon) kill(t *testing.T) {
 }
 
 func (d *daemon) url(lun int) string {
-	return fmt.Sprintf("iscsi://%s/%s/%d", d.portal, target, lun)
+	return urlAt(d.portal, lun)
+}
+
+func urlAt(portal string, lun int) string {
+	return fmt.Sprintf("iscsi://%s/%s/%d", portal, target, lun)
 }
 
 // run runs a tool and returns what it said.
