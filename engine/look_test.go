@@ -186,34 +186,33 @@ func TestStatus_WhileEverythingChanges(t *testing.T) {
 	e, c := twoUnits(t, 2)
 	less := again(c)
 	less.Targets[0].LUNs, less.Units = less.Targets[0].LUNs[:1], less.Units[:1]
-	over := make(chan struct{})
+	enough, over := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(over)
-		for range 10 {
+		for range 10_000 {
 			if err := errors.Join(e.Apply(again(less)), e.Apply(again(c))); err != nil {
 				t.Error(err)
 			}
+			select {
+			case <-enough:
+				return
+			default:
+			}
 		}
 	}()
-	for looks := 0; ; looks++ {
+	for range 20 {
 		st := status(t, e)
 		if len(st.Units) != len(st.Targets[0].LUNs) {
-			t.Fatalf("%d units, %d LUNs", len(st.Units), len(st.Targets[0].LUNs))
+			t.Errorf("%d units, %d LUNs", len(st.Units), len(st.Targets[0].LUNs))
 		}
 		for _, u := range st.Units {
 			if u.Bytes != 8<<20 {
-				t.Fatalf("%+v", u)
+				t.Errorf("%+v", u)
 			}
-		}
-		select {
-		case <-over:
-			if looks < 3 {
-				t.Errorf("only %d looks", looks)
-			}
-			return
-		default:
 		}
 	}
+	close(enough)
+	<-over
 }
 
 // BenchmarkStatus_1000 looks at a node with a thousand units and as many sessions, which
