@@ -40,6 +40,9 @@ func (e *Engine) show() {
 // view is what one core tells. Its memory is used for one look after the other, so that
 // a core allocates nothing.
 type view struct {
+	// begun says that the first piece was told, next is the unit that comes next.
+	begun   bool
+	next    int
 	reactor ReactorStatus
 	survey  transport.Survey
 	logins  []LoginCount
@@ -88,33 +91,46 @@ func (e *Engine) Status(ctx context.Context) (*Status, error) {
 	return st, nil
 }
 
-// look has a core tell everything, in pieces.
+// look has a core tell everything, in as few pieces as may be: each wakes it up.
 func (e *Engine) look(ctx context.Context, k *core, s *shown, v *view) error {
-	v.survey = transport.Survey{Sessions: v.survey.Sessions[:0]}
-	v.counts = slices.Grow(v.counts[:0], len(s.units))[:len(s.units)]
-	v.info = slices.Grow(v.info[:0], len(s.units))[:len(s.units)]
-	if err := e.ask(ctx, k, func() { k.report(v) }); err != nil {
-		return err
-	}
-	// Room for the sessions is made here: the core allocates only for those that come
-	// while it tells.
-	v.survey.Sessions = slices.Grow(v.survey.Sessions, v.reactor.Connections)
-	for from := 0; from < len(s.units); from += pieceRows {
-		to := min(from+pieceRows, len(s.units))
-		if err := e.ask(ctx, k, func() { k.reportUnits(v, s.units, from, to) }); err != nil {
-			return err
-		}
-	}
+	v.begin(s)
 	for over := false; !over; {
-		if err := e.ask(ctx, k, func() { over = k.stack.Survey(&v.survey, pieceRows) }); err != nil {
+		// Room is made here, so that the core allocates nothing.
+		v.survey.Sessions = slices.Grow(v.survey.Sessions, pieceRows)
+		if err := e.ask(ctx, k, func() { over = k.report(v, s) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// report writes down what the core has once.
-func (k *core) report(v *view) {
+// begin makes room for another look.
+func (v *view) begin(s *shown) {
+	v.begun, v.next, v.survey = false, 0, transport.Survey{Sessions: v.survey.Sessions[:0]}
+	v.counts = slices.Grow(v.counts[:0], len(s.units))[:len(s.units)]
+	v.info = slices.Grow(v.info[:0], len(s.units))[:len(s.units)]
+}
+
+// report writes down the next piece, and is true when that was the last.
+func (k *core) report(v *view, s *shown) (over bool) {
+	if !v.begun {
+		v.begun = true
+		k.reportOnce(v)
+	}
+	rows := pieceRows
+	for ; rows > 0 && v.next < len(s.units); rows-- {
+		u := s.units[v.next].lun
+		v.counts[v.next] = u.Counts(k.id)
+		if u.Home() == k.id {
+			v.info[v.next] = u.Info()
+		}
+		v.next++
+	}
+	return rows > 0 && k.stack.Survey(&v.survey, rows)
+}
+
+// reportOnce writes down what the core has once.
+func (k *core) reportOnce(v *view) {
 	n, loop := k.stack.Stats(), k.loop.Counts()
 	v.reactor = ReactorStatus{
 		Number: k.id, Connections: k.stack.Live(),
@@ -140,16 +156,6 @@ type namedPool struct {
 // pools are those of the core.
 func (k *core) pools() [3]namedPool {
 	return [3]namedPool{{"unasked", k.unasked}, {"staged", k.staged}, {"programs", k.programs}}
-}
-
-// reportUnits writes down what it has of some units.
-func (k *core) reportUnits(v *view, units []*unit, from, to int) {
-	for i := from; i < to; i++ {
-		v.counts[i] = units[i].lun.Counts(k.id)
-		if units[i].lun.Home() == k.id {
-			v.info[i] = units[i].lun.Info()
-		}
-	}
 }
 
 // maxAsked bounds the questions that a core has not answered yet: one that never does

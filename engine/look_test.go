@@ -128,6 +128,17 @@ func TestStatus_WhoLoggedIn(t *testing.T) {
 	if !slices.Equal(st.Node.Logins, want) {
 		t.Errorf("logins %+v", st.Node.Logins)
 	}
+	apply(t, e, again(c))
+	proved, err := initiator.Dial(t.Context(), initiator.Config{
+		Portal: e.Portals()[0], Target: DefaultTarget, CHAP: initiator.CHAP{User: "host", Secret: "a secret of this test"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = proved.Close() }()
+	if s := status(t, e).Sessions; s[0].User != "" || s[1].User != "host" {
+		t.Errorf("users %q and %q", s[0].User, s[1].User)
+	}
 	if s := st.Sessions[0]; s.Alias != "a name for people" || s.Keys.HeaderDigest != "CRC32C" || s.Keys.DataDigest != "None" || s.ISID != "800102030405" {
 		t.Errorf("%+v", s)
 	}
@@ -153,6 +164,35 @@ func TestDropSession(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// An initiator that does not log out when it is asked loses its connection behind a last
+// word; a discovery session, which knows no such word, is closed.
+func TestDropSession_OfTheDeaf(t *testing.T) {
+	e := start(t, testConfig(t, 1, Unit{Medium: Null, Bytes: 1 << 40, BlockBytes: 512}))
+	deaf, discovery := dialRaw(t, e, 0), dialRaw(t, e, 0)
+	deaf.in(DefaultTarget)
+	if l := discovery.login(0, "SessionType=Discovery"); l.Status() != pdu.LoginSuccess {
+		t.Fatal(l.Status())
+	}
+	st := status(t, e)
+	if !slices.Equal([]bool{st.Sessions[0].Discovery, st.Sessions[1].Discovery}, []bool{false, true}) || st.Targets[0].Sessions != 1 {
+		t.Fatalf("%+v", st.Sessions)
+	}
+	for _, s := range st.Sessions {
+		if err := e.DropSession(t.Context(), s.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	discovery.closed(0)
+	if s := status(t, e).Sessions; len(s) != 1 || s[0].State != "asked to log out" {
+		t.Errorf("%+v", s)
+	}
+	asked := deaf.receive(pdu.OpAsync)
+	if event := pdu.AsAsync(&asked.Header).Event(); event != pdu.EventLogoutRequest {
+		t.Errorf("event %v", event)
+	}
+	deaf.closed(pdu.OpAsync)
 }
 
 // A reactor that hangs is named, holds up nobody for longer than asked, and when it goes
@@ -279,9 +319,7 @@ func onCore(b *testing.B, e *Engine, s *shown, v *view) float64 {
 }
 
 func lookAt(k *core, s *shown, v *view) {
-	v.survey.Next, v.survey.Sessions = 0, v.survey.Sessions[:0]
-	k.report(v)
-	k.reportUnits(v, s.units, 0, len(s.units))
-	for !k.stack.Survey(&v.survey, pieceRows) {
+	v.begin(s)
+	for !k.report(v, s) {
 	}
 }
