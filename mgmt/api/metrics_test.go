@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -42,5 +43,22 @@ func TestMetrics_Names(t *testing.T) {
 			t.Errorf("%+v", m.name)
 		}
 		seen[m.name] = true
+	}
+}
+
+// BenchmarkMetrics is one scrape of a small node without the way there: what the
+// processors that serve are not to have.
+func BenchmarkMetrics(b *testing.B) {
+	h := metricsHandler(&Service{Node: newNode(), Version: "1.2"})
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, "/metrics", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		w := &recorder{header: http.Header{}}
+		if h.ServeHTTP(w, r); len(w.body) == 0 {
+			b.Fatal("an empty answer")
+		}
 	}
 }
