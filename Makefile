@@ -29,9 +29,7 @@ arch: ## who imports whom
 	$(GO) test ./internal/arch
 
 conform: ## which rules of the standards the tests prove; CONFORM='--readme README.md' writes the table
-	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
-	LUNAR_CONFORM=$$dir $(GO) test -count=1 -timeout 10m ./... >"$$dir/log" || { grep -vE '^(ok|\?|[0-9/]+ )' "$$dir/log" | tail -60; exit 1; } && \
-	rm "$$dir/log" && $(GO) run ./internal/conform/report "$$dir" $(CONFORM)
+	@GO="$(GO)" internal/conform/run.sh $(CONFORM)
 
 conformance: build ## libiscsi's suite on a RAM and a file unit, with every result
 	internal/system/tools.sh

@@ -151,10 +151,18 @@ func (c *Config) checkUnits() (names map[string]bool, err error) {
 	return names, nil
 }
 
+// datedName is an iqn. name with a month in which its authority may have owned the
+// domain. Peers' names are taken as they are; ours are to be right.
+var datedName = regexp.MustCompile(`^iqn\.[0-9]{4}-(0[1-9]|1[0-2])\.[^:.][^:]*(:.*)?$`)
+
 func (t *Target) check(path string, tags map[uint16]bool, units map[string]bool) error {
 	name, ok := text.Name([]byte(t.Name))
 	if !ok {
 		return wrong(path+".name", "target %q is no iSCSI name; use iqn.YYYY-MM.reversed.domain:name", t.Name)
+	}
+	if strings.HasPrefix(name, "iqn.") && !datedName.MatchString(name) {
+		// RFC 3720 §3.2.6.3.1 [R-3.2.6.3.1-1].
+		return wrong(path+".name", "target %q: behind iqn. stands a month and a reversed domain; use iqn.YYYY-MM.reversed.domain:name", t.Name)
 	}
 	t.Name = name
 	if len(t.Alias) > text.MaxValueBytes || strings.ContainsRune(t.Alias, 0) {

@@ -165,6 +165,7 @@ func TestConfig_Check_Refusals(t *testing.T) {
 			c.Units = append(c.Units, Unit{Name: "c", Medium: File, Path: "/x/../x/b", BlockBytes: 512})
 		}, "share the file /x/b"},
 		"target[0].name":                    {func(c *Config) { c.Targets[0].Name = "lunar" }, "iqn.YYYY-MM"},
+		"target[0].name ":                   {func(c *Config) { c.Targets[0].Name = "iqn.2026-13.lunar:a" }, "a month"},
 		"target[1].name":                    {func(c *Config) { c.Targets[1].Name = c.Targets[0].Name }, "configured twice"},
 		"target[0].alias":                   {func(c *Config) { c.Targets[0].Alias = strings.Repeat("a", 256) }, "255 bytes"},
 		"target[0].portal_groups[1]":        {func(c *Config) { c.Targets[0].Groups[1] = 9 }, "portal group 9 is not configured"},
@@ -183,7 +184,7 @@ func TestConfig_Check_Refusals(t *testing.T) {
 		k.change(&c)
 		err := c.Check()
 		var wrong *ConfigError
-		if !errors.As(err, &wrong) || wrong.Path != path {
+		if !errors.As(err, &wrong) || wrong.Path != strings.TrimSpace(path) {
 			t.Errorf("%s: %v (%+v)", path, err, wrong)
 			continue
 		}
