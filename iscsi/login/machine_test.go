@@ -57,7 +57,7 @@ func TestMachine_ContinueAtEveryByte(t *testing.T) {
 func TestMachine_ManyUnknownKeys_StayBounded(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("InitiatorName=iqn.2026-11.test:a\x00TargetName=iqn.2026-11.lunar:default\x00")
-	for i := range 1500 {
+	for i := range 2048 {
 		fmt.Fprintf(&b, "A%d=\x00", i)
 	}
 	h, _ := request(t, "", "1>3 T")
