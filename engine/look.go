@@ -159,8 +159,9 @@ func (k *core) pools() [3]namedPool {
 }
 
 // maxAsked bounds the questions that a core has not answered yet: one that never does
-// is not to fill its mailbox with them.
-const maxAsked = 16
+// is not to fill its mailbox with them. It is more than there are connections to ask at
+// once.
+const maxAsked = 256
 
 // ask runs f on a core like on, but waits no longer than ctx lets it. After an error f
 // may still run.
@@ -169,7 +170,7 @@ func (e *Engine) ask(ctx context.Context, k *core, f func()) error {
 	m := message{ctl: &control{run: func() { f(); close(done) }}}
 	if k.asked.Add(1) > maxAsked || !k.mail.Push(m) {
 		k.asked.Add(-1)
-		return fmt.Errorf("reactor %d %w: its mailbox is full; see its log, and restart the target", k.id, ErrNoAnswer)
+		return k.noAnswer()
 	}
 	k.loop.Wake()
 	select {
@@ -187,7 +188,11 @@ func (e *Engine) ask(ctx context.Context, k *core, f func()) error {
 		}
 		k.asked.Add(-1)
 	}()
-	return fmt.Errorf("reactor %d %w; see its log, and restart the target if that stays so", k.id, ErrNoAnswer)
+	return k.noAnswer()
+}
+
+func (k *core) noAnswer() error {
+	return fmt.Errorf("reactor %d %w; see the log of the target, and restart it if that stays so", k.id, ErrNoAnswer)
 }
 
 // answerTime is how long a reactor that works may take to answer.
