@@ -22,8 +22,9 @@ const (
 	wrongSecret     = "what-nobody-has-said"
 )
 
-// chapDaemon serves three targets: for hosts that prove who they are, for hosts to
-// which Lunar proves itself too, and for hosts that hash with SHA3-256 alone.
+// chapDaemon serves one unit by four targets: for everyone, for hosts that prove who
+// they are, for hosts to which Lunar proves itself too, and for hosts that hash with
+// SHA3-256 alone.
 // Discovery asks for proof. Secrets are in files.
 func chapDaemon(t *testing.T) *daemon {
 	t.Helper()
@@ -35,15 +36,15 @@ func chapDaemon(t *testing.T) *daemon {
 		}
 		return fmt.Sprintf("{ name = %q, secret = %q }", name, "file:"+path)
 	}
-	host, lunar := secret("host", hostSecret), secret("lunar", lunarSecret)
+	host := "[target.chap]\nusers = [" + secret("host", hostSecret) + "]\n"
+	lunar := secret("lunar", lunarSecret)
 	text := fmt.Sprintf("state = %q\n[[portal_group]]\nportals = [\"127.0.0.1:0\"]\n", dir) +
 		"[discovery.chap]\nusers = [" + secret("discovery", discoverySecret) + "]\nmutual = " + secret("directory", directorySecret) + "\n" +
 		"[[unit]]\nname = \"u\"\nmedium = \"ram\"\nsize = \"16MiB\"\n"
 	for name, chap := range map[string]string{
-		"one": "", "mutual": "mutual = " + lunar + "\n", "sha3": "algorithms = [\"SHA3-256\"]\n",
+		"open": "", "one": host, "mutual": host + "mutual = " + lunar + "\n", "sha3": host + "algorithms = [\"SHA3-256\"]\n",
 	} {
-		text += fmt.Sprintf("[[target]]\nname = \"iqn.2026-11.lunar:%s\"\nlun = [{ number = 0, unit = \"u\" }]\n", name) +
-			"[target.chap]\nusers = [" + host + "]\n" + chap
+		text += fmt.Sprintf("[[target]]\nname = \"iqn.2026-11.lunar:%s\"\nlun = [{ number = 0, unit = \"u\" }]\n", name) + chap
 	}
 	file := filepath.Join(dir, "lunar.toml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
