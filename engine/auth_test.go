@@ -110,7 +110,7 @@ func TestAuth_EveryAlgorithm(t *testing.T) {
 	}
 }
 
-// Failed proofs are answered later and later; who proves itself does not wait.
+// Failed proofs are answered later and later; who proves itself gets in between.
 func TestAuth_FailuresWait(t *testing.T) {
 	e := guarded(t)
 	fail := func() time.Duration {
@@ -125,14 +125,11 @@ func TestAuth_FailuresWait(t *testing.T) {
 	if d := fail(); d < firstHold {
 		t.Errorf("the second failure took %v", d)
 	}
-	begun := time.Now()
 	s, err := initiator.Dial(t.Context(), as(e, "a", "host", false))
-	if d := time.Since(begun); err != nil || d > firstHold {
-		t.Errorf("who proves itself waits %v: %v", d, err)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err == nil {
-		_ = s.Close()
-	}
+	_ = s.Close()
 }
 
 // An initiator port whose session was opened with one name is not taken over with
