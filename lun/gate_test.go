@@ -298,3 +298,33 @@ func TestGate_Stress(t *testing.T) {
 		}
 	}
 }
+
+// A reservation closes the gate to everyone but its holder, on whatever reactor, until
+// it ends.
+func TestGate_Reservation(t *testing.T) {
+	w := newGateWorld(t)
+	for _, lost := range []bool{false, true} {
+		r, begun := w.issue(home, 1, sam.Simple, "16")
+		if !begun || w.locals[home].Execute(w.unit, r) != true || r.Status != sam.Good {
+			t.Fatalf("RESERVE(6): %v, %v", begun, r.Status)
+		}
+		w.finish(home, r)
+		w.finish(home, w.mustIssue(home, 2, sam.Simple, read1, true))
+		c := w.mustIssue(away, 3, sam.Simple, read1, false)
+		w.want(c.Owner, Begun)
+		if c.Status != sam.ReservationConflict {
+			t.Errorf("a read of another nexus: %v", c.Status)
+		}
+		w.finish(away, c)
+		if lost {
+			w.locals[home].Lose(w.unit, 0)
+			w.attention(home, 0x2907)
+		} else {
+			r = w.mustIssue(home, 4, sam.Simple, "17", true)
+			w.locals[home].Execute(w.unit, r)
+			w.finish(home, r)
+		}
+		w.finish(away, w.mustIssue(away, 5, sam.Simple, read1, true))
+	}
+	w.idle()
+}

@@ -163,6 +163,9 @@ func (u *Unit) openNexus(n sam.Nexus) {
 }
 
 func (u *Unit) loseNexus(n sam.Nexus) {
-	u.device.NexusLoss(n)
+	if u.device.NexusLoss(n) {
+		u.mirrorAll()
+		return
+	}
 	u.mirror(n)
 }

@@ -67,17 +67,23 @@ func (d *Device) OpenNexus(n sam.Nexus) {
 	d.nexuses[n] = nexusState{known: true, attention: 1 << PowerOn}
 }
 
-// NexusLoss is the I_T NEXUS LOSS event of n (SAM-5 §6.3.4).
-func (d *Device) NexusLoss(n sam.Nexus) { d.Attend(n, NexusLost) }
+// NexusLoss is the I_T NEXUS LOSS event of n (SAM-5 §6.3.4). It ends a reservation of n
+// (SPC-2 §5.5.1); freed says that others are kept out no more.
+func (d *Device) NexusLoss(n sam.Nexus) (freed bool) {
+	freed = d.reservation.held && d.reservation.holder == n
+	d.lose(n)
+	d.Attend(n, NexusLost)
+	return freed
+}
 
 // Cleared tells n that another nexus cleared its commands (SAM-5 §7.4).
 func (d *Device) Cleared(n sam.Nexus) { d.Attend(n, CommandsCleared) }
 
 // Reset is a reset of the unit: a is PowerOn, HardReset or UnitReset. Every
 // nexus is told, and the unit is as it was at its start: a stopped one runs
-// again (SAM-5 §6.3.3, SBC-3 §4.20).
+// again, a reserved one is free (SAM-5 §6.3.3, SBC-3 §4.20, SPC-2 §5.5.1).
 func (d *Device) Reset(a Attention) {
-	d.stopped = false
+	d.stopped, d.reservation = false, reservation{}
 	d.AttendAll(a)
 }
 

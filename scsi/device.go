@@ -45,7 +45,8 @@ type Device struct {
 	optimBlocks uint32
 
 	// stopped is set by START STOP UNIT (SBC-3 §5.25).
-	stopped bool
+	stopped     bool
+	reservation reservation
 	// nexuses is indexed by sam.Nexus.
 	nexuses []nexusState
 	// scratch is where an answer is built before it is cut to its allocation
@@ -120,10 +121,11 @@ func (d *Device) Begin(c *sam.Command) {
 }
 
 // Plain says whether a READ or WRITE of n meets nothing in the state of the unit:
-// no attention to report, no unit that was stopped. While that is so BeginPlain
+// no attention to report, no unit that was stopped or that another nexus reserved. While that is so BeginPlain
 // answers as Begin would.
 func (d *Device) Plain(n sam.Nexus) bool {
-	return !d.absent && !d.stopped && int(n) < len(d.nexuses) && d.nexuses[n].known && !d.pending(n)
+	return !d.absent && !d.stopped && !d.reservation.excludes(n) &&
+		int(n) < len(d.nexuses) && d.nexuses[n].known && !d.pending(n)
 }
 
 // Nexuses is how many nexuses were ever opened: theirs are the numbers below it.
@@ -192,6 +194,8 @@ func (d *Device) refuseCDB(c *sam.Command, row *Opcode, n int) bool {
 // refuseState ends a command that the state of the unit does not allow.
 func (d *Device) refuseState(c *sam.Command, row *Opcode) bool {
 	switch {
+	case d.reservation.excludes(c.Nexus) && row.flags&passReserved == 0:
+		conflict(c)
 	case d.stopped && row.flags&passStopped == 0:
 		// SBC-3 §4.20: a stopped unit waits for START STOP UNIT.
 		c.Fail(sam.NewSense(sam.NotReady, codeNeedsStart))

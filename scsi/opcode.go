@@ -44,6 +44,8 @@ const (
 	hasAction
 	// plain: begin reads nothing that changes over the life of the unit.
 	plain
+	// passReserved: served while another nexus has reserved the unit (SPC-2 table 10).
+	passReserved
 )
 
 // Opcode is one command of the device server.

@@ -28,7 +28,7 @@ var opcodes = []Opcode{
 		Recommended: secondsQuick, begin: (*Device).beginTestUnitReady,
 	},
 	{
-		Code: 0x03, Name: "REQUEST SENSE", Class: Neutral, flags: passAttention | passStopped | passAbsent,
+		Code: 0x03, Name: "REQUEST SENSE", Class: Neutral, flags: passAttention | passStopped | passAbsent | passReserved,
 		Usage:       []byte{0x03, 0x01, 0, 0, 0xff, 0},
 		Recommended: secondsQuick, begin: (*Device).beginRequestSense, execute: (*Device).requestSense,
 	},
@@ -43,9 +43,19 @@ var opcodes = []Opcode{
 		Recommended: secondsMedium, begin: (*Device).beginWrite,
 	},
 	{
-		Code: 0x12, Name: "INQUIRY", Class: Neutral, flags: passAttention | passStopped | passAbsent,
+		Code: 0x12, Name: "INQUIRY", Class: Neutral, flags: passAttention | passStopped | passAbsent | passReserved,
 		Usage:       []byte{0x12, 0x01, 0xff, 0xff, 0xff, 0},
 		Recommended: secondsQuick, begin: (*Device).beginInquiry, execute: (*Device).inquiry,
+	},
+	{
+		Code: 0x16, Name: "RESERVE(6)", Class: UnitChange, flags: passStopped,
+		Usage:       []byte{0x16, 0, 0, 0, 0, 0},
+		Recommended: secondsQuick, begin: (*Device).beginReserve, execute: (*Device).reserve,
+	},
+	{
+		Code: 0x17, Name: "RELEASE(6)", Class: UnitChange, flags: passStopped | passReserved,
+		Usage:       []byte{0x17, 0, 0, 0, 0, 0},
+		Recommended: secondsQuick, begin: (*Device).beginReserve, execute: (*Device).release,
 	},
 	{
 		Code: 0x1a, Name: "MODE SENSE(6)", Class: Neutral, flags: passStopped,
@@ -98,6 +108,16 @@ var opcodes = []Opcode{
 		Recommended: secondsLong, begin: (*Device).beginUnmap, execute: (*Device).unmap,
 	},
 	{
+		Code: 0x56, Name: "RESERVE(10)", Class: UnitChange, flags: passStopped,
+		Usage:       []byte{0x56, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+		Recommended: secondsQuick, begin: (*Device).beginReserve, execute: (*Device).reserve,
+	},
+	{
+		Code: 0x57, Name: "RELEASE(10)", Class: UnitChange, flags: passStopped | passReserved,
+		Usage:       []byte{0x57, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+		Recommended: secondsQuick, begin: (*Device).beginReserve, execute: (*Device).release,
+	},
+	{
 		Code: 0x5a, Name: "MODE SENSE(10)", Class: Neutral, flags: passStopped,
 		Usage:       []byte{0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0},
 		Recommended: secondsQuick, begin: (*Device).beginModeSense, execute: (*Device).modeSense,
@@ -143,7 +163,7 @@ var opcodes = []Opcode{
 		Recommended: secondsMedium, begin: (*Device).beginLBAStatus, execute: (*Device).lbaStatus,
 	},
 	{
-		Code: 0xa0, Name: "REPORT LUNS", Class: Neutral, flags: passAttention | passStopped | passAbsent,
+		Code: 0xa0, Name: "REPORT LUNS", Class: Neutral, flags: passAttention | passStopped | passAbsent | passReserved,
 		Usage:       []byte{0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0},
 		Recommended: secondsQuick, begin: (*Device).beginReportLUNs, execute: (*Device).reportLUNs,
 	},

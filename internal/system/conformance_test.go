@@ -21,21 +21,12 @@ var families = []string{
 	"iSCSIResiduals", "iSCSIcmdsn", "iSCSIdatasn", "iSCSITMF",
 }
 
-const obsolete = "RESERVE(6) is no command of this target: SPC-3 removed it"
-
 // skips are the tests that libiscsi skips, and why that is right here. A skipped
 // test that is not listed fails the run, and so does a listed one that ran on
 // every unit.
 var skips = map[string]string{
 	"StartStopUnit.Simple":                  "a fixed disk: the medium is not removable",
 	"CompareAndWrite.InvalidDataOutSize":    "needs several logical blocks in a physical one; the RAM unit has one",
-	"Reserve6.Simple":                       obsolete,
-	"Reserve6.2Initiators":                  obsolete,
-	"Reserve6.Logout":                       obsolete,
-	"Reserve6.ITNexusLoss":                  obsolete,
-	"Reserve6.TargetColdReset":              obsolete,
-	"Reserve6.TargetWarmReset":              obsolete,
-	"Reserve6.LUNReset":                     obsolete,
 	"WriteSame10.InvalidDataOutSize":        "needs several logical blocks in a physical one; the RAM unit has one",
 	"WriteSame10.UnmapUnaligned":            "needs several logical blocks in a physical one; the RAM unit has one",
 	"WriteSame16.InvalidDataOutSize":        "needs several logical blocks in a physical one; the RAM unit has one",
