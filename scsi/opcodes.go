@@ -88,6 +88,11 @@ var opcodes = []Opcode{
 		Recommended: secondsMedium, begin: (*Device).beginWrite,
 	},
 	{
+		Code: 0x2e, Name: "WRITE AND VERIFY(10)", Class: MediumWrite, flags: modifies,
+		Usage:       []byte{0x2e, 0x16, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff, 0},
+		Recommended: secondsMedium, begin: (*Device).beginWriteVerify,
+	},
+	{
 		Code: 0x2f, Name: "VERIFY(10)", Class: MediumRead,
 		Usage:       []byte{0x2f, 0x16, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff, 0},
 		Recommended: secondsMedium, begin: (*Device).beginVerify, execute: (*Device).verify,
@@ -138,6 +143,11 @@ var opcodes = []Opcode{
 		Recommended: secondsMedium, begin: (*Device).beginWrite,
 	},
 	{
+		Code: 0x8e, Name: "WRITE AND VERIFY(16)", Class: MediumWrite, flags: modifies,
+		Usage:       []byte{0x8e, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0},
+		Recommended: secondsMedium, begin: (*Device).beginWriteVerify,
+	},
+	{
 		Code: 0x8f, Name: "VERIFY(16)", Class: MediumRead,
 		Usage:       []byte{0x8f, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0},
 		Recommended: secondsMedium, begin: (*Device).beginVerify, execute: (*Device).verify,
@@ -186,6 +196,11 @@ var opcodes = []Opcode{
 		Code: 0xaa, Name: "WRITE(12)", Class: MediumWrite, flags: modifies | plain,
 		Usage:       []byte{0xaa, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0},
 		Recommended: secondsMedium, begin: (*Device).beginWrite,
+	},
+	{
+		Code: 0xae, Name: "WRITE AND VERIFY(12)", Class: MediumWrite, flags: modifies,
+		Usage:       []byte{0xae, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0},
+		Recommended: secondsMedium, begin: (*Device).beginWriteVerify,
 	},
 	{
 		Code: 0xaf, Name: "VERIFY(12)", Class: MediumRead,

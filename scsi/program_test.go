@@ -345,3 +345,28 @@ func TestProgram_CutsExactly(t *testing.T) {
 		t.Error("no program has a step")
 	}
 }
+
+// WRITE AND VERIFY writes durably and compares, whatever BYTCHK says of the two it
+// knows.
+func TestWriteVerify_Extent(t *testing.T) {
+	for _, opcode := range []byte{0x2e, 0xae, 0x8e} {
+		for _, bytchk := range []byte{0, 0x02} {
+			d := testDevice()
+			c := command(opcode, 16, 4)
+			c.CDB[1] = bytchk
+			d.Begin(c)
+			if c.Action != sam.WriteMedium || c.Extent != (sam.Extent{Offset: 8192, Bytes: 2048, FUA: true, Verify: true}) || c.DataOutBytes != 2048 {
+				t.Errorf("%02x BYTCHK %d: %+v", opcode, bytchk>>1, c)
+			}
+		}
+		for _, bytchk := range []byte{0x04, 0x06} {
+			c := command(opcode, 16, 4)
+			c.CDB[1] = bytchk
+			testDevice().Begin(c)
+			wantSense(t, c, sam.IllegalRequest, 0x2400)
+		}
+		c := command(opcode, 16, 4)
+		testDevice(func(c *Config) { c.Info.ReadOnly = true }).Begin(c)
+		wantSense(t, c, sam.DataProtect, 0x2700)
+	}
+}

@@ -33,6 +33,20 @@ func (d *Device) beginVerify(c *sam.Command) {
 	}
 }
 
+// beginWriteVerify serves WRITE AND VERIFY(10), (12) and (16) (SBC-3 §5.43 to §5.45).
+// What was written is made durable, read back and compared whatever BYTCHK says: 0
+// asks only that it can be read.
+func (d *Device) beginWriteVerify(c *sam.Command) {
+	if mode := bytchk(c); mode != bytchkNone && mode != bytchkAll {
+		failField(c, 1, 2) // 10b is reserved, 11b is for VERIFY alone
+		return
+	}
+	d.beginWrite(c)
+	if c.Action == sam.WriteMedium {
+		c.Extent.FUA, c.Extent.Verify = true, true
+	}
+}
+
 // verify reads the range: without data from the initiator this proves that it
 // can be read, with one block that each block equals it.
 func (d *Device) verify(c *sam.Command) Program {

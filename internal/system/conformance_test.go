@@ -16,7 +16,7 @@ import (
 var families = []string{
 	"TestUnitReady", "Mandatory", "Inquiry", "ReadCapacity10", "ReadCapacity16",
 	"Read6", "Read10", "Read12", "Read16", "Write10", "Write12", "Write16",
-	"Verify10", "Verify12", "Verify16", "WriteSame10", "WriteSame16", "Unmap", "ModeSense6",
+	"Verify10", "Verify12", "Verify16", "WriteVerify10", "WriteVerify12", "WriteVerify16", "WriteSame10", "WriteSame16", "Unmap", "ModeSense6",
 	"NoMedia", "StartStopUnit", "CompareAndWrite", "Reserve6", "MultipathIO",
 	"iSCSIResiduals", "iSCSIcmdsn", "iSCSIdatasn", "iSCSITMF",
 }
@@ -25,15 +25,12 @@ var families = []string{
 // test that is not listed fails the run, and so does a listed one that ran on
 // every unit.
 var skips = map[string]string{
-	"StartStopUnit.Simple":                  "a fixed disk: the medium is not removable",
-	"CompareAndWrite.InvalidDataOutSize":    "needs several logical blocks in a physical one; the RAM unit has one",
-	"WriteSame10.InvalidDataOutSize":        "needs several logical blocks in a physical one; the RAM unit has one",
-	"WriteSame10.UnmapUnaligned":            "needs several logical blocks in a physical one; the RAM unit has one",
-	"WriteSame16.InvalidDataOutSize":        "needs several logical blocks in a physical one; the RAM unit has one",
-	"WriteSame16.UnmapUnaligned":            "needs several logical blocks in a physical one; the RAM unit has one",
-	"iSCSIResiduals.WriteVerify10Residuals": "WRITE AND VERIFY is no command of this target",
-	"iSCSIResiduals.WriteVerify12Residuals": "WRITE AND VERIFY is no command of this target",
-	"iSCSIResiduals.WriteVerify16Residuals": "WRITE AND VERIFY is no command of this target",
+	"StartStopUnit.Simple":               "a fixed disk: the medium is not removable",
+	"CompareAndWrite.InvalidDataOutSize": "needs several logical blocks in a physical one; the RAM unit has one",
+	"WriteSame10.InvalidDataOutSize":     "needs several logical blocks in a physical one; the RAM unit has one",
+	"WriteSame10.UnmapUnaligned":         "needs several logical blocks in a physical one; the RAM unit has one",
+	"WriteSame16.InvalidDataOutSize":     "needs several logical blocks in a physical one; the RAM unit has one",
+	"WriteSame16.UnmapUnaligned":         "needs several logical blocks in a physical one; the RAM unit has one",
 }
 
 // setUp is what the suite says before every test, because it looks for

@@ -42,7 +42,7 @@ func (c *Conn) moved(t *task, i int) {
 		return
 	}
 	if t.s.Action != sam.ReadMedium {
-		c.movedOut(t, k)
+		c.movedOut(t, uint8(i))
 		return
 	}
 	if k.Result != blk.OK {

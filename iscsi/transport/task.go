@@ -25,6 +25,8 @@ type chunk struct {
 	read   int
 	moving bool
 	done   bool
+	// written says of a piece that is verified that the write has ended.
+	written bool
 }
 
 func (k *chunk) end() uint32 { return k.offset + k.bytes }
@@ -84,7 +86,7 @@ func (t *task) push(b *buf.Buf, offset, bytes uint32) *chunk {
 	k := t.chunkAt(t.count)
 	t.count++
 	k.buf, k.offset, k.bytes = b, offset, bytes
-	k.read, k.moving, k.done = 0, false, false
+	k.read, k.moving, k.done, k.written = 0, false, false, false
 	return k
 }
 

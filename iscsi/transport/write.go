@@ -137,12 +137,18 @@ func (c *Conn) burst(t *task) uint32 {
 	return min(t.tail()-asked, limit)
 }
 
-// movedOut takes the end of a piece's write or comparison.
-func (c *Conn) movedOut(t *task, k *chunk) {
-	switch k.Result {
-	case blk.OK:
+// movedOut takes the end of the write or comparison of the piece in a place.
+func (c *Conn) movedOut(t *task, place uint8) {
+	k := &t.chunks[place]
+	switch {
+	case k.Result == blk.OK && t.s.Extent.Verify && !k.written:
+		// WRITE AND VERIFY (SBC-3 §5.45): it is compared where it lies.
+		k.written = true
+		c.move(t, (place+maxChunks-t.first)%maxChunks, blk.Write, true)
+		return
+	case k.Result == blk.OK:
 		t.s.Moved(k.Length)
-	case blk.Differs:
+	case k.Result == blk.Differs:
 		scsi.FailCompare(&t.s.Command, uint64(k.offset)+uint64(k.Progress))
 		t.s.FailData(t.s.Sense)
 	default:

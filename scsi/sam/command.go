@@ -62,6 +62,8 @@ type Extent struct {
 	// FUA asks that a write be on stable storage before its status, and that what
 	// a read returns be there: a volatile cache is flushed first (SBC-3 §4.15).
 	FUA bool
+	// Verify asks that what was written be read back and compared.
+	Verify bool
 }
 
 // Command is one SCSI command on its way through a device server.
