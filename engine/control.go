@@ -173,7 +173,7 @@ func (k *core) move(o order) {
 
 // adopt takes a connection that another core sent.
 func (k *core) adopt(p *transport.Parcel) {
-	if k.stopping || !k.stack.Adopt(*p) {
+	if k.stopping || !k.stack.Adopt(*p, k.entrance(p.PortalGroupTag())) {
 		k.Through(p.Source())
 		k.loop.Submit(reactor.Op{Code: reactor.Close, Token: reactor.NewToken(transport.KindEnd, 0, 0), FD: p.FD()})
 	}

@@ -13,7 +13,6 @@ import (
 type Parcel struct {
 	fd      int32
 	address string
-	portal  *Portal
 	machine *login.Machine
 	// left is what is left of the time a login may take; clocks of reactors differ.
 	left int64
@@ -30,7 +29,7 @@ func (s *Stack) Detach(h Handle) (p Parcel, ok bool) {
 		return p, false
 	}
 	p = Parcel{
-		fd: c.fd, address: c.address, portal: c.portal, machine: c.machine, left: c.deadline - s.loop.Now(),
+		fd: c.fd, address: c.address, machine: c.machine, left: c.deadline - s.loop.Now(),
 		unread: append([]byte(nil), c.held...),
 	}
 	c.dropHeld()
@@ -47,13 +46,15 @@ func (s *Stack) Detach(h Handle) (p Parcel, ok bool) {
 }
 
 // Adopt takes a connection that was detached elsewhere and asks for its admission
-// anew. It is false when there is no room; the caller keeps the descriptor, Parcel.FD.
-func (s *Stack) Adopt(p Parcel) bool {
+// anew. Portal is its portal group on this reactor: what that of the other one asks
+// belongs there. It is false when there is no room; the caller keeps the descriptor,
+// Parcel.FD.
+func (s *Stack) Adopt(p Parcel, portal *Portal) bool {
 	c := s.place()
 	if c == nil {
 		return false
 	}
-	c.reset(p.fd, p.address, p.portal)
+	c.reset(p.fd, p.address, portal)
 	c.source = p.Source()
 	c.machine, c.deadline, c.greeted, c.phase, c.settled = p.machine, c.heard+p.left, true, admitting, true
 	c.armTimer()
@@ -66,6 +67,9 @@ func (s *Stack) Adopt(p Parcel) bool {
 
 // Source is where the connection comes from.
 func (p *Parcel) Source() netip.Addr { return p.machine.Identity().Source }
+
+// PortalGroupTag is the portal group that the connection came in at.
+func (p *Parcel) PortalGroupTag() uint16 { return p.machine.Identity().PortalGroupTag }
 
 // FD is the descriptor of the connection.
 func (p *Parcel) FD() int32 { return p.fd }
