@@ -31,11 +31,21 @@ func (e *Engine) Apply(cfg Config) error {
 	}
 	e.changing.Lock()
 	defer e.changing.Unlock()
+	select {
+	case <-e.stopping:
+		return errStopped
+	case <-e.over:
+		return errStopped
+	default:
+	}
 	if err := e.fixed(&cfg); err != nil {
 		return err
 	}
 	return e.change(cfg)
 }
+
+// errStopped is for who comes too late.
+var errStopped = errors.New("the target stops; start it again")
 
 // fixed refuses a change of what stays for the life of an engine.
 func (e *Engine) fixed(cfg *Config) error {
@@ -252,7 +262,7 @@ func (c *change) resizeUnits() (err error) {
 func (e *Engine) resizeUnit(u *unit, info blk.Info) bool {
 	home := e.cores[u.lun.Home()]
 	e.on(home, func() { home.local.Resize(u.lun, info) })
-	return eventually(func() (done bool) {
+	return e.eventually(func() (done bool) {
 		e.on(home, func() { done = u.lun.Info().Bytes == info.Bytes })
 		return done
 	})
@@ -268,7 +278,7 @@ func (e *Engine) retire(before map[string]*unit) (err error) {
 		if kept[u] {
 			continue
 		}
-		if !eventually(func() bool { return e.idleEverywhere(u) }) {
+		if !e.eventually(func() bool { return e.idleEverywhere(u) }) {
 			// Closing it would pull a medium from under a command.
 			slog.Error("a unit that was removed has commands that do not end; it stays open until the target stops", "unit", name)
 			e.units["removed "+name] = u
@@ -296,25 +306,33 @@ func (e *Engine) idleEverywhere(u *unit) bool {
 // restTime is how long a change waits for commands to end.
 const restTime = 10 * time.Second
 
-// eventually asks until the answer is yes, or time is up.
-func eventually(f func() bool) bool {
-	for end := time.Now().Add(restTime); ; time.Sleep(time.Millisecond) {
+// eventually asks until the answer is yes, time is up, or the target stops.
+func (e *Engine) eventually(f func() bool) bool {
+	for end := time.Now().Add(e.rest); ; {
 		if f() {
 			return true
 		}
 		if time.Now().After(end) {
 			return false
 		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-e.stopping:
+			return false
+		case <-e.over:
+			return false
+		}
 	}
 }
 
-// on runs f on a core, between two pieces of its work, and waits for its end. When
-// the target has ended it does not run.
+// on runs f on a core, between two pieces of its work, and waits for its end. On a
+// core that has ended it does not run.
 func (e *Engine) on(k *core, f func()) {
 	done := make(chan struct{})
-	e.tell(k, &control{run: func() { f(); close(done) }})
+	// Whatever f meets, somebody waits for its end and keeps others waiting.
+	e.tell(k, &control{run: func() { defer close(done); f() }})
 	select {
 	case <-done:
-	case <-e.over:
+	case <-k.gone:
 	}
 }

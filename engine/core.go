@@ -64,15 +64,18 @@ type core struct {
 	drained  bool
 	exit     bool
 	panics   int
+	// gone is closed when the goroutine has ended.
+	gone chan struct{}
 	// asked counts the questions from outside that are not answered; askers keep it.
 	asked atomic.Int32
 	// logins are how logins ended here, by status.
 	logins map[pdu.LoginStatus]uint64
 }
 
-// run is the core's goroutine. It reports on started once its turn works, and on
-// done when it ended.
+// run is the core's goroutine. It reports on started once its turn works, and by
+// gone when it ended.
 func (k *core) run(cpu int, started chan<- error) {
+	defer close(k.gone)
 	runtime.LockOSThread()
 	err := k.build(cpu)
 	started <- err

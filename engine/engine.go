@@ -42,6 +42,14 @@ type Engine struct {
 	views   []*view
 	started time.Time
 
+	// rest is how long a change waits for commands to end: restTime.
+	rest time.Duration
+	// stopping is closed when Stop begins: what waits for something gives up.
+	stopping chan struct{}
+	stop     sync.Once
+
+	// begun is how many of the cores have a goroutine, set by Start.
+	begun   int
 	mu      sync.Mutex
 	running int
 	failure error
@@ -64,7 +72,7 @@ func Start(cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg: cfg, idle: make(chan int, len(cfg.CPUs)), over: make(chan struct{}), door: newDoor(cfg.Limits),
 		absent: lun.NewAbsent(len(cfg.CPUs)), units: map[string]*unit{}, catalog: &catalog{},
-		looking: make(chan struct{}, 1), started: time.Now(),
+		looking: make(chan struct{}, 1), started: time.Now(), rest: restTime, stopping: make(chan struct{}),
 	}
 	e.node.Chance = chance
 	chance(e.node.Key[:])
@@ -87,7 +95,7 @@ func (e *Engine) startCores() error {
 	for i := range e.cfg.CPUs {
 		e.cores = append(e.cores, &core{
 			id: i, engine: e, mail: queue.New[message](mailboxMessages), outbox: make([][]message, len(e.cfg.CPUs)),
-			logins: map[pdu.LoginStatus]uint64{},
+			logins: map[pdu.LoginStatus]uint64{}, gone: make(chan struct{}),
 		})
 	}
 	e.cores[0].directory = newDirectory(maxSessions, len(e.cores))
@@ -98,6 +106,7 @@ func (e *Engine) startCores() error {
 		if err := <-started; err != nil {
 			return err
 		}
+		e.begun++
 		e.mu.Lock()
 		e.running++
 		e.mu.Unlock()
@@ -139,10 +148,15 @@ func (e *Engine) newRing(recv []byte, recvBytes int) (reactor.Ring, error) {
 }
 
 // tell brings a control message to a core from outside the cores. The mailbox of
-// a core that lives has room again soon.
+// a core that lives has room again soon; one that has ended reads no more.
 func (e *Engine) tell(k *core, c *control) {
 	for !k.mail.Push(message{ctl: c}) {
-		k.loop.Wake()
+		select {
+		case <-k.gone:
+			return
+		default:
+			k.loop.Wake()
+		}
 	}
 	k.loop.Wake()
 }
@@ -175,8 +189,9 @@ func (e *Engine) Describe() string {
 	e.changing.Lock()
 	defer e.changing.Unlock()
 	var s []string
-	for _, u := range e.cfg.Units {
-		s = append(s, u.Name+"="+e.units[u.Name].medium.Describe())
+	now := e.shown.Load()
+	for i, u := range now.cfg.Units {
+		s = append(s, u.Name+"="+now.media[i])
 	}
 	return strings.Join(s, ", ")
 }
@@ -208,32 +223,46 @@ func (e *Engine) drained(_, left int) { e.idle <- left }
 // ends or, after a bound, is cut, and the media are closed. It returns the first
 // failure of a core, if there was one.
 func (e *Engine) Stop() error {
+	e.stop.Do(func() { close(e.stopping) })
 	e.changing.Lock()
 	defer e.changing.Unlock()
-	e.mu.Lock()
-	alive := e.running
-	failed := e.failure != nil
-	e.mu.Unlock()
-	if alive > 0 && !failed {
-		for _, k := range e.cores[:alive] {
-			e.tell(k, &control{stop: true})
-		}
-		left := 0
-		for range alive {
-			left += <-e.idle
-		}
-		if left > 0 {
-			slog.Warn("connections cut at stop", "connections", left)
-		}
-		for _, k := range e.cores[:alive] {
-			e.tell(k, &control{exit: true})
-		}
-		<-e.over
+	e.drain()
+	// A medium is closed when no core can reach it any more, whatever ended the others.
+	for _, k := range e.cores[:e.begun] {
+		e.tell(k, &control{exit: true})
+	}
+	for _, k := range e.cores[:e.begun] {
+		<-k.gone
 	}
 	err := e.closeMedia()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return errors.Join(e.failure, err)
+}
+
+// drain has every core say goodbye and end what is under way. When one of them has
+// failed, or does so meanwhile, nothing can be ended in order.
+func (e *Engine) drain() {
+	select {
+	case <-e.over:
+		return
+	default:
+	}
+	for _, k := range e.cores[:e.begun] {
+		e.tell(k, &control{stop: true})
+	}
+	left := 0
+	for range e.begun {
+		select {
+		case n := <-e.idle:
+			left += n
+		case <-e.over:
+			return
+		}
+	}
+	if left > 0 {
+		slog.Warn("connections cut at stop", "connections", left)
+	}
 }
 
 func (e *Engine) closeMedia() (err error) {

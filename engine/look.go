@@ -167,7 +167,7 @@ const maxAsked = 256
 // may still run.
 func (e *Engine) ask(ctx context.Context, k *core, f func()) error {
 	done := make(chan struct{})
-	m := message{ctl: &control{run: func() { f(); close(done) }}}
+	m := message{ctl: &control{run: func() { defer close(done); f() }}}
 	if k.asked.Add(1) > maxAsked || !k.mail.Push(m) {
 		k.asked.Add(-1)
 		return k.noAnswer()
@@ -178,7 +178,7 @@ func (e *Engine) ask(ctx context.Context, k *core, f func()) error {
 		k.asked.Add(-1)
 		return nil
 	case <-e.over:
-		return errors.New("the target stops; start it again")
+		return errStopped
 	case <-ctx.Done():
 	}
 	go func() {

@@ -158,7 +158,7 @@ func TestDropSession(t *testing.T) {
 		ended(t, goes)
 		testReady(t, stays, 0)
 		// The initiator sees the end before the target is done with it.
-		if !eventually(func() bool { return len(status(t, e).Sessions) == 1 }) || status(t, e).Sessions[0].Initiator != "iqn.2026-11.host:a" {
+		if !e.eventually(func() bool { return len(status(t, e).Sessions) == 1 }) || status(t, e).Sessions[0].Initiator != "iqn.2026-11.host:a" {
 			t.Errorf("%+v", status(t, e).Sessions)
 		}
 		err := e.DropSession(t.Context(), id)
@@ -224,7 +224,7 @@ func TestStatus_NamesAReactorThatHangs(t *testing.T) {
 		t.Error(err)
 	}
 	goOn()
-	if !eventually(func() bool { return e.Responding(t.Context()) == nil }) {
+	if !e.eventually(func() bool { return e.Responding(t.Context()) == nil }) {
 		t.Error("it does not answer again")
 	}
 	status(t, e)
