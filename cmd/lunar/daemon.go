@@ -75,19 +75,37 @@ func serve(cfg engine.Config, file string, at endpoints) error {
 	d := &daemon{engine: e, file: file, at: at}
 	doors.serve(d)
 	announce(e, len(cfg.Units), at)
+	await(signals, e.Done(), d.hangup)
+	doors.close()
+	return e.Stop()
+}
+
+// await returns when a signal or a failure ends the daemon. A reload waits for
+// commands to end and must not keep a signal waiting, so it runs beside; one that is
+// asked for meanwhile loads what is newest then, and so stands for all others.
+func await(signals <-chan os.Signal, failed <-chan struct{}, hangup func()) {
+	hangups := make(chan struct{}, 1)
+	defer close(hangups)
+	go func() {
+		for range hangups {
+			hangup()
+		}
+	}()
 	for {
 		select {
 		case s := <-signals:
-			if s == syscall.SIGHUP {
-				d.hangup()
-				continue
+			if s != syscall.SIGHUP {
+				slog.Info("stopping", "signal", s.String())
+				return
 			}
-			slog.Info("stopping", "signal", s.String())
-		case <-e.Done():
+			select {
+			case hangups <- struct{}{}:
+			default:
+			}
+		case <-failed:
 			slog.Error("a reactor ended; stopping")
+			return
 		}
-		doors.close()
-		return e.Stop()
 	}
 }
 
