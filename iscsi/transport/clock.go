@@ -39,6 +39,10 @@ func (c *Conn) tick() {
 			// RFC 3720 §10.9.1 [R-10.9.1-2]: it was asked to log out and did not.
 			c.farewell()
 		}
+		if (c.goodbye || c.phase == leaving) && now >= c.deadline {
+			c.close("the last word was not taken")
+			return
+		}
 		if now-c.heard >= l.PingNanos && !c.askForLife(now) {
 			return
 		}
@@ -91,7 +95,8 @@ func (c *Conn) announce() bool {
 	var h pdu.Header
 	c.sess.EmitDropping(&h)
 	b.add(&h, nil, nil, c.framer.HeaderDigest, c.framer.DataDigest)
-	c.flying, c.phase = b, leaving
+	c.flying = b
+	c.leave()
 	c.send()
 	return true
 }
@@ -110,8 +115,17 @@ func (c *Conn) renegotiate(maxRecv uint32) {
 	c.stack.touch(c)
 }
 
-// farewell announces the end of the connection, then closes once it was sent.
+// leave has the connection close once what it has laid out was sent, or time is up.
+func (c *Conn) leave() {
+	c.phase, c.deadline = leaving, c.stack.loop.Now()+c.stack.limits.PingNanos
+}
+
+// farewell announces the end of the connection, then closes once it was sent. What
+// comes from now on is not looked at: the session may have no right to it any more, and
+// its initiator, who need not read, shall not keep it.
 func (c *Conn) farewell() {
-	c.goodbye = true
+	if !c.goodbye {
+		c.goodbye, c.deadline = true, c.stack.loop.Now()+c.stack.limits.AbortNanos
+	}
 	c.stack.touch(c)
 }

@@ -95,7 +95,7 @@ type Conn struct {
 	hungry    bool
 	arming    bool
 
-	deadline  int64 // of the login
+	deadline  int64 // of the login, and of the last word
 	heard     int64 // when something last came
 	pinged    bool
 	wantsPing bool

@@ -45,7 +45,7 @@ func (c *Conn) refuse(resp *pdu.Header, text []byte) {
 func (c *Conn) sayRefusal() {
 	c.heldUntil = 0
 	c.say(&c.refusal, c.refusalText)
-	c.phase = leaving
+	c.leave()
 }
 
 // askAdmission asks the keeper for a session, if there is memory for one.

@@ -118,7 +118,7 @@ func (s *Stack) recycle(b int32) {
 func (c *Conn) parse(p []byte) (rest []byte) {
 	// RFC 3720 §10.14 [R-10.14-7]: nothing may come behind a Logout Request; what
 	// does is thrown away.
-	for c.budget > 0 && (c.phase == loggingIn || c.phase == fullFeature && !c.sess.LoggingOut()) {
+	for c.budget > 0 && (c.phase == loggingIn || c.phase == fullFeature && !c.goodbye && !c.sess.LoggingOut()) {
 		ev, used := c.framer.Next(p)
 		p = p[used:]
 		switch ev {

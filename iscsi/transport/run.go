@@ -9,7 +9,7 @@ import (
 
 // start runs every task that may start now.
 func (c *Conn) start() {
-	for c.phase == fullFeature {
+	for c.phase == fullFeature && !c.goodbye {
 		s := c.sess.S.NextReady()
 		if s == nil {
 			break

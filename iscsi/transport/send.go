@@ -122,11 +122,12 @@ func (c *Conn) farewells(b *batch) {
 		var h pdu.Header
 		c.sess.EmitDropping(&h)
 		b.add(&h, nil, nil, c.framer.HeaderDigest, c.framer.DataDigest)
-		c.goodbye, c.phase = false, leaving
+		c.goodbye = false
+		c.leave()
 	}
 	if c.sess.LoggedOut() {
 		// RFC 3720 §10.14 [R-10.14-3]: the Logout Response, then FIN.
-		c.phase = leaving
+		c.leave()
 	}
 }
 
