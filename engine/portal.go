@@ -37,7 +37,10 @@ type portal struct {
 func (c *change) bindPortals() error {
 	for gi, g := range c.cfg.Groups {
 		for pi, address := range g.Portals {
-			i := slices.IndexFunc(c.e.portals, func(p *portal) bool { return p.tag == g.Tag && p.address == address })
+			i := slices.IndexFunc(c.e.portals, func(p *portal) bool {
+				// Portals without a number have one address and are several.
+				return p.tag == g.Tag && p.address == address && !slices.Contains(c.portals, p)
+			})
 			if i >= 0 {
 				c.portals = append(c.portals, c.e.portals[i])
 				continue
@@ -71,22 +74,48 @@ func (e *Engine) bind(tag uint16, address string) (*portal, error) {
 		if !host.IsAddrInUse(err) {
 			return nil, fmt.Errorf("portal %s: %w; use an address of this machine and a free port", address, err)
 		}
+		if own := e.listensAt(address); own != nil {
+			return nil, fmt.Errorf("portal %s: this target listens at %s, in portal group %d; take it out there, reload, then add it here",
+				address, own.bound, own.tag)
+		}
 		if time.Now().After(deadline) {
 			return nil, fmt.Errorf("portal %s: %w; another process listens there: stop it or choose another portal", address, err)
 		}
 		time.Sleep(bindRetry)
 	}
-	for range e.cores {
+	return p, p.bindShared(len(e.cores))
+}
+
+// bindShared binds an address that is free once for each reactor.
+func (p *portal) bindShared(reactors int) error {
+	for range reactors {
 		fd, _, err := host.Listen(p.bound, true)
 		if err != nil {
 			for _, fd := range p.fds {
 				err = errors.Join(err, host.CloseFD(fd))
 			}
-			return nil, fmt.Errorf("portal %s: %w", address, err)
+			return fmt.Errorf("portal %s: %w; free the address, or choose another portal", p.address, err)
 		}
 		p.fds = append(p.fds, fd)
 	}
-	return p, nil
+	return nil
+}
+
+// listensAt finds the portal of ours that has an address in use, nil when it is
+// somebody else's.
+func (e *Engine) listensAt(address string) *portal {
+	wanted, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil
+	}
+	for _, p := range e.portals {
+		has, err := netip.ParseAddrPort(p.bound)
+		if err == nil && has.Port() == wanted.Port() &&
+			(has.Addr() == wanted.Addr() || has.Addr().IsUnspecified() || wanted.Addr().IsUnspecified()) {
+			return p
+		}
+	}
+	return nil
 }
 
 // movePortals opens the portals that are new and closes those that are not wanted.
