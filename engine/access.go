@@ -55,8 +55,11 @@ func (r *rules) find(initiator string, source netip.Addr) (n int, ok bool) {
 
 // from says whether a rule is for initiators at an address.
 func (a *Access) from(source netip.Addr) bool {
+	// No network contains an address with a zone, which says only by which interface
+	// it came.
+	source = source.Unmap().WithZone("")
 	for _, p := range a.Sources {
-		if p.Contains(source.Unmap()) {
+		if p.Contains(source) {
 			return true
 		}
 	}

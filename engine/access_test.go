@@ -19,6 +19,8 @@ func TestRules_Find(t *testing.T) {
 		{Initiator: "iqn.b:db", Sources: lab},
 		{Initiator: "iqn.b:db", Deny: true},
 		{Initiator: "iqn.b:*"},
+		{Initiator: "iqn.d:*", Sources: []netip.Prefix{netip.MustParsePrefix("fe80::/10")}, Deny: true},
+		{Initiator: "iqn.d:*"},
 	})
 	for _, k := range []struct {
 		initiator, source string
@@ -30,11 +32,13 @@ func TestRules_Find(t *testing.T) {
 		{"iqn.a:db", "::ffff:192.0.2.7", 1, true},
 		{"iqn.a:db", "2001:db8::7", 1, true},
 		{"iqn.a:db", "198.51.100.1", 2, true},
-		{"iqn.a:other", "198.51.100.1", 6, false},
+		{"iqn.a:other", "198.51.100.1", 8, false},
 		{"iqn.b:db", "192.0.2.7", 3, true},
 		{"iqn.b:db", "198.51.100.1", 4, false},
 		{"iqn.b:", "198.51.100.1", 5, true},
-		{"iqn.c:db", "192.0.2.7", 6, false},
+		{"iqn.c:db", "192.0.2.7", 8, false},
+		{"iqn.d:db", "fe80::7%eth0", 6, false},
+		{"iqn.d:db", "2001:db8::7", 7, true},
 	} {
 		rule, ok := r.find(k.initiator, netip.MustParseAddr(k.source))
 		if rule != k.rule || ok != k.ok {
