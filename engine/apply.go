@@ -83,6 +83,7 @@ type resize struct {
 }
 
 func (e *Engine) change(cfg Config) error {
+	cfg.Units = slices.Clone(cfg.Units) // what comes of it may differ
 	c := &change{e: e, cfg: cfg, units: map[string]*unit{}}
 	// What may fail comes first, and nothing that serves is touched by it.
 	err := c.openUnits()
@@ -236,36 +237,50 @@ func (c *change) commit() error {
 	return err
 }
 
-// resizeUnits tells units of their new size, and cuts files that became smaller.
+// resizeUnits tells units of their new size, and cuts files that became smaller. A
+// unit that does not come to rest keeps its size, in the configuration too.
 func (c *change) resizeUnits() (err error) {
-	for _, cfg := range c.cfg.Units {
+	for n := range c.cfg.Units {
+		cfg := &c.cfg.Units[n]
 		u := c.units[cfg.Name]
 		i := slices.IndexFunc(c.resized, func(r resize) bool { return r.u == u })
 		if i < 0 {
 			continue
 		}
+		before := c.resized[i].before
 		info := u.medium.Info()
 		info.Bytes = cfg.Bytes
-		if !c.e.resizeUnit(u, info) {
-			err = errors.Join(err, fmt.Errorf("unit %q: commands do not end; its size changes when they do", cfg.Name))
-			continue
+		changed := c.e.resizeUnit(u, info)
+		if !changed {
+			err = errors.Join(err, fmt.Errorf("unit %q keeps its %d bytes: commands on it do not end; reload again when they have", cfg.Name, before))
+			cfg.Bytes = before
 		}
-		if cfg.Bytes < c.resized[i].before {
+		if u.medium.Info().Bytes > cfg.Bytes {
 			err = errors.Join(err, u.medium.Backend.(resizer).Resize(cfg.Bytes))
 		}
-		slog.Info("unit resized", "unit", cfg.Name, "bytes", cfg.Bytes)
+		slog.Info("size of a unit", "unit", cfg.Name, "bytes", cfg.Bytes, "changed", changed)
 	}
 	return err
 }
 
-// resizeUnit is false when the unit does not come to rest within the bound.
-func (e *Engine) resizeUnit(u *unit, info blk.Info) bool {
+// resizeUnit is false when the unit does not come to rest within the bound; then it
+// stays as it was, for meanwhile nobody's commands begin.
+func (e *Engine) resizeUnit(u *unit, info blk.Info) (done bool) {
 	home := e.cores[u.lun.Home()]
 	e.on(home, func() { home.local.Resize(u.lun, info) })
-	return e.eventually(func() (done bool) {
+	look := func() bool {
 		e.on(home, func() { done = u.lun.Info().Bytes == info.Bytes })
 		return done
+	}
+	if e.eventually(look) {
+		return true
+	}
+	e.on(home, func() {
+		if done = u.lun.Info().Bytes == info.Bytes; !done {
+			home.local.KeepSize(u.lun)
+		}
 	})
+	return done
 }
 
 // retire closes the units that the new configuration has no more.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -153,5 +154,35 @@ func TestStop_DuringAChange(t *testing.T) {
 	}
 	if err := <-changed; err != nil {
 		t.Error(err)
+	}
+}
+
+// A unit that cannot change its size, because an initiator owes data, keeps it and
+// serves everyone else; the change can be asked for again.
+func TestApply_ResizeUnderACommand_KeepsTheSize(t *testing.T) {
+	for _, bytes := range []int64{16 << 20, 4 << 20} {
+		e, c := twoUnits(t, 2)
+		_, pay := owing(t, e, 1)
+		other := enter(t, e, "iqn.2026-11.host:other", DefaultTarget)
+		e.rest = time.Millisecond
+		sized := again(c)
+		sized.Units[1].Bytes = bytes
+		if err := e.Apply(again(sized)); err == nil || !strings.Contains(err.Error(), "reload") {
+			t.Errorf("a change of size under a command: %v", err)
+		}
+		sensed(t, other, 1, 0x2900)
+		writeAs(t, other, 1, 3)
+		readAs(t, other, 1, 3)
+		st, err := os.Stat(c.Units[1].Path)
+		if err != nil || st.Size() != 8<<20 || status(t, e).Units[1].Bytes != 8<<20 {
+			t.Errorf("the file: %v, %v", st.Size(), err)
+		}
+		pay()
+		e.rest = restTime
+		apply(t, e, again(sized))
+		sensed(t, other, 1, 0x2a09)
+		if got := status(t, e).Units[1].Bytes; got != bytes {
+			t.Errorf("%d bytes, want %d", got, bytes)
+		}
 	}
 }

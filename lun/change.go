@@ -16,6 +16,13 @@ func (l *Local) Resize(u *Unit, info blk.Info) {
 	u.advance(l)
 }
 
+// KeepSize takes back a Resize that was not carried out yet, and lets in what waited
+// for it. It is called at the unit's home.
+func (l *Local) KeepSize(u *Unit) {
+	u.resize = nil
+	u.advance(l)
+}
+
 // resized carries out a change of size when nothing runs beside it. It is false
 // while something does: whoever ends last comes here again.
 func (u *Unit) resized() bool {

@@ -51,6 +51,26 @@ func TestUnit_Resize_BesideOrdered(t *testing.T) {
 	w.idle()
 }
 
+// A change of size that is taken back leaves the size, and who waited behind it goes on.
+func TestUnit_KeepSize_LetsInWhatWaited(t *testing.T) {
+	w := newGateWorld(t)
+	runs := w.mustIssue(away, 1, sam.Simple, read1, true)
+	info := w.unit.Info()
+	old := info.Bytes
+	info.Bytes += 8 * testBlock
+	w.locals[home].Resize(w.unit, info)
+	behind := w.mustIssue(away, 2, sam.Simple, read1, false)
+	w.locals[home].KeepSize(w.unit)
+	w.want(behind.Owner, Begun)
+	if behind.Status == sam.CheckCondition || w.unit.Info().Bytes != old {
+		t.Errorf("%v %+v, %d bytes", behind.Status, behind.Sense, w.unit.Info().Bytes)
+	}
+	w.finish(away, runs)
+	w.finish(away, behind)
+	w.finish(away, w.mustIssue(away, 3, sam.Simple, read1, true)) // past the home again
+	w.idle()
+}
+
 func TestLocal_Attend_ReachesTheHome(t *testing.T) {
 	w := newGateWorld(t)
 	w.locals[away].Attend(w.unit, 0, scsi.LUNsChanged)
