@@ -19,7 +19,7 @@ import (
 // change nor be given to another (CVE history: two units with one name are merged
 // by multipath hosts).
 func (e *Engine) unitIdentity(u Unit) (scsi.Identity, error) {
-	name := u.Name
+	name := mediumName(u.Name)
 	if u.Medium == File {
 		// A file keeps its identity when it is exported under another name.
 		p, err := filepath.Abs(u.Path)
@@ -50,6 +50,22 @@ func fileName(path string) string {
 		name = "file-" + hex.EncodeToString(sum[:])
 	}
 	return name
+}
+
+// named begins the names of identities of media without a file, where they need it.
+const named = "unit-"
+
+// mediumName names the identity of a medium without a file by its unit, and never as
+// fileName does one with a file, for a unit may be called as it likes.
+func mediumName(unit string) string {
+	switch {
+	case !strings.HasPrefix(unit, "file") && !strings.HasPrefix(unit, named):
+		return unit
+	case len(unit) > maxFileName:
+		sum := sha256.Sum256([]byte(unit))
+		return named + named + hex.EncodeToString(sum[:])
+	}
+	return named + unit
 }
 
 // persistentUUID reads the UUID in a file, or draws one and writes it there

@@ -160,3 +160,28 @@ func TestMakeDir(t *testing.T) {
 		}
 	}
 }
+
+// No unit shares the identity of another, whatever it is called.
+func TestUnitIdentity_NameLikeAFile(t *testing.T) {
+	e := &Engine{cfg: Config{State: t.TempDir()}}
+	seen := map[string]string{}
+	for _, u := range []Unit{
+		{Name: "disk", Medium: File, Path: "/srv/disk"},
+		{Name: "file_srv_disk", Medium: RAM},
+		{Name: "unit-file_srv_disk", Medium: RAM},
+		{Name: "disk", Medium: RAM},
+		{Name: strings.Repeat("x", 255), Medium: Null},
+		{Name: strings.Repeat("x", 254), Medium: Null},
+		{Name: "file" + strings.Repeat("x", 251), Medium: Null},
+	} {
+		id, err := e.unitIdentity(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		who := string(u.Medium) + " " + u.Name
+		if other := seen[id.Serial]; other != "" {
+			t.Errorf("%s is %s", who, other)
+		}
+		seen[id.Serial] = who
+	}
+}
