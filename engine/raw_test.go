@@ -156,7 +156,7 @@ func (r *raw) rejects(h *pdu.Header, data []byte, want pdu.RejectReason) {
 }
 
 // refusesText sends a text that is refused for what it says. Its number was received
-// (DEVIATION D-9).
+// (deviation D-10).
 func (r *raw) refusesText(text string) {
 	r.t.Helper()
 	h := r.request(pdu.OpTextReq)

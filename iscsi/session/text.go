@@ -164,7 +164,8 @@ func (c *Conn) sendTargets(which string) bool {
 }
 
 // rejectText answers a Text Request with a Reject, which carries its whole header
-// (RFC 3720 §10.17.4 [R-10.17.4-1]), and ends the exchange.
+// (RFC 3720 §10.17.4 [R-10.17.4-1]), and ends the exchange. DEVIATION [D-10]: its
+// number stays received.
 func (c *Conn) rejectText(t *Task, r pdu.RejectReason) bool {
 	if t.ITT == c.text.itt && !c.texting {
 		c.text = textExchange{count: c.text.count}
