@@ -20,7 +20,7 @@ func oneUnit(t *testing.T, reactors int) *Engine {
 // ends without a word, its task is never answered, the handle is another, and the
 // nexus hears of the loss once.
 func TestSession_Reinstatement(t *testing.T) {
-	conform.Covers(t, "R-5.3.5-2", "R-5.3.5.1-1", "R-6.13-1", "R-3.4.3-2", "R-3.4.3-1", "R-3.4.3.1-1", "R-7.1.2-2", "R-F.2-2", "R-10.14-6")
+	conform.Covers(t, "R-5.3.5-2", "R-5.3.5.1-1", "R-6.13-1", "R-3.4.3-1", "R-3.4.3.1-1", "R-7.1.2-2", "R-F.2-2", "R-10.14-6")
 	conform.Trap(t, 16)
 	e := oneUnit(t, 2)
 	var used []pdu.TSIH

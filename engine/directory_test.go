@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"lunar/internal/conform"
 	"lunar/iscsi/login"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/transport"
@@ -105,6 +106,7 @@ func TestDirectory_SessionReinstatement(t *testing.T) {
 
 // Connection reinstatement keeps the session's handle: the initiator named it.
 func TestDirectory_ConnectionReinstatement_KeepsTSIH(t *testing.T) {
+	conform.Covers(t, "R-3.4.3-2")
 	d := newDirectory(8, 3)
 	d.admit(placed(conn(1), port(1, 0, 7)))
 	wantOrders(t, "login", d.admit(placed(conn(2), port(1, 1, 7))), "close 1")
@@ -174,6 +176,7 @@ func TestDirectory_Limit(t *testing.T) {
 // A handle is never 0, never one in use, and not one that was just given back
 // (RFC 3720 §3.4.3 [R-3.4.3-2]).
 func TestDirectory_TSIH(t *testing.T) {
+	conform.Covers(t, "R-3.4.3-2")
 	d := newDirectory(8, 3)
 	d.admit(placed(conn(1), port(1, 0, 0))) // holds 1
 	d.lastTSIH = 1<<16 - 2

@@ -133,8 +133,12 @@ func TestResults_ComeFromWhatWasSaid(t *testing.T) {
 		if o, _, _ := step(t, m, line); o != Admit {
 			t.Fatal(o)
 		}
-		want := DefaultParams()
-		want.MaxRecv = m.Params().MaxRecv // what we say of ourselves
+		// The defaults of RFC 3720 §12, of which our offer has others.
+		want := Params{
+			MaxConnections: 1, InitialR2T: true, ImmediateData: true, MaxBurstLength: 262144, FirstBurstLength: 65536,
+			DefaultTime2Wait: 2, DefaultTime2Retain: 20, MaxOutstandingR2T: 1, DataPDUInOrder: true, DataSequenceInOrder: true,
+			ProtocolLevel: 1, MaxSend: 8192, MaxRecv: m.Params().MaxRecv, // what we say of ourselves
+		}
 		if m.Params() != want {
 			t.Errorf("%s: %+v", line, m.Params())
 		}
