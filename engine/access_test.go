@@ -127,3 +127,31 @@ func TestAccess_MapsByInitiator(t *testing.T) {
 	ended(t, a)
 	readAs(t, b, 300, 5)
 }
+
+// A session that ends because its target goes is lost for the units that stay, and who
+// comes back hears of it (RFC 3720 §5.3.5.1 [R-5.3.5.1-1]).
+func TestApply_TargetGoesAndComes_NexusLoss(t *testing.T) {
+	e, c := twoUnits(t, 2)
+	both := again(c)
+	both.Targets = append(both.Targets, Target{Name: "iqn.2026-11.lunar:two", LUNs: c.Targets[0].LUNs})
+	apply(t, e, both)
+	in := func(want uint16) *raw {
+		r := dialRaw(t, e, 0)
+		r.in("iqn.2026-11.lunar:two")
+		if got := r.testReady(0); got != want {
+			t.Errorf("attention %04x, want %04x", got, want)
+		}
+		return r
+	}
+	s := in(0x2900)
+	for s.testReady(0) != 0 {
+		t.Log("an attention is taken")
+	}
+	apply(t, e, c)
+	s.closed(pdu.OpAsync)
+	if !e.eventually(func() bool { return len(status(t, e).Sessions) == 0 }) {
+		t.Fatal("the session stays")
+	}
+	apply(t, e, again(both))
+	in(0x2907)
+}
