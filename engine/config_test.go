@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"lunar/internal/conform"
 	"lunar/iscsi/login"
 )
 
@@ -141,6 +142,7 @@ func TestConfig_Check_Normalises(t *testing.T) {
 
 // Every refusal leads to the object, names it and says what to do.
 func TestConfig_Check_Refusals(t *testing.T) {
+	conform.Covers(t, "R-3.4.1-1")
 	keys := func(change func(o *login.Offer)) func(c *Config) {
 		return func(c *Config) {
 			o := login.DefaultOffer()
@@ -193,6 +195,7 @@ func TestConfig_Check_Refusals(t *testing.T) {
 }
 
 func TestValidHost(t *testing.T) {
+	conform.Covers(t, "R-12.8-1")
 	for s, want := range map[string]bool{
 		"host": true, "host.example:3260": true, "192.0.2.1": true, "[2001:db8::1]": true, "[2001:db8::1]:860": true,
 		"": false, "2001:db8::1": false, "host:": false, "host:x": false, "host:70000": false, "a b": false, "a,1": false,

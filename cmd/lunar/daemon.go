@@ -109,11 +109,11 @@ func await(signals <-chan os.Signal, failed <-chan struct{}, hangup func()) {
 	}
 }
 
-// hangup is SIGHUP: the configuration is loaded anew. What is wrong with it is
-// logged, and everything stays as it was.
+// hangup is SIGHUP: the configuration is loaded anew. What is wrong with it, which
+// leaves everything as it was, and units that keep their size are logged.
 func (d *daemon) hangup() {
 	if err := d.reload(); err != nil {
-		slog.Error("configuration not loaded; everything stays as it was", "error", err)
+		slog.Error("configuration not loaded as a whole", "error", err)
 	}
 }
 
