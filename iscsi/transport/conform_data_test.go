@@ -2,6 +2,7 @@ package transport
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
 
 	"lunar/internal/conform"
@@ -92,10 +93,20 @@ func TestRead_MediumErrorBehindData(t *testing.T) {
 		}
 		return blk.OK
 	}
+	w.queue.held = true
 	itt := c.read10(0, 1024) // 512 KiB, of which the second half fails
+	w.settle()
+	// The first half is out before the second one ends.
+	first := slices.IndexFunc(w.queue.waiting, func(r *blk.Request) bool { return r.Offset == 0 })
+	w.local.Complete(uint32(first), 0)
 	all := c.answers()
+	w.queue.held = false
+	all = append(all, c.answers()...)
 	last := &all[len(all)-1]
 	sent := uint32(len(dataIn(all)))
+	if sent == 0 || sent > 262144 {
+		t.Fatalf("%d bytes came before the failure", sent)
+	}
 	for i := range all[:len(all)-1] {
 		d := pdu.AsDataIn(&all[i].h)
 		if d.Opcode() != pdu.OpDataIn || d.Flags()&pdu.DataStatus != 0 || d.DataSN().Uint32() != uint32(i) {
