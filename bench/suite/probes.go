@@ -23,7 +23,7 @@ var probes = []probe{
 	{"probe/idle", targets, each("idle", targets), (*run).idle},
 	{"probe/syscalls", []string{"lunar"}, []string{"syscalls"}, (*run).syscalls},
 	{"probe/logins", targets, append(each("logins-1", targets), each("logins-8", targets)...), (*run).logins},
-	{"probe/logins-ratio", []string{"lunar", "tgt"}, []string{"logins-ratio"}, (*run).loginRatio},
+	{"probe/logins-ratio", []string{"lunar", "tgt"}, []string{"logins-ratio-1", "logins-ratio-8"}, (*run).loginRatio},
 	{"probe/flood", nil, []string{"flood"}, (*run).flood},
 	{"probe/memory", nil, []string{"rss"}, (*run).memory},
 	{"probe/start", nil, []string{"first-login"}, (*run).firstLogin},
