@@ -48,13 +48,7 @@ func TestSession_Reinstatement(t *testing.T) {
 			old.closed(pdu.OpAsync)
 		}
 		// A write whose data never comes is under way when the next login is here.
-		h := r.request(pdu.OpSCSICommand)
-		h.SetFlags(pdu.FlagFinal | pdu.CommandWrite | byte(sam.Simple))
-		c := pdu.AsSCSICommand(h)
-		c.SetEDTL(512)
-		copy(c.CDB()[:], []byte{0x2a, 0, 0, 0, 0, 0, 0, 0, 1})
-		r.send(h, nil)
-		r.receive(pdu.OpR2T)
+		r.write10(1)
 		old = r
 	}
 }
@@ -186,14 +180,7 @@ func TestSession_ReinstatedConnection_KeepsTheSessionsParameters(t *testing.T) {
 		t.Helper()
 		for r.testReady(0) != 0 { // what the unit has to say first
 		}
-		h := r.request(pdu.OpSCSICommand)
-		h.SetFlags(pdu.FlagFinal | pdu.CommandWrite | byte(sam.Simple))
-		c := pdu.AsSCSICommand(h)
-		c.SetEDTL(16384)
-		copy(c.CDB()[:], []byte{0x2a, 0, 0, 0, 0, 0, 0, 0, 32})
-		r.send(h, nil)
-		p := r.receive(pdu.OpR2T)
-		return pdu.AsR2T(&p.Header).DesiredBytes()
+		return r.write10(32).DesiredBytes()
 	}
 	if n := r2t(r); n != 4096 {
 		t.Fatalf("a burst of %d", n)

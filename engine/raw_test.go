@@ -165,6 +165,18 @@ func (r *raw) refusesText(text string) {
 	r.cmdSN++
 }
 
+// write10 begins a write of blocks of 512 bytes without data, and returns the R2T.
+func (r *raw) write10(blocks byte) pdu.R2T {
+	r.t.Helper()
+	h := r.request(pdu.OpSCSICommand)
+	h.SetFlags(pdu.FlagFinal | pdu.CommandWrite | byte(sam.Simple))
+	c := pdu.AsSCSICommand(h)
+	c.SetEDTL(uint32(blocks) * 512)
+	copy(c.CDB()[:], []byte{0x2a, 0, 0, 0, 0, 0, 0, 0, blocks})
+	r.send(h, nil)
+	return pdu.AsR2T(&r.receive(pdu.OpR2T).Header)
+}
+
 // testReady is the sense code of a TEST UNIT READY.
 func (r *raw) testReady(lun uint16) uint16 {
 	r.t.Helper()

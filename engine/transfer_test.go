@@ -18,20 +18,11 @@ const transferUnitBytes = 8 << 20
 
 func startTransferEngine(t *testing.T) *Engine {
 	t.Helper()
-	e, err := Start(testConfig(t, 1,
+	return start(t, testConfig(t, 1,
 		Unit{Medium: RAM, Bytes: transferUnitBytes, BlockBytes: 512},
 		Unit{Medium: RAM, Bytes: transferUnitBytes, BlockBytes: 4096},
 		Unit{Medium: RAM, Bytes: transferUnitBytes, BlockBytes: 512, Cache: 4 << 20},
 	))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := e.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return e
 }
 
 // TestEngine_Transfers writes and reads back every way that data may travel, and
