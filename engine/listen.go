@@ -81,9 +81,7 @@ func (k *core) welcome(fd int32, p *transport.Portal) bool {
 		return false
 	}
 	address, err := host.LocalAddr(fd)
-	if err == nil {
-		err = host.ConfigureStream(fd)
-	}
+	host.Unpace(fd)
 	if err == nil && k.stack.Accept(fd, address, source, p) {
 		return true
 	}

@@ -88,10 +88,11 @@ func (t *turns) completed(x reactor.Completion) {
 
 // accept takes a connection, or turns it away when there are too many.
 func (t *turns) accept(fd int32) {
-	if len(t.conns) >= maxConns || host.ConfigureStream(fd) != nil {
+	if len(t.conns) >= maxConns {
 		t.close(fd)
 		return
 	}
+	host.Unpace(fd)
 	headers, err := t.headers()
 	if err != nil {
 		t.close(fd)

@@ -46,17 +46,44 @@ func TestListen_BothFamilies(t *testing.T) {
 		if got, err := LocalAddr(s); got != bound || err != nil {
 			t.Errorf("local is %q, %v; want %q", got, err, bound)
 		}
-		if err := ConfigureStream(s); err != nil {
-			t.Error(err)
-		}
-		if v, err := unix.GetsockoptInt(int(s), unix.IPPROTO_TCP, unix.TCP_NODELAY); v == 0 || err != nil {
-			t.Errorf("TCP_NODELAY is %d, %v", v, err)
-		}
+		streams(t, s)
 	}
 }
 
+// streams fails the test unless s has the options of a stream.
+func streams(t *testing.T, s int32) {
+	t.Helper()
+	for _, o := range []struct{ level, opt, want int }{
+		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepIdleSeconds},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepIntervalSeconds},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, keepProbes},
+	} {
+		if v, err := unix.GetsockoptInt(int(s), o.level, o.opt); v != o.want || err != nil {
+			t.Errorf("option %d of level %d is %d, %v; want %d", o.opt, o.level, v, err, o.want)
+		}
+	}
+	if paced(int(s)) {
+		t.Error("a loopback connection is paced")
+	}
+}
+
+// A socket we connected has what one that was accepted inherited.
+func TestConfigureStream_AsAccepted(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := ConfigureStream(int32(fd)); err != nil {
+		t.Fatal(err)
+	}
+	streams(t, int32(fd))
+}
+
 // A short path is not paced; any other congestion control stays.
-func TestConfigureStream_ShortPath_IsNotPaced(t *testing.T) {
+func TestUnpace_ShortPath(t *testing.T) {
 	for before, want := range map[string]string{"reno": "reno", "cubic": "cubic", "bbr": ""} {
 		fd, bound := listenOn(t, "127.0.0.1:0", false)
 		c, err := net.Dial("tcp", bound)
@@ -69,9 +96,7 @@ func TestConfigureStream_ShortPath_IsNotPaced(t *testing.T) {
 			t.Logf("this kernel does not let us have %s: %v", before, err)
 			continue
 		}
-		if err := ConfigureStream(int32(s)); err != nil {
-			t.Error(err)
-		}
+		Unpace(int32(s))
 		got, err := unix.GetsockoptString(s, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
 		if err != nil || want != "" && got != want || strings.HasPrefix(got, "bbr") {
 			t.Errorf("%s became %q, %v", before, got, err)

@@ -26,7 +26,8 @@ const (
 
 // Listen opens a non-blocking, close-on-exec listening socket on addr, which is
 // "host:port" with a numeric IPv4 or IPv6 host, empty for every address; port 0
-// lets the kernel choose. With reusePort several reactors may listen on the
+// lets the kernel choose. What is accepted from it has the options of ConfigureStream
+// already; Unpace is left to do. With reusePort several reactors may listen on the
 // same address and the kernel spreads connections over them. bound is the
 // address in use, as "host:port".
 func Listen(addr string, reusePort bool) (fd int32, bound string, err error) {
@@ -96,8 +97,24 @@ func bind(s int, ap netip.AddrPort, reusePort bool) error {
 	if err := unix.Bind(s, sa); err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
+	if err := inherited(s, ap.Addr()); err != nil {
+		return err
+	}
 	if err := unix.Listen(s, backlog); err != nil {
 		return fmt.Errorf("listen: %w", err)
+	}
+	return nil
+}
+
+// inherited sets on a listener what every socket accepted from it is to have: Linux
+// hands options down, so that a connection costs no system calls for them. Whoever
+// comes to a loopback address comes over a short path.
+func inherited(s int, at netip.Addr) error {
+	if err := setStream(s); err != nil {
+		return err
+	}
+	if at.IsLoopback() && paced(s) {
+		unpace(s)
 	}
 	return nil
 }
@@ -121,10 +138,20 @@ func sockaddr(ap netip.AddrPort) (unix.Sockaddr, error) {
 // own predecessor for a few more milliseconds, holds the address.
 func IsAddrInUse(err error) bool { return errors.Is(err, unix.EADDRINUSE) }
 
-// ConfigureStream prepares an accepted or connected TCP socket: no delay of
-// small segments, since replies are gathered before they are sent, keepalive, and
-// no pacing on a short path. Buffer sizes stay with the kernel's own tuning.
+// ConfigureStream prepares a connected TCP socket that no listener of ours gave: the
+// options of a stream, and no pacing on a short path. Buffer sizes stay with the
+// kernel's own tuning.
 func ConfigureStream(fd int32) error {
+	if err := setStream(int(fd)); err != nil {
+		return fmt.Errorf("host: socket %d: %w", fd, err)
+	}
+	Unpace(fd)
+	return nil
+}
+
+// setStream sets what every stream has: no delay of small segments, since replies
+// are gathered before they are sent, and keepalive.
+func setStream(fd int) error {
 	for _, o := range []struct {
 		name       string
 		level, opt int
@@ -136,11 +163,10 @@ func ConfigureStream(fd int32) error {
 		{"TCP_KEEPINTVL", unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepIntervalSeconds},
 		{"TCP_KEEPCNT", unix.IPPROTO_TCP, unix.TCP_KEEPCNT, keepProbes},
 	} {
-		if err := unix.SetsockoptInt(int(fd), o.level, o.opt, o.value); err != nil {
-			return fmt.Errorf("host: set %s on socket %d: %w", o.name, fd, err)
+		if err := unix.SetsockoptInt(fd, o.level, o.opt, o.value); err != nil {
+			return fmt.Errorf("set %s: %w", o.name, err)
 		}
 	}
-	unpace(int(fd))
 	return nil
 }
 
@@ -153,19 +179,27 @@ const (
 	shortPathMicros = 1000
 )
 
-// unpace takes a connection over a short path off a congestion control that paces:
+// Unpace takes a connection over a short path off a congestion control that paces:
 // there it finds nothing to measure, and a timer for every few segments costs a third
 // of the throughput of large reads (adr/0013). Where the kernel refuses, all stays as
 // it is.
-func unpace(fd int) {
-	name, err := unix.GetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
-	if err != nil || !strings.HasPrefix(name, pacing) {
+func Unpace(fd int32) {
+	if !paced(int(fd)) {
 		return
 	}
-	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil || info.Rtt > shortPathMicros {
 		return
 	}
+	unpace(int(fd))
+}
+
+func paced(fd int) bool {
+	name, err := unix.GetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
+	return err == nil && strings.HasPrefix(name, pacing)
+}
+
+func unpace(fd int) {
 	for _, other := range []string{"cubic", "reno"} {
 		if unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, other) == nil {
 			return

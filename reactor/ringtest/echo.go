@@ -163,7 +163,7 @@ func (s *echoServer) completed(c reactor.Completion) {
 	case echoAccept:
 		if c.Result >= 0 {
 			s.conns[c.Result] = &echoConn{iov: make([]buf.Iovec, 0, 2*echoBatch)}
-			_ = host.ConfigureStream(c.Result)
+			host.Unpace(c.Result)
 			s.recv(c.Result)
 		}
 	case echoRecv:
