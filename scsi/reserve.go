@@ -40,7 +40,4 @@ func (d *Device) lose(n sam.Nexus) {
 
 // conflict ends a command of a nexus that the reservation keeps out (SAM-5 §5.3.1:
 // RESERVATION CONFLICT, without sense).
-func conflict(c *sam.Command) {
-	c.Succeed()
-	c.Status = sam.ReservationConflict
-}
+func conflict(c *sam.Command) { c.End(sam.ReservationConflict) }

@@ -111,6 +111,35 @@ type Command struct {
 // Opcode is the first byte of the CDB.
 func (c *Command) Opcode() byte { return c.CDB[0] }
 
+// nacaMask is NACA in the CONTROL byte.
+const nacaMask = 0x04
+
+// NACA says whether the command, should it end with CHECK CONDITION, is to establish an
+// auto contingent allegiance (SAM-5 §5.2). Where CONTROL stands follows from the opcode
+// (SPC-4 §4.3); a CDB too short to have one, and a vendor's own, ask for nothing.
+func (c *Command) NACA() bool {
+	const variable = 0x7f
+	at := 0
+	switch c.CDB[0] >> 5 {
+	case 0:
+		at = 5
+	case 1, 2:
+		at = 9
+	case 3:
+		if c.CDB[0] != variable {
+			return false
+		}
+		at = 1
+	case 4:
+		at = 15
+	case 5:
+		at = 11
+	default:
+		return false
+	}
+	return at < int(c.CDBBytes) && c.CDB[at]&nacaMask != 0
+}
+
 // Fail ends the command with CHECK CONDITION and the given sense.
 func (c *Command) Fail(s Sense) {
 	c.Action, c.Status, c.Sense = Complete, CheckCondition, s
@@ -121,6 +150,12 @@ func (c *Command) Fail(s Sense) {
 func (c *Command) Succeed() {
 	c.Action, c.Status = Complete, Good
 	c.DataInBytes, c.DataOutBytes = 0, 0
+}
+
+// End ends the command with a status that has no sense, and without data.
+func (c *Command) End(s Status) {
+	c.Succeed()
+	c.Status = s
 }
 
 // Reset clears everything but the memory, for the next use of a slab element.

@@ -70,6 +70,11 @@ func TestCommand_Endings(t *testing.T) {
 	if c.Action != Complete || c.Status != Good {
 		t.Errorf("Succeed: %+v", c)
 	}
+	c.DataInBytes = 5
+	c.End(Busy)
+	if c.Action != Complete || c.Status != Busy || c.DataInBytes != 0 {
+		t.Errorf("End: %+v", c)
+	}
 	c.CDB[0] = 0x28
 	if c.Opcode() != 0x28 {
 		t.Error("Opcode")
@@ -77,6 +82,31 @@ func TestCommand_Endings(t *testing.T) {
 	c.Reset()
 	if c.Action != 0 || c.Opcode() != 0 || !bytes.Equal(c.Buffer, nil) {
 		t.Errorf("Reset: %+v", c)
+	}
+}
+
+// CONTROL is the last byte of a CDB of fixed length and the second of one of variable
+// length; where no standard says, there is no NACA.
+func TestCommand_NACA(t *testing.T) {
+	for code, at := range map[byte]int{
+		0x00: 5, 0x1f: 5, 0x28: 9, 0x5a: 9, 0x7f: 1, 0x89: 15, 0x9e: 15, 0xa0: 11, 0xbf: 11,
+		0x60: -1, 0x7e: -1, 0xc0: -1, 0xff: -1,
+	} {
+		for b := 1; b < 16; b++ {
+			c := Command{CDBBytes: 16}
+			c.CDB[0], c.CDB[b] = code, 0x04
+			if c.NACA() != (b == at) {
+				t.Errorf("opcode %02x, byte %d: %v", code, b, c.NACA())
+			}
+			c.CDBBytes = uint8(b)
+			if c.NACA() {
+				t.Errorf("opcode %02x: byte %d is behind the CDB", code, b)
+			}
+			c.CDBBytes, c.CDB[b] = 16, 0xfb
+			if c.NACA() {
+				t.Errorf("opcode %02x, byte %d: other bits", code, b)
+			}
+		}
 	}
 }
 
