@@ -155,3 +155,35 @@ func TestApply_TargetGoesAndComes_NexusLoss(t *testing.T) {
 	apply(t, e, again(both))
 	in(0x2907)
 }
+
+// What a session holds of a unit ends with the session also when its target showed it
+// another map meanwhile, or none.
+func TestApply_UnitLeavesAMap_FreesIt(t *testing.T) {
+	e, c := twoUnits(t, 2)
+	both := again(c)
+	both.Targets = append(both.Targets, Target{Name: "iqn.2026-11.lunar:two", LUNs: c.Targets[0].LUNs})
+	less := again(both)
+	less.Targets[1].LUNs = less.Targets[1].LUNs[1:]
+	for name, next := range map[string]Config{"the unit leaves": less, "the target goes": c} {
+		apply(t, e, both)
+		s, holder := enter(t, e, "", DefaultTarget), enter(t, e, "", "iqn.2026-11.lunar:two")
+		for range 4 {
+			testReady(t, holder, 0)
+			testReady(t, s, 0)
+		}
+		reserve := initiator.Command{CDB: []byte{0x16, 0, 0, 0, 0, 0}}
+		if r, err := holder.Do(t.Context(), reserve); err != nil || r.Status != sam.Good {
+			t.Fatalf("%s: RESERVE(6): %v %v", name, r.Status, err)
+		}
+		apply(t, e, next)
+		free := e.eventually(func() bool {
+			r, err := s.Do(t.Context(), initiator.Command{CDB: make([]byte, 6)})
+			return err == nil && r.Status == sam.Good
+		})
+		if !free {
+			t.Errorf("%s: the unit stays reserved", name)
+		}
+		_ = s.Close()
+		_ = holder.Close()
+	}
+}

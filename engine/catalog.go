@@ -18,10 +18,8 @@ type catalog struct {
 	targets map[string]*target
 	// names are those of the targets in order.
 	names []string
-	// removed are targets that were, since the start, and leaving those of them that
-	// the last change removed: their sessions end behind it.
+	// removed are targets that were, since the start.
 	removed map[string]bool
-	leaving map[string]*target
 	// portals are the addresses in use, by group.
 	portals map[uint16][]string
 	tags    []uint16
@@ -43,7 +41,7 @@ type target struct {
 // newCatalog builds the catalog of a configuration that is right. Absent answers for
 // empty numbers, by reactor; before is the catalog that this one replaces, or nil.
 func newCatalog(c *Config, units map[string]*unit, portals map[uint16][]string, absent []*lun.Unit, before *catalog) *catalog {
-	k := &catalog{targets: map[string]*target{}, removed: map[string]bool{}, leaving: map[string]*target{}, portals: portals, discovery: c.Discovery}
+	k := &catalog{targets: map[string]*target{}, removed: map[string]bool{}, portals: portals, discovery: c.Discovery}
 	for _, g := range c.Groups {
 		k.tags = append(k.tags, g.Tag)
 	}
@@ -76,11 +74,6 @@ func (k *catalog) remember(before *catalog) {
 			if k.targets[name] == nil && len(k.removed) < maxTargets {
 				k.removed[name] = true
 			}
-		}
-	}
-	for name, t := range before.targets {
-		if k.targets[name] == nil {
-			k.leaving[name] = t
 		}
 	}
 }
@@ -176,27 +169,4 @@ func (k *catalog) look(a asker, name string) transport.View {
 		v.MaxRecv = k.targets[name].Offer.MaxRecvDataSegmentLength
 	}
 	return v
-}
-
-// all calls f for each unit that a target shows to anyone, or showed before it went.
-func (k *catalog) all(name string, f func(*lun.Unit)) {
-	t := k.targets[name]
-	if t == nil {
-		t = k.leaving[name]
-	}
-	if t == nil {
-		return
-	}
-	seen := map[*lun.Unit]bool{}
-	// What every core may look into is not appended to.
-	for _, maps := range append(slices.Clone(t.maps), t.own) {
-		for _, m := range maps {
-			m.Units(func(u *lun.Unit) {
-				if !seen[u] {
-					seen[u] = true
-					f(u)
-				}
-			})
-		}
-	}
 }

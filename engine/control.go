@@ -88,8 +88,16 @@ func (k *core) Admit(h transport.Handle, id login.Identity, params login.Params,
 }
 
 // Ended implements transport.Keeper.
-func (k *core) Ended(h transport.Handle, _ login.Identity, _ bool) {
-	k.send(0, message{ctl: &control{ended: func(d *directory) []order { return d.ended(h) }}})
+func (k *core) Ended(h transport.Handle, _ login.Identity, _ bool, units *lun.Map) {
+	k.send(0, message{ctl: &control{ended: func(d *directory) []order {
+		orders := d.ended(h)
+		for i := range orders {
+			if orders[i].kind == orderLoss {
+				orders[i].units = units
+			}
+		}
+		return orders
+	}}})
 }
 
 // LoginOver implements transport.Keeper.
@@ -118,7 +126,9 @@ func (k *core) carry(orders []order) {
 	for i := range orders {
 		o := orders[i]
 		if o.kind == orderLoss {
-			k.catalog.all(o.target, func(u *lun.Unit) { k.local.Lose(u, o.nexus) })
+			if o.units != nil {
+				o.units.Units(func(u *lun.Unit) { k.local.Lose(u, o.nexus) })
+			}
 			continue
 		}
 		k.send(o.conn.Reactor, message{ctl: &control{order: &o}})

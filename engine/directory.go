@@ -6,6 +6,7 @@ import (
 	"lunar/iscsi/login"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/transport"
+	"lunar/lun"
 	"lunar/scsi/sam"
 )
 
@@ -63,11 +64,12 @@ type order struct {
 	conn  transport.Handle
 	admit transport.Admission
 	nexus sam.Nexus
-	// to is the reactor of an orderMove, id the login of an orderAdmit, target where
-	// the nexus of an orderLoss led.
-	to     int
-	id     login.Identity
-	target string
+	// to is the reactor of an orderMove, id the login of an orderAdmit, units what the
+	// nexus of an orderLoss led to when it ended, whatever the catalog has now; nil when
+	// it never led anywhere.
+	to    int
+	id    login.Identity
+	units *lun.Map
 	// silent says that an orderClose ends the session, not only its connection.
 	silent bool
 }
@@ -79,7 +81,7 @@ const (
 	orderAdmit orderKind = iota + 1
 	// orderClose ends a connection.
 	orderClose
-	// orderLoss tells every unit that a nexus was lost.
+	// orderLoss tells the units of a session that its nexus was lost.
 	orderLoss
 	// orderMove has a connection go to another reactor and ask again there.
 	orderMove
@@ -215,7 +217,7 @@ func (d *directory) ended(conn transport.Handle) (orders []order) {
 	d.nexuses.close(e.key)
 	d.load[e.conn.Reactor]--
 	// §5.3.5.1 [R-5.3.5.1-1]: SCSI hears of the nexus loss.
-	orders = append(orders, order{kind: orderLoss, nexus: e.nexus, target: e.key.target})
+	orders = append(orders, order{kind: orderLoss, nexus: e.nexus})
 	for _, r := range e.waiting {
 		delete(d.conns, r.conn)
 		if r.id.TSIH == e.tsih && d.sessions[e.key] == nil {

@@ -1,6 +1,8 @@
 package lun
 
 import (
+	"slices"
+
 	"lunar/scsi"
 	"lunar/scsi/sam"
 )
@@ -64,6 +66,11 @@ func (m *Map) Units(f func(*Unit)) {
 			f(e.Unit)
 		}
 	}
+}
+
+// Leads says whether some number of the map leads to a unit.
+func (m *Map) Leads(u *Unit) bool {
+	return slices.ContainsFunc(m.entries, func(e Entry) bool { return e.Unit == u })
 }
 
 // Same says whether two maps lead to the same units by the same numbers.

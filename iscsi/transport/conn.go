@@ -256,7 +256,7 @@ func (c *Conn) gone() {
 	}
 	c.sess, c.machine, c.portal = nil, nil, nil
 	s.free = append(s.free, c.index)
-	s.keeper.Ended(h, id, c.isAdmitted)
+	s.keeper.Ended(h, id, c.isAdmitted, c.units)
 }
 
 // passThrough ends the time in which the connection counts as a login.

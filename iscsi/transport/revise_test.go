@@ -80,3 +80,36 @@ func TestRevise_Map(t *testing.T) {
 		t.Errorf("event %d, ended %v", p.Event(), c.peer.Ended())
 	}
 }
+
+// What a session holds of a unit ends when the unit leaves its map: nobody else could
+// give it back. Who keeps the sessions is told which units one had at its end.
+func TestRevise_UnitLeaves_LosesTheNexus(t *testing.T) {
+	w := newWorld(t, options{})
+	holder, other := w.login(), w.login()
+	holder.command([]byte{0x16, 0, 0, 0, 0, 0}, pdu.FlagFinal, 0, nil)
+	if a := holder.one(pdu.OpSCSIResponse); statusOf(&a) != sam.Good {
+		t.Fatalf("RESERVE(6): %v", statusOf(&a))
+	}
+	other.read10(0, 1)
+	if a := other.one(pdu.OpSCSIResponse); statusOf(&a) != sam.ReservationConflict {
+		t.Fatalf("a read of the other: %v", statusOf(&a))
+	}
+	empty := lun.NewMap(sam.Path{TargetName: testTarget, PortalGroupTag: 1}, []lun.Entry{{}}, lun.NewAbsent(1))
+	views := []View{{Units: empty}, {Units: w.units}} // in the order of the logins
+	w.stack.Revise(func(login.Identity) View {
+		v := views[0]
+		views = views[1:]
+		return v
+	})
+	w.settle()
+	other.check(0, w.medium[:512])
+	for _, k := range []struct {
+		c    *client
+		last *lun.Map
+	}{{holder, empty}, {other, w.units}} {
+		k.c.peer.Close()
+		if w.settle(); w.last != k.last {
+			t.Errorf("a session ended with %v", w.last)
+		}
+	}
+}

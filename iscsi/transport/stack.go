@@ -80,8 +80,9 @@ type Keeper interface {
 	// or Detach to have the connection elsewhere, where it asks again. One that is
 	// placed stays. Params are what the login settled.
 	Admit(h Handle, id login.Identity, params login.Params, placed bool)
-	// Ended says that a connection is gone, with everything of its session.
-	Ended(h Handle, id login.Identity, admitted bool)
+	// Ended says that a connection is gone, with everything of its session. Units are
+	// those it had last, nil when it had none.
+	Ended(h Handle, id login.Identity, admitted bool, units *lun.Map)
 	// LoginOver says how a login was answered, and returns how long a refusal is held
 	// back, in nanoseconds.
 	LoginOver(id login.Identity, status pdu.LoginStatus) (hold int64)
@@ -383,8 +384,14 @@ func (s *Stack) Revise(view func(login.Identity) View) {
 }
 
 // remap gives a session another LUN map. Its units say so, those it had and those
-// that are new to it (SPC-4 §5.5: REPORTED LUNS DATA HAS CHANGED).
+// that are new to it (SPC-4 §5.5: REPORTED LUNS DATA HAS CHANGED). Those it had and has
+// no more have lost this nexus: what it holds there it could never give back.
 func (c *Conn) remap(m *lun.Map) {
+	c.units.Units(func(u *lun.Unit) {
+		if !m.Leads(u) {
+			c.stack.local.Lose(u, c.nexus)
+		}
+	})
 	c.units = m
 	m.Units(func(u *lun.Unit) {
 		c.stack.local.Open(u, c.nexus)

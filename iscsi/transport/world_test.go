@@ -55,6 +55,8 @@ type world struct {
 	access func(login.Query) login.Access
 	logins []Handle
 	ended  int
+	// last are the units that the last session to end had.
+	last *lun.Map
 	// over, when set, takes the ends of logins; through counts connections that are
 	// none any more.
 	over    func(login.Identity, pdu.LoginStatus) int64
@@ -204,7 +206,12 @@ func (w *world) SendTargets(dst []byte, _, _ string) []byte {
 func (w *world) Admit(h Handle, _ login.Identity, _ login.Params, _ bool) {
 	w.logins = append(w.logins, h)
 }
-func (w *world) Ended(_ Handle, _ login.Identity, _ bool) { w.ended++ }
+
+func (w *world) Ended(_ Handle, _ login.Identity, _ bool, units *lun.Map) {
+	w.ended++
+	w.last = units
+}
+
 func (w *world) LoginOver(id login.Identity, s pdu.LoginStatus) int64 {
 	if w.over == nil {
 		return 0
