@@ -159,7 +159,7 @@ func (l *Local) Open(u *Unit, n sam.Nexus) {
 // Lose tells a unit that a nexus was lost (RFC 3720 §5.3.5.1 [R-5.3.5.1-1]).
 func (l *Local) Lose(u *Unit, n sam.Nexus) {
 	if u.home == l.reactor {
-		u.loseNexus(n)
+		u.loseNexus(l, n)
 		return
 	}
 	l.post.Post(u.home, Message{kind: askLoss, unit: u, nexus: n})
@@ -189,7 +189,7 @@ func (l *Local) Receive(m Message) {
 	case askOpen:
 		m.unit.openNexus(m.nexus)
 	case askLoss:
-		m.unit.loseNexus(m.nexus)
+		m.unit.loseNexus(l, m.nexus)
 	case askWithdraw:
 		m.unit.withdraw(l, m.Owner)
 	case askAdvance:

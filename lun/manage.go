@@ -100,17 +100,24 @@ func (u *Unit) concludeSide(l *Local, m *Management) {
 	}
 	switch m.Function {
 	case sam.LogicalUnitReset:
-		u.device.Reset(scsi.UnitReset)
-		u.mirrorAll()
+		u.reset(scsi.UnitReset)
 	case sam.TargetWarmReset:
-		u.device.Reset(scsi.HardReset)
-		u.mirrorAll()
+		u.reset(scsi.HardReset)
 	case sam.TargetColdReset:
 		// RFC 3720 §10.5.1, appendix F.2 [R-F.2-1]: it counts as a power on.
-		u.device.Reset(scsi.PowerOn)
-		u.mirrorAll()
+		u.reset(scsi.PowerOn)
+	case sam.ClearACA:
+		u.aca.clearFor(m.Nexus)
 	default:
 		// The others end commands and nothing else.
 	}
 	l.tell(m.Owner, Event{Kind: Managed, Management: m})
+	u.advance(l)
+}
+
+// reset makes the unit as it was at its start (SAM-5 §6.3.3).
+func (u *Unit) reset(a scsi.Attention) {
+	u.device.Reset(a)
+	u.mirrorAll()
+	u.aca.clear()
 }

@@ -46,7 +46,11 @@ func (u *Unit) leave(l *Local) {
 // event comes when it may.
 func (u *Unit) begin(c *sam.Command) bool {
 	u.sides[u.home].tasks.add(c)
-	head := c.Attribute == sam.HeadOfQueue
+	if u.refuses(c) {
+		u.begun++
+		return true
+	}
+	head := c.Attribute == sam.HeadOfQueue || c.Attribute == sam.ACA
 	if u.passes(c, head) || (head || len(u.waiting) == 0) && u.resize == nil && u.mayBegin(c) {
 		u.run(c)
 		return true
@@ -60,7 +64,7 @@ func (u *Unit) begin(c *sam.Command) bool {
 }
 
 // passes says whether a command waits for nobody: HEAD OF QUEUE does not (SAM-5
-// §8.5.4), only that nothing comes between the halves of COMPARE AND WRITE (SBC-3
+// §8.5.4), nor ACA, which is let in only during one (§8.6.5), only that nothing comes between the halves of COMPARE AND WRITE (SBC-3
 // §5.2), its own or another's.
 func (u *Unit) passes(c *sam.Command, head bool) bool {
 	return head && !u.indivisible && !indivisible(c)
@@ -98,13 +102,13 @@ func (u *Unit) run(c *sam.Command) {
 
 // advance begins what has waited, in order, as far as it may begin.
 func (u *Unit) advance(l *Local) {
-	for u.resized() && len(u.waiting) > 0 && u.mayBegin(u.waiting[0]) {
+	for u.resized() && len(u.waiting) > 0 && !u.aca.blocks(u.waiting[0]) && u.mayBegin(u.waiting[0]) {
 		c := u.waiting[0]
 		u.waiting = append(u.waiting[:0], u.waiting[1:]...)
 		u.run(c)
 		l.tell(c.Owner, Event{Kind: Begun, Command: c})
 	}
-	if len(u.waiting) == 0 && u.resize == nil && !u.alone {
+	if len(u.waiting) == 0 && u.resize == nil && !u.alone && !u.aca.shuts() {
 		u.gate.open()
 	}
 }
@@ -130,6 +134,9 @@ func (u *Unit) withdraw(l *Local, owner uint64) {
 func (u *Unit) finish(l *Local, ticket uint32, o outcome) {
 	s := u.sides[l.reactor]
 	s.counts.count(o)
+	if ticket&plainTicket == 0 {
+		u.ended(ticket, o.status)
+	}
 	s.tasks.remove(ticket &^ plainTicket)
 	if len(s.tasks.functions) > 0 {
 		u.concludeAborts(l, s)
@@ -162,10 +169,12 @@ func (u *Unit) openNexus(n sam.Nexus) {
 	u.mirror(n)
 }
 
-func (u *Unit) loseNexus(n sam.Nexus) {
+func (u *Unit) loseNexus(l *Local, n sam.Nexus) {
 	if u.device.NexusLoss(n) {
 		u.mirrorAll()
-		return
+	} else {
+		u.mirror(n)
 	}
-	u.mirror(n)
+	u.forsake(n)
+	u.advance(l)
 }

@@ -21,6 +21,8 @@ type entry struct {
 	owner   uint64
 	arrival uint64
 	nexus   sam.Nexus
+	// naca: its CHECK CONDITION establishes an ACA; aca: it was let in during one.
+	naca, aca bool
 	// program is what Execute started for the command, if anything.
 	program *program
 }
@@ -60,10 +62,20 @@ type sideFunction struct {
 }
 
 // affects says whether the function ends c (SAM-5 §7.3 ABORT TASK SET: of this
-// nexus; §7.4 CLEAR TASK SET and resets: of every nexus).
+// nexus; §7.4 CLEAR ACA: the one that runs during it; §7.5 CLEAR TASK SET and resets: of
+// every nexus).
 func (f *sideFunction) affects(e *entry) bool {
-	return e.arrival != 0 && e.arrival <= f.before &&
-		(f.Function != sam.AbortTaskSet || e.nexus == f.Nexus)
+	if e.arrival == 0 || e.arrival > f.before {
+		return false
+	}
+	switch f.Function {
+	case sam.AbortTaskSet:
+		return e.nexus == f.Nexus
+	case sam.ClearACA:
+		return e.aca && e.nexus == f.Nexus
+	default:
+		return true
+	}
 }
 
 func (s *taskSet) holdsAffected(f *sideFunction) bool {

@@ -26,6 +26,7 @@ type Unit struct {
 	// indivisible says of what runs alone that it is two steps with nothing between.
 	indivisible bool
 	lone        uint32
+	aca         allegiance
 	// resize is what the medium is to be said of once nothing runs.
 	resize *blk.Info
 }

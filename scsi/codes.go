@@ -25,6 +25,7 @@ const (
 	codeNoSpace           = 0x2707 // SPACE ALLOCATION FAILED WRITE PROTECT
 	codeSavingParameters  = 0x3900 // SAVING PARAMETERS NOT SUPPORTED
 	codeInternalFailure   = 0x4400 // INTERNAL TARGET FAILURE
+	codeInvalidMessage    = 0x4900 // INVALID MESSAGE ERROR
 )
 
 // illegal returns an ILLEGAL REQUEST sense.
@@ -33,6 +34,10 @@ func illegal(code uint16) sam.Sense { return sam.NewSense(sam.IllegalRequest, co
 // failField ends c with INVALID FIELD IN CDB at byte b; bit is -1 for the whole
 // field.
 func failField(c *sam.Command, b, bit int) { c.Fail(illegal(codeInvalidField).At(b, bit)) }
+
+// FailAttribute ends c because its task attribute is ACA and there is no ACA (SAM-5
+// §8.6.5).
+func FailAttribute(c *sam.Command) { c.Fail(illegal(codeInvalidMessage)) }
 
 // FailMedium ends c with what the medium said. Write tells the two directions
 // apart and lba, the first block that was not served, becomes INFORMATION

@@ -38,6 +38,8 @@ type Device struct {
 	index *opcodeIndex
 	// reserved[i] are the CDB bits that row i refuses on this unit.
 	reserved []cdbMask
+	// apart are the bits with which a command does not come in as a plain one.
+	apart []cdbMask
 
 	blocks      uint64
 	blockShift  uint8
@@ -67,7 +69,9 @@ func New(cfg Config) *Device {
 	d.maxBlocks = uint32(min(max(limit>>d.blockShift, minTransferBlocks), 1<<32-1))
 	d.optimBlocks = uint32(min(cfg.OptimalTransferBytes>>d.blockShift, int64(d.maxBlocks)))
 	for i := range d.rows {
-		d.reserved[i] = reservedBits(d.rows[i].usage(&d.info), d.rows[i].HasAction())
+		usage := d.rows[i].usage(&d.info)
+		d.reserved[i] = reservedBits(usage, d.rows[i].HasAction())
+		d.apart[i] = reservedBits(withoutNACA(usage), d.rows[i].HasAction())
 	}
 	return d
 }
@@ -85,18 +89,20 @@ func (d *Device) Resize(info blk.Info) {
 }
 
 // NewAbsent returns the device server for LUNs without a unit. INQUIRY, REPORT
-// LUNS and REQUEST SENSE answer; everything else is 05/2500 (SAM-5 §5.11).
+// LUNS and REQUEST SENSE answer; everything else is 05/2500 (SAM-5 §5.11). It keeps no
+// ACA: there is no task set, and many LUNs of many nexuses share the one device server.
 func NewAbsent() *Device {
 	d := newDevice()
 	d.absent = true
 	for i := range d.rows {
-		d.reserved[i] = reservedBits(d.rows[i].Usage, d.rows[i].HasAction())
+		d.reserved[i] = reservedBits(withoutNACA(d.rows[i].Usage), d.rows[i].HasAction())
 	}
 	return d
 }
 
 func newDevice() *Device {
-	return &Device{rows: opcodes, index: byOpcode, reserved: make([]cdbMask, len(opcodes))}
+	n := len(opcodes)
+	return &Device{rows: opcodes, index: byOpcode, reserved: make([]cdbMask, n), apart: make([]cdbMask, n)}
 }
 
 // Begin decodes c, makes every check that needs no data, and sets c.Action as
@@ -128,19 +134,24 @@ func (d *Device) Plain(n sam.Nexus) bool {
 		int(n) < len(d.nexuses) && d.nexuses[n].known && !d.pending(n)
 }
 
+// NormACA says whether commands may ask for an auto contingent allegiance, as the
+// NORMACA bit of INQUIRY does.
+func (d *Device) NormACA() bool { return !d.absent }
+
 // Nexuses is how many nexuses were ever opened: theirs are the numbers below it.
 func (d *Device) Nexuses() int { return len(d.nexuses) }
 
 // BeginPlain is Begin for a READ or WRITE of a nexus that is Plain. It reads only
 // what does not change over the life of the Device, so that any core may call it. It
-// is false, and c as it was, for every other command and for one it would refuse.
+// is false, and c as it was, for every other command, for one it would refuse, and for
+// one with NACA: should that fail, it is its unit's home that must hear of it.
 func (d *Device) BeginPlain(c *sam.Command) bool {
 	n, _ := d.index.find(d.rows, c.CDB[0], 0)
 	if n < 0 || d.rows[n].flags&plain == 0 {
 		return false
 	}
 	row := &d.rows[n]
-	if int(c.CDBBytes) < len(row.Usage) || d.reserved[n].and(&c.CDB) != (cdbMask{}) {
+	if int(c.CDBBytes) < len(row.Usage) || d.apart[n].and(&c.CDB) != (cdbMask{}) {
 		return false
 	}
 	if row.flags&modifies != 0 && d.readOnly(c) || !d.reaches(c) {

@@ -144,8 +144,32 @@ func TestBegin_ReservedBits_PointAtTheBit(t *testing.T) {
 	}
 }
 
-func TestBegin_NACA_IsRefused(t *testing.T) {
-	c := fails(t, testDevice(), "00 00 00 00 00 04", sam.IllegalRequest, 0x2400)
+// Every command of a unit may carry NACA, but none comes in as a plain one with it. Where
+// there is no unit there is no ACA, and NORMACA says so.
+func TestBegin_NACA(t *testing.T) {
+	d, absent := testDevice(), NewAbsent()
+	for i := range opcodes {
+		row := &opcodes[i]
+		c := &sam.Command{CDBBytes: 16, Path: &testPath}
+		c.CDB[0], c.CDB[len(row.Usage)-1] = row.Code, 0x04
+		if row.HasAction() {
+			c.CDB[1] = byte(row.Action)
+		}
+		if d.BeginPlain(c) || c.Action != 0 {
+			t.Errorf("%s: a plain command with NACA", row.Name)
+		}
+		d.Begin(c)
+		if c.Sense.Field.Valid && int(c.Sense.Field.Byte) == len(row.Usage)-1 {
+			t.Errorf("%s: %+v", row.Name, c.Sense)
+		}
+	}
+	if in := good(t, d, "12 00 00 00 60"); in[3]&0x20 == 0 || !d.NormACA() {
+		t.Errorf("NORMACA of a unit: %x", in[3])
+	}
+	if in := good(t, absent, "12 00 00 00 60"); in[3]&0x20 != 0 || absent.NormACA() {
+		t.Errorf("NORMACA without a unit: %x", in[3])
+	}
+	c := fails(t, absent, "12 00 00 00 60 04", sam.IllegalRequest, 0x2400)
 	if c.Sense.Field.Byte != 5 || c.Sense.Field.Bit != 3 {
 		t.Errorf("pointer %+v", c.Sense.Field)
 	}

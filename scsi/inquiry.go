@@ -63,6 +63,15 @@ func (d *Device) peripheral() byte {
 	return 0x00
 }
 
+// format is HISUP and response data format 2, with NORMACA.
+func (d *Device) format() byte {
+	const normACA, format = 0x20, 0x12
+	if d.NormACA() {
+		return normACA | format
+	}
+	return format
+}
+
 // standardInquiry appends the standard INQUIRY data (SPC-4 §6.6.2).
 func (d *Device) standardInquiry(b []byte) []byte {
 	start := len(b)
@@ -70,7 +79,7 @@ func (d *Device) standardInquiry(b []byte) []byte {
 		d.peripheral(),
 		0x00, // RMB 0: the medium is fixed
 		versionSPC4,
-		0x12,           // HISUP, response data format 2
+		d.format(),
 		inquiryBytes-5, // ADDITIONAL LENGTH
 		0x00,           // SCCS, TPGS, 3PC and PROTECT: none of them
 		0x10,           // MULTIP: a target port per portal group

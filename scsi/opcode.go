@@ -102,6 +102,17 @@ func (x *opcodeIndex) find(rows []Opcode, code byte, action uint16) (row int, kn
 	return -1, e.count != 0
 }
 
+// naca is NACA in the CONTROL byte, the last one of every CDB here: whoever sets it may
+// establish an auto contingent allegiance, which its unit keeps (SAM-5 §5.2, §5.9).
+const naca = 0x04
+
+// withoutNACA is a usage in which NACA is not evaluated.
+func withoutNACA(usage []byte) []byte {
+	u := append([]byte(nil), usage...)
+	u[len(u)-1] &^= naca
+	return u
+}
+
 // cdbMask is a CDB of up to 16 bytes as two numbers, to check all its reserved
 // bits with two instructions.
 type cdbMask struct{ high, low uint64 }

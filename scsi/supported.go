@@ -140,6 +140,7 @@ func appendTimeouts(b []byte, r *Opcode) []byte {
 const (
 	abortTaskMask    = 0x80
 	abortTaskSetMask = 0x40
+	clearACAMask     = 0x20
 	clearTaskSetMask = 0x10
 	unitResetMask    = 0x08
 
@@ -159,11 +160,10 @@ func (d *Device) beginSupportedFunctions(c *sam.Command) {
 	ask(c, 0, min(length, functionsLongBytes))
 }
 
-// supportedFunctions lists those of package sam that act on a unit, but for
-// CLEAR ACA, as NACA is refused. With REPD the timeouts follow; zero does not
-// report them.
+// supportedFunctions lists those of package sam that act on a unit. With REPD the
+// timeouts follow; zero does not report them.
 func (d *Device) supportedFunctions(c *sam.Command) Program {
-	b := [functionsLongBytes]byte{abortTaskMask | abortTaskSetMask | clearTaskSetMask | unitResetMask}
+	b := [functionsLongBytes]byte{abortTaskMask | abortTaskSetMask | clearACAMask | clearTaskSetMask | unitResetMask}
 	if c.CDB[2]&repdMask == 0 {
 		answer(c, b[:functionsBytes])
 		return Program{}

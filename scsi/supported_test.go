@@ -31,6 +31,9 @@ func TestOpcodes_RowsAreWhole(t *testing.T) {
 		if len(o.Usage) != length || o.Usage[0] != o.Code {
 			t.Errorf("%s: usage %x for a CDB of %d bytes", o.Name, o.Usage, length)
 		}
+		if o.Usage[length-1] != 0x04 {
+			t.Errorf("%s: of CONTROL, NACA alone is evaluated: %02x", o.Name, o.Usage[length-1])
+		}
 		if o.HasAction() && o.Usage[1]&actionMask != byte(o.Action) {
 			t.Errorf("%s: service action %x in usage %x", o.Name, o.Action, o.Usage)
 		}
@@ -128,10 +131,10 @@ func TestSupportedOpcodes_Options(t *testing.T) {
 
 func TestSupportedFunctions(t *testing.T) {
 	d := testDevice()
-	if in := good(t, d, "a3 0d 00 00 00 00 00 00 00 ff"); len(in) != 4 || in[0] != 0xd8 {
+	if in := good(t, d, "a3 0d 00 00 00 00 00 00 00 ff"); len(in) != 4 || in[0] != 0xf8 {
 		t.Errorf("short: %x", in)
 	}
-	if in := good(t, d, "a3 0d 80 00 00 00 00 00 00 ff"); len(in) != 16 || in[0] != 0xd8 || in[3] != 12 {
+	if in := good(t, d, "a3 0d 80 00 00 00 00 00 00 ff"); len(in) != 16 || in[0] != 0xf8 || in[3] != 12 {
 		t.Errorf("long: %x", in)
 	}
 	fails(t, d, "a3 0d 00 00 00 00 00 00 00 03", sam.IllegalRequest, 0x2400)

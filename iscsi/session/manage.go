@@ -44,16 +44,13 @@ func (c *Conn) RunManage(t *Task) (ManageStep, *Task) {
 	switch t.Function {
 	case sam.AbortTask:
 		return c.abortTask(t)
-	case sam.AbortTaskSet, sam.ClearTaskSet, sam.LogicalUnitReset:
+	case sam.AbortTaskSet, sam.ClearACA, sam.ClearTaskSet, sam.LogicalUnitReset:
 		return ManageUnit, nil
 	case sam.TargetWarmReset, sam.TargetColdReset:
 		return ManageTarget, nil
 	case sam.TaskReassign:
 		// §6.2.2 [R-6.2.2-4]: no reassignment below level 2.
 		t.Result = pdu.ReassignmentNotSupported
-	case sam.ClearACA:
-		// ACA is not offered (NormACA 0 in INQUIRY), so there is none to clear.
-		t.Result = pdu.FunctionNotSupported
 	default:
 		t.Result = pdu.FunctionNotSupported
 	}

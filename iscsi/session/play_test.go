@@ -194,7 +194,10 @@ func (p *play) manage(t *Task) {
 		p.end(ref)
 	case ManageUnit, ManageTarget:
 		for i := range p.c.S.Tasks() {
-			if o := p.c.S.Task(uint32(i)); o.Kind == KindSCSI && (o.LUN == t.LUN || step == ManageTarget) && o.Phase != Waiting {
+			o := p.c.S.Task(uint32(i))
+			// CLEAR ACA ends only what its unit let in during one (SAM-5 §7.4).
+			spared := t.Function == sam.ClearACA && o.Attribute != sam.ACA
+			if o.Kind == KindSCSI && (o.LUN == t.LUN || step == ManageTarget) && o.Phase != Waiting && !spared {
 				p.end(o)
 			}
 		}

@@ -213,7 +213,7 @@ func TestManage_EveryFunctionIsAnswered(t *testing.T) {
 	c := w.login()
 	for f, want := range map[sam.Function]pdu.TaskResult{
 		0: pdu.FunctionNotSupported, sam.AbortTask: pdu.TaskDoesNotExist, sam.AbortTaskSet: pdu.FunctionComplete,
-		sam.ClearACA: pdu.FunctionNotSupported, sam.ClearTaskSet: pdu.FunctionComplete,
+		sam.ClearACA: pdu.FunctionComplete, sam.ClearTaskSet: pdu.FunctionComplete,
 		sam.LogicalUnitReset: pdu.FunctionComplete, sam.TargetWarmReset: pdu.FunctionComplete,
 		sam.TaskReassign: pdu.ReassignmentNotSupported, 9: pdu.FunctionNotSupported, 127: pdu.FunctionNotSupported,
 	} {
