@@ -71,7 +71,10 @@ func (k *control) covers(t *task) bool {
 		return t.req.LUN == k.lun && t.cmdSN.Less(k.cmdSN)
 	case sam.TargetWarmReset, sam.TargetColdReset:
 		return t.cmdSN.Less(k.cmdSN)
-	case sam.ClearACA, sam.TaskReassign:
+	case sam.ClearACA:
+		// SAM-5 §7.4: for a command with the attribute ACA it is ABORT TASK.
+		return t.req.Attribute == sam.ACA && t.req.LUN == k.lun && t.cmdSN.Less(k.cmdSN)
+	case sam.TaskReassign:
 	}
 	return false
 }

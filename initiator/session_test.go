@@ -83,21 +83,35 @@ func TestDo_Cancelled_SendsAbortTask(t *testing.T) {
 }
 
 func TestTaskManagement_LUNReset_EndsCommands(t *testing.T) {
+	endsOneOfTwo(t, sam.LogicalUnitReset, sam.Simple, Command{LUN: sam.LUNOf(4), Attribute: sam.Simple})
+}
+
+// CLEAR ACA ends the command that attends to the ACA, and no other of its unit nor one of
+// another.
+func TestTaskManagement_ClearACA_EndsTheACACommand(t *testing.T) {
+	endsOneOfTwo(t, sam.ClearACA, sam.ACA, Command{LUN: sam.LUNOf(3), Attribute: sam.Simple})
+	endsOneOfTwo(t, sam.ClearACA, sam.ACA, Command{LUN: sam.LUNOf(4), Attribute: sam.ACA})
+}
+
+// endsOneOfTwo checks that a function on unit 3 ends a command of this attribute there,
+// and not the other one.
+func endsOneOfTwo(t *testing.T, f sam.Function, attribute sam.Attribute, spared Command) {
 	eachDrive(t, func(t *testing.T, loop *drive.Loop) {
 		target := serveFake(t, faketarget.Config{Request: func(_ *faketarget.Conn, h *pdu.Header, _ []byte) bool {
 			return h.Opcode() == pdu.OpSCSICommand
 		}})
 		s := dialOn(t, loop, target, Config{})
 		ended := make(chan error, 2)
-		r := &Request{Command: Command{LUN: sam.LUNOf(3), CDB: make([]byte, 6)}, Done: func(r *Request) { ended <- r.Err }}
-		other := &Request{Command: Command{LUN: sam.LUNOf(4), CDB: make([]byte, 6)}, Done: func(r *Request) { ended <- r.Err }}
+		spared.CDB = make([]byte, 6)
+		r := &Request{Command: Command{LUN: sam.LUNOf(3), Attribute: attribute, CDB: make([]byte, 6)}, Done: func(r *Request) { ended <- r.Err }}
+		other := &Request{Command: spared, Done: func(r *Request) { ended <- r.Err }}
 		for _, x := range []*Request{r, other} {
 			if err := s.Submit(x); err != nil {
 				t.Fatal(err)
 			}
 		}
 		s.Flush()
-		res, err := s.TaskManagement(t.Context(), sam.LogicalUnitReset, sam.LUNOf(3), pdu.NoTag)
+		res, err := s.TaskManagement(t.Context(), f, sam.LUNOf(3), pdu.NoTag)
 		if err != nil || res != pdu.FunctionComplete {
 			t.Fatalf("%v, %v", res, err)
 		}
@@ -105,7 +119,7 @@ func TestTaskManagement_LUNReset_EndsCommands(t *testing.T) {
 			t.Errorf("the command ended with %v", err)
 		}
 		if _, alive := s.Task(other); !alive {
-			t.Error("the command of another unit ended too")
+			t.Error("the other command ended too")
 		}
 		if _, alive := s.Task(r); alive {
 			t.Error("the aborted command is still there")
