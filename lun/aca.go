@@ -9,8 +9,8 @@ import (
 // with NACA that ends with CHECK CONDITION establishes it, so that its nexus, the
 // faulted one, can see to the unit before anything else begins. By our Control mode
 // page there is one task set for all nexuses (TST 0), so the commands of all are
-// blocked, and none is aborted (QERR 0). What has begun goes on to its end. It is the
-// home's.
+// blocked, and none is aborted (QERR 0). DEVIATION [D-27]: what has begun goes on to its
+// end. It is the home's.
 type allegiance struct {
 	established bool
 	faulted     sam.Nexus

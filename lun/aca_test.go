@@ -122,7 +122,7 @@ func TestACA_NewCommands(t *testing.T) {
 	}
 }
 
-// SAM-5 §8.6.5: without an ACA the attribute is 05/4900. It comes before everything the
+// SAM-5 §8.6: without an ACA the attribute is 05/4900. It comes before everything the
 // device server has to say, which stays to be said; with NACA it establishes one.
 func TestACA_AttributeWithoutOne(t *testing.T) {
 	for r := range 2 {

@@ -36,7 +36,7 @@ func illegal(code uint16) sam.Sense { return sam.NewSense(sam.IllegalRequest, co
 func failField(c *sam.Command, b, bit int) { c.Fail(illegal(codeInvalidField).At(b, bit)) }
 
 // FailAttribute ends c because its task attribute is ACA and there is no ACA (SAM-5
-// §8.6.5).
+// §8.6).
 func FailAttribute(c *sam.Command) { c.Fail(illegal(codeInvalidMessage)) }
 
 // FailMedium ends c with what the medium said. Write tells the two directions
