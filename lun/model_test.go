@@ -8,67 +8,6 @@ import (
 	"pgregory.net/rapid"
 )
 
-// model is what the task set should hold, told in the order in which calls and
-// messages reach the home.
-type model struct {
-	arrivals int
-	set      map[uint64]member
-	waiting  map[uint64]*function
-	// aborts counts the Abort events an owner should get; ended are the functions
-	// that are carried out.
-	aborts map[uint64]int
-	ended  map[uint64]bool
-}
-
-type member struct {
-	nexus   sam.Nexus
-	arrival int
-}
-
-type function struct {
-	kind   sam.Function
-	nexus  sam.Nexus
-	before int
-}
-
-func (f *function) affects(m member) bool {
-	return m.arrival <= f.before && (f.kind != sam.AbortTaskSet || m.nexus == f.nexus)
-}
-
-func (m *model) begin(owner uint64, n sam.Nexus) {
-	m.arrivals++
-	m.set[owner] = member{n, m.arrivals}
-}
-
-func (m *model) manage(owner uint64, f function) {
-	f.before = m.arrivals
-	m.waiting[owner] = &f
-	for o, c := range m.set {
-		if f.affects(c) {
-			m.aborts[o]++
-		}
-	}
-	m.conclude()
-}
-
-func (m *model) finish(owner uint64) {
-	delete(m.set, owner)
-	m.conclude()
-}
-
-func (m *model) conclude() {
-	for owner, f := range m.waiting {
-		held := false
-		for _, c := range m.set {
-			held = held || f.affects(c)
-		}
-		if !held {
-			delete(m.waiting, owner)
-			m.ended[owner] = true
-		}
-	}
-}
-
 // taskSetRun is one random run of the task set beside its model.
 type taskSetRun struct {
 	*world
@@ -84,9 +23,11 @@ type taskSetRun struct {
 func (x *taskSetRun) onHome(msg Message) {
 	switch msg.kind {
 	case askBegin:
-		x.m.begin(msg.Command.Owner, msg.Command.Nexus)
+		x.m.begin(msg.Command)
 	case askFinish:
-		x.m.finish(x.finished[uint64(msg.ticket)])
+		x.m.finish(x.finished[uint64(msg.ticket)], msg.outcome.status)
+	case askLoss:
+		x.m.lose(msg.nexus)
 	case askManage:
 		x.m.manage(msg.Management.Owner, function{kind: msg.Management.Function, nexus: msg.Management.Nexus})
 	default:
@@ -104,24 +45,55 @@ func (x *taskSetRun) pass(from, to int) {
 func (x *taskSetRun) begin() {
 	x.next++
 	r := int(x.next % 2)
+	attributes := []sam.Attribute{sam.Simple, sam.Simple, sam.Ordered, sam.HeadOfQueue, sam.ACA}
 	c := &sam.Command{
-		Owner: Owner(r, x.next), CDBBytes: 16,
-		Nexus: sam.Nexus(rapid.IntRange(0, 2).Draw(x.rt, "nexus")),
+		Owner: Owner(r, x.next), CDBBytes: 16, Nexus: x.nexus(),
+		Attribute: rapid.SampledFrom(attributes).Draw(x.rt, "attribute"),
+	}
+	if rapid.Bool().Draw(x.rt, "NACA") {
+		c.CDB[5] = 0x04
 	}
 	x.commands[c.Owner] = c
 	if r == home {
-		x.m.begin(c.Owner, c.Nexus)
+		x.m.begin(c)
 	}
-	x.begun[c.Owner] = x.locals[r].Begin(x.unit, c)
+	if x.locals[r].Begin(x.unit, c) {
+		x.hasBegun(c)
+	}
 }
 
-// finish ends a command that its owner may end now.
+func (x *taskSetRun) nexus() sam.Nexus { return sam.Nexus(rapid.IntRange(0, 2).Draw(x.rt, "nexus")) }
+
+// hasBegun checks what a command began with.
+func (x *taskSetRun) hasBegun(c *sam.Command) {
+	want, begun := x.m.statuses[c.Owner]
+	if !begun || c.Action != sam.Complete || c.Status != want || want == sam.CheckCondition && c.Sense.Code != 0x4900 {
+		x.rt.Fatalf("%#x began with %02x %+v, in the model %v with %02x", c.Owner, c.Status, c.Sense, begun, want)
+	}
+	x.begun[c.Owner] = true
+}
+
+// lose loses a nexus.
+func (x *taskSetRun) lose() {
+	x.next++
+	r, n := int(x.next%2), x.nexus()
+	if r == home {
+		x.m.lose(n)
+	}
+	x.locals[r].Lose(x.unit, n)
+}
+
+// finish ends a command that its owner may end now, perhaps with another status than
+// it began with.
 func (x *taskSetRun) finish(owner uint64) {
 	c := x.commands[owner]
 	delete(x.commands, owner)
+	if c.Status == sam.Good && rapid.Bool().Draw(x.rt, "fails") {
+		c.Fail(sam.NewSense(sam.MediumError, 0x1100))
+	}
 	r := ownerReactor(owner)
 	if r == home {
-		x.m.finish(owner)
+		x.m.finish(owner, c.Status)
 	} else {
 		x.finished[uint64(c.Ticket)] = owner
 	}
@@ -133,8 +105,8 @@ func (x *taskSetRun) manage() {
 	r := int(x.next % 2)
 	m := &Management{
 		Owner:    Owner(r, x.next),
-		Function: rapid.SampledFrom(unitFunctions).Draw(x.rt, "function"),
-		Nexus:    sam.Nexus(rapid.IntRange(0, 2).Draw(x.rt, "nexus")),
+		Function: rapid.SampledFrom(append([]sam.Function{sam.ClearACA}, unitFunctions...)).Draw(x.rt, "function"),
+		Nexus:    x.nexus(),
 	}
 	if r == home {
 		x.m.manage(m.Owner, function{kind: m.Function, nexus: m.Nexus})
@@ -152,7 +124,9 @@ func (x *taskSetRun) look() {
 		for _, e := range all {
 			switch e.Kind {
 			case Begun:
-				x.begun[owner] = true
+				if !x.begun[owner] {
+					x.hasBegun(e.Command)
+				}
 			case Abort:
 				aborts++
 			case Managed:
@@ -171,6 +145,11 @@ func (x *taskSetRun) look() {
 		x.rt.Fatalf("%d commands and %d functions, model %d and %d",
 			x.unit.sides[home].tasks.count, len(x.unit.sides[home].tasks.functions), len(x.m.set), len(x.m.waiting))
 	}
+	if a := &x.unit.aca; a.established != x.m.aca || a.established && (a.faulted != x.m.faulted || a.attended != (x.m.attending != 0)) ||
+		len(x.unit.waiting) != len(x.m.queue) || x.unit.begun != x.m.running() {
+		x.rt.Fatalf("ACA %+v, %d wait, %d run; in the model %v of %d, attended %v, %d wait, %d run",
+			a, len(x.unit.waiting), x.unit.begun, x.m.aca, x.m.faulted, x.m.attending != 0, len(x.m.queue), x.m.running())
+	}
 }
 
 // finishable are the commands whose owners know of their Begin, in order.
@@ -185,12 +164,14 @@ func (x *taskSetRun) finishable() (owners []uint64) {
 }
 
 func (x *taskSetRun) step() {
-	switch rapid.IntRange(0, 5).Draw(x.rt, "step") {
-	case 0, 1:
+	switch rapid.IntRange(0, 9).Draw(x.rt, "step") {
+	case 0, 1, 2:
 		x.begin()
-	case 2:
+	case 6:
 		x.manage()
-	case 3:
+	case 7:
+		x.lose()
+	case 3, 8, 9:
 		if all := x.finishable(); len(all) > 0 {
 			x.finish(rapid.SampledFrom(all).Draw(x.rt, "command"))
 		}
@@ -202,7 +183,8 @@ func (x *taskSetRun) step() {
 	x.look()
 }
 
-// end delivers everything and finishes every command.
+// end delivers everything and finishes every command. An ACA over commands that wait is
+// the only thing that keeps them from it, and ends with its nexus.
 func (x *taskSetRun) end() {
 	for len(x.commands) > 0 || x.underWay() {
 		for x.underWay() {
@@ -210,8 +192,18 @@ func (x *taskSetRun) end() {
 			x.pass(home, away)
 			x.look()
 		}
-		for _, o := range x.finishable() {
+		all := x.finishable()
+		for _, o := range all {
 			x.finish(o)
+			x.look()
+		}
+		if len(all) == 0 && len(x.commands) > 0 {
+			if !x.m.aca {
+				x.rt.Fatalf("%d commands are left and may not begin", len(x.commands))
+			}
+			n := x.m.faulted
+			x.m.lose(n)
+			x.locals[home].Lose(x.unit, n)
 			x.look()
 		}
 	}
@@ -235,16 +227,14 @@ func (x *taskSetRun) end() {
 	x.idle()
 }
 
-// In whatever order calls and messages come, the task set is the model's: every
-// function ends exactly once, when the last of its commands is finished.
+// In whatever order calls and messages come, the task set is the model's: every command
+// begins with its status when it may, every function ends exactly once, when the last of
+// its commands is finished, and ACAs come and go.
 func TestTaskSet_Model(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		x := &taskSetRun{
 			world: newWorld(t), rt: rt,
-			m: model{
-				set: map[uint64]member{}, waiting: map[uint64]*function{},
-				aborts: map[uint64]int{}, ended: map[uint64]bool{},
-			},
+			m:        newModel(),
 			commands: map[uint64]*sam.Command{}, begun: map[uint64]bool{}, finished: map[uint64]uint64{},
 		}
 		x.t = rt
