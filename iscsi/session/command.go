@@ -75,7 +75,7 @@ func (c *Conn) openDataOut(t *Task, h *pdu.Header) {
 	if !t.Write {
 		return
 	}
-	p := &c.S.Params
+	p := &c.Params
 	t.Out.Total = t.EDTL
 	t.Out.limit = min(t.EDTL, p.FirstBurstLength)
 	if h.Final() {
@@ -96,7 +96,7 @@ func (c *Conn) immediateData(t *Task, h *pdu.Header) Disposition {
 	if n == 0 {
 		return Disposition{Verdict: Skip, Task: t}
 	}
-	p := &c.S.Params
+	p := &c.Params
 	// §12.11 [R-12.11-1], §10.4.7.2: data we did not agree to, or more than the
 	// first burst or the transfer.
 	if !t.Write || !p.ImmediateData || n > t.Out.limit {

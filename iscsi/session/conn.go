@@ -1,6 +1,7 @@
 package session
 
 import (
+	"lunar/iscsi/login"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
 	"lunar/scsi/sam"
@@ -41,13 +42,18 @@ type reject struct {
 
 // Conn is one connection in full feature phase.
 type Conn struct {
-	S     *Session
-	State State
-	CID   pdu.CID
+	slab
+	Identity login.Identity
+	// Params are the session's, and of it the digests and lengths that are this
+	// connection's own.
+	Params login.Params
+	State  State
+	CID    pdu.CID
 	// LUN is one of the target's, which PDUs name that carry a tag of ours and
 	// belong to no command (RFC 3720 §10.19.3 [R-10.19.3-1]).
 	LUN sam.LUN
 
+	window  window
 	targets Targets
 	statSN  serial.StatSN
 	// expStatSN is what the initiator acknowledged last.
@@ -82,12 +88,34 @@ const (
 	openData             // a Data-Out of a task
 )
 
-// NewConn returns the connection a login ended with. Its first status number
-// follows the final Login Response.
-func NewConn(s *Session, cid pdu.CID, statSN serial.StatSN, targets Targets) *Conn {
-	return &Conn{
-		S: s, State: LoggedIn, CID: cid, statSN: statSN, expStatSN: statSN, toldMax: s.window.last, targets: targets,
+// Start is what a connection enters full feature phase with.
+type Start struct {
+	Identity login.Identity
+	Params   login.Params
+	Limits   Limits
+	// StatSN is the first status number: it follows the final Login Response. CmdSN is
+	// the first command's: the leading login carries it (RFC 3720 §10.12.8
+	// [R-10.12.8-1]).
+	StatSN  serial.StatSN
+	CmdSN   serial.CmdSN
+	Targets Targets
+	// Old is a connection that has ended, whose memory this one may take; or nil.
+	Old *Conn
+}
+
+// NewConn returns the connection a login ended with.
+func NewConn(s Start) *Conn {
+	c := &Conn{
+		Identity: s.Identity, Params: s.Params, State: LoggedIn, CID: s.Identity.CID, targets: s.Targets,
+		statSN: s.StatSN, expStatSN: s.StatSN, window: newWindow(s.CmdSN, s.Limits.Window),
 	}
+	if s.Old != nil {
+		c.slab = s.Old.slab.renew(s.Limits)
+	} else {
+		c.slab = newSlab(s.Limits)
+	}
+	c.toldMax = c.window.last
+	return c
 }
 
 // Header takes a header that is complete and whose digest is right, with its
@@ -98,7 +126,7 @@ func (c *Conn) Header(h *pdu.Header, ahs []byte) Disposition {
 	c.open.ahs = append(c.open.ahs[:0], ahs...)
 	// RFC 3720 §12.12: a segment beyond what we declared is a format error, and
 	// with it the framing is in doubt.
-	if h.DataBytes() > int(c.S.Params.MaxRecv) {
+	if h.DataBytes() > int(c.Params.MaxRecv) {
 		return Disposition{Verdict: Drop}
 	}
 	if c.LoggingOut() {
@@ -111,7 +139,7 @@ func (c *Conn) Header(h *pdu.Header, ahs []byte) Disposition {
 		// §10.2.1.2 [R-10.2.1.2-1]: unknown opcodes are refused, the connection stays.
 		return c.refuse(pdu.RejectNotSupported, h, ahs)
 	}
-	if c.S.Identity.Discovery && !row.discovery {
+	if c.Identity.Discovery && !row.discovery {
 		// §3.3 [R-3.3-2]: everything else is refused; the session survives. DEVIATION
 		// [D-6]: the standard leaves the reason open.
 		return c.refuse(pdu.RejectProtocolError, h, ahs)
@@ -135,15 +163,15 @@ func (c *Conn) acknowledge(n serial.StatSN) {
 // says how the PDU ends without one.
 func (c *Conn) request(k Kind, h *pdu.Header, ahs []byte) (*Task, Disposition) {
 	n := pdu.Request{Header: h}.CmdSN()
-	if _, live := c.S.Find(h.ITT()); live {
+	if _, live := c.Find(h.ITT()); live {
 		// §6.2.1 [R-6.2.1-1]: a retry of a live command is ignored. The same tag
 		// under a new number is another task in its way (§10.17.1 [R-10.17.1-3]).
-		if !h.Immediate() && !c.S.window.accepts(n) {
+		if !h.Immediate() && !c.window.accepts(n) {
 			return nil, Disposition{Verdict: Skip}
 		}
 		return nil, c.refuse(pdu.RejectTaskInProgress, h, ahs)
 	}
-	if !h.Immediate() && !c.S.window.accepts(n) {
+	if !h.Immediate() && !c.window.accepts(n) {
 		// §3.2.2.1 [R-3.2.2.1-7]: outside the window or a duplicate: silently ignored.
 		return nil, Disposition{Verdict: Skip}
 	}
@@ -151,7 +179,7 @@ func (c *Conn) request(k Kind, h *pdu.Header, ahs []byte) (*Task, Disposition) {
 		// RFC 7143 [N-29]: the reserved tag never names a task.
 		return nil, c.refuse(pdu.RejectInvalidField, h, ahs)
 	}
-	t := c.S.take(k, h)
+	t := c.take(k, h)
 	if t == nil {
 		// §3.2.2.1 [R-3.2.2.1-3]: the window keeps room for numbered commands, so only
 		// immediate ones can find none.
@@ -171,11 +199,11 @@ func (c *Conn) End(intact bool) Verdict {
 	case kind == openCommand && !intact:
 		// §6.7 [R-6.7-1], [R-6.7-5]: the PDU is refused and dropped; its CmdSN is not
 		// received, so a retry brings everything again.
-		c.S.Release(t)
+		c.Release(t)
 		return c.refuse(pdu.RejectDataDigest, &c.open.head, c.open.ahs).Verdict
 	case kind == openCommand:
 		t.Out.Received = c.open.bytes
-		c.S.arrive(t)
+		c.arrive(t)
 	case kind == openData:
 		return c.endData(t, intact)
 	case !intact && !c.open.refused:
@@ -230,18 +258,18 @@ func (c *Conn) begin(h *pdu.Header, o pdu.Opcode, t pdu.ITT) {
 // numbers writes the window and shows the next StatSN without consuming it.
 func (c *Conn) numbers(p pdu.Response) {
 	p.SetStatSN(c.statSN)
-	c.window(p)
+	c.credits(p)
 }
 
-// window writes ExpCmdSN and MaxCmdSN.
-func (c *Conn) window(p pdu.Response) {
-	c.toldMax = c.S.window.last
-	p.SetWindow(c.S.window.exp, c.toldMax)
+// credits writes ExpCmdSN and MaxCmdSN.
+func (c *Conn) credits(p pdu.Response) {
+	c.toldMax = c.window.last
+	p.SetWindow(c.window.exp, c.toldMax)
 }
 
 // WindowUntold says whether the window has moved on and no answer is to come that
 // would tell: then a NOP-In does (RFC 3720 §10.4.11 [R-10.4.11-1]).
-func (c *Conn) WindowUntold() bool { return c.toldMax != c.S.window.last && c.S.Live() == 0 }
+func (c *Conn) WindowUntold() bool { return c.toldMax != c.window.last && c.Live() == 0 }
 
 // status writes the window and consumes a StatSN (RFC 3720 §3.2.2.2).
 func (c *Conn) status(p pdu.Response) {

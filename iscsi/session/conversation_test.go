@@ -309,7 +309,7 @@ func listen(t *testing.T, p *play, where, want string) {
 // release lets a held command go on.
 func (p *play) release(itt pdu.ITT) {
 	delete(p.held, itt)
-	if task, ok := p.c.S.Find(itt); ok {
+	if task, ok := p.c.Find(itt); ok {
 		p.progress(task)
 	}
 	p.pump()

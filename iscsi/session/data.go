@@ -16,7 +16,7 @@ func (c *Conn) dataOut(h *pdu.Header, _ []byte) Disposition {
 
 // unsolicitedData takes data the initiator sends unasked, behind its command.
 func (c *Conn) unsolicitedData(p pdu.DataOut) Disposition {
-	t, ok := c.S.Find(p.ITT())
+	t, ok := c.Find(p.ITT())
 	if !ok || t.Kind != KindSCSI {
 		// The command was ignored, refused or is gone: its data goes the same way.
 		return Disposition{Verdict: Skip}
@@ -146,10 +146,10 @@ func (t *Task) newTTT() pdu.TTT {
 // tells a tag that was drawn once from one that never was.
 func (c *Conn) owner(ttt pdu.TTT) (t *Task, known bool) {
 	i := uint32(ttt) >> tttIndexShift
-	if i >= uint32(len(c.S.tasks)) {
+	if i >= uint32(len(c.tasks)) {
 		return nil, false
 	}
-	t = &c.S.tasks[i]
+	t = &c.tasks[i]
 	// Counts drawn lie behind the counter, in serial order.
 	known = int16(t.tttCount-uint16(ttt)) >= 0 && t.tttCount != 0
 	if t.Kind != KindSCSI || t.Out.count == 0 {
@@ -184,7 +184,7 @@ func (c *Conn) EmitR2T(t *Task, h *pdu.Header, bytes uint32) {
 // last one carries GOOD status when that is the outcome; then the task is over
 // and released. It is false when no PDU can be cut yet.
 func (c *Conn) EmitDataIn(t *Task, h *pdu.Header, ready uint32) (s Segment, done, ok bool) {
-	p := &c.S.Params
+	p := &c.Params
 	s, ok = t.In.next(ready, p.MaxSend&^3, p.MaxBurstLength)
 	if !ok {
 		return s, false, false
@@ -202,13 +202,13 @@ func (c *Conn) EmitDataIn(t *Task, h *pdu.Header, ready uint32) (s Segment, done
 	// §10.7.3 [R-10.7.3-2], [R-10.7.3-5]: status rides on the last Data-In only when
 	// there is no sense, and never in a bidirectional command.
 	if !s.Last || t.Phase != Responding || t.Status != 0 || t.Write {
-		c.window(d.Response)
+		c.credits(d.Response)
 		return s, false, true
 	}
 	flags, residual := t.residual()
 	h.SetFlags(pdu.FlagFinal | pdu.DataStatus | flags)
 	d.SetResidual(residual)
-	c.S.Release(t)
+	c.Release(t)
 	c.status(d.Response)
 	return s, true, true
 }

@@ -3,7 +3,7 @@
 // be and what answers it.
 //
 // Read conn.go first: Conn.Header takes a header and says where the data behind
-// it goes, Conn.End takes the end of that PDU, Session.NextReady yields the tasks
+// it goes, Conn.End takes the end of that PDU, Conn.NextReady yields the tasks
 // that may start, and Conn.Emit writes the next PDU of a task. Nothing here does
 // I/O, reads a clock or touches memory for payload; the transport carries out
 // what is decided here.

@@ -60,7 +60,7 @@ func (p *play) fuzzed(b []byte, first uint32) {
 	r := pdu.Request{Header: h}
 	if h.Opcode() != pdu.OpDataOut {
 		// Around the expected number, with gaps and repetitions.
-		r.SetCmdSN(serial.Cmd(p.c.S.window.exp.Uint32() + uint32(b[2]>>3&3) - uint32(b[3]>>7)))
+		r.SetCmdSN(serial.Cmd(p.c.window.exp.Uint32() + uint32(b[2]>>3&3) - uint32(b[3]>>7)))
 	}
 	switch h.Opcode() {
 	case pdu.OpSCSICommand:
@@ -79,11 +79,11 @@ func (p *play) fuzzed(b []byte, first uint32) {
 		q := pdu.AsTaskRequest(h)
 		q.SetFunction(sam.Function(b[1] & 15))
 		q.SetReferencedTag(pdu.ITT(b[3] & 7))
-		q.SetRefCmdSN(serial.Cmd(p.c.S.window.exp.Uint32() + uint32(b[3]>>3&7) - 2))
+		q.SetRefCmdSN(serial.Cmd(p.c.window.exp.Uint32() + uint32(b[3]>>3&7) - 2))
 	case pdu.OpDataOut:
 		q := pdu.AsDataOut(h)
 		q.SetTTT(pdu.NoTag)
-		if t, ok := p.c.S.Find(h.ITT()); ok {
+		if t, ok := p.c.Find(h.ITT()); ok {
 			q.SetBufferOffset(t.Out.Received + uint32(b[3]>>6)*512)
 			if t.Out.count > 0 && b[3]&1 == 0 {
 				q.SetTTT(t.Out.current().ttt)

@@ -9,7 +9,7 @@ func (c *Conn) logout(h *pdu.Header, ahs []byte) Disposition {
 		// §10.14.2 [R-10.14.2-1]: no data and no additional header.
 		return c.refuse(pdu.RejectInvalidField, h, ahs)
 	}
-	if p.Reason() > pdu.RemoveForRecovery || c.S.Identity.Discovery && p.Reason() != pdu.CloseSession {
+	if p.Reason() > pdu.RemoveForRecovery || c.Identity.Discovery && p.Reason() != pdu.CloseSession {
 		// §10.14.1, §10 [R-10-3]: reasons beyond 2 are reserved codes. §3.3 [R-3.3-1]: a
 		// discovery session knows only reason 0.
 		return c.refuse(pdu.RejectProtocolError, h, ahs)

@@ -59,7 +59,7 @@ func (c *Conn) RunManage(t *Task) (ManageStep, *Task) {
 
 // abortTask looks for the task meant (§10.6.1 [R-10.6.1-2]).
 func (c *Conn) abortTask(t *Task) (ManageStep, *Task) {
-	ref, ok := c.S.Find(t.RefTag)
+	ref, ok := c.Find(t.RefTag)
 	switch {
 	case ok && ref.Kind != KindSCSI:
 		// §10.5.1 [R-10.5.1-9]: a function cannot be aborted, nor other iSCSI tasks.
@@ -68,11 +68,11 @@ func (c *Conn) abortTask(t *Task) (ManageStep, *Task) {
 	case ok && ref.LUN == t.LUN:
 		t.Result = pdu.FunctionComplete
 		return ManageTask, ref
-	case !ok && t.RefCmdSN.Less(t.CmdSN) && c.S.window.plug(t.RefCmdSN):
+	case !ok && t.RefCmdSN.Less(t.CmdSN) && c.window.plug(t.RefCmdSN):
 		// §6.9 [R-6.9-1]: it never came. Its number counts as received, so a late copy
 		// is ignored and what waits behind it goes on.
 		t.Result = pdu.FunctionComplete
-		c.S.drain()
+		c.drain()
 	default:
 		// §6.9 [R-6.9-2]: it was answered already, or never was.
 		t.Result = pdu.TaskDoesNotExist
@@ -80,24 +80,14 @@ func (c *Conn) abortTask(t *Task) (ManageStep, *Task) {
 	return ManageDone, nil
 }
 
-// StopWaiting takes a task out of the queue of commands that wait for an earlier
-// CmdSN. Its number is given up, so the queue moves on without it.
-func (s *Session) StopWaiting(t *Task) {
-	c := s.window.cell(t.CmdSN)
-	if t.Phase == Waiting && *c == t.index+1 {
-		*c = plugged
-		t.counted = false
-	}
-}
-
 // MustWait says whether t is an immediate function over many tasks of which some,
 // numbered before it, have not come yet; it waits for them (RFC 3720 §10.6.2
 // [R-10.6.2-1]). ABORT TASK names one task, and if that never came, its number
 // (§6.9 [R-6.9-1]).
-func (s *Session) MustWait(t *Task) bool {
+func (c *Conn) MustWait(t *Task) bool {
 	switch t.Function {
 	case sam.AbortTaskSet, sam.ClearTaskSet, sam.LogicalUnitReset, sam.TargetWarmReset, sam.TargetColdReset:
-		return s.window.exp.Less(t.CmdSN)
+		return c.window.exp.Less(t.CmdSN)
 	case sam.AbortTask, sam.ClearACA, sam.TaskReassign:
 	}
 	return false

@@ -29,9 +29,9 @@ func (c *Conn) pingResponse(t *Task, h *pdu.Header) []byte {
 	// Without a tag the LUN is reserved, so that of the request is not repeated
 	// (§10 [R-10-1]).
 	p.SetTTT(pdu.NoTag)
-	data := t.Text[:min(len(t.Text), int(c.S.Params.MaxSend))]
+	data := t.Text[:min(len(t.Text), int(c.Params.MaxSend))]
 	h.SetDataBytes(len(data))
-	c.S.Release(t)
+	c.Release(t)
 	c.status(p.Response)
 	return data
 }
@@ -62,7 +62,7 @@ func (c *Conn) EmitLogoutRequest(h *pdu.Header, seconds uint16) {
 // EmitDropping announces that this connection ends, and with it, nothing being
 // retained at level 0, its tasks (RFC 3720 §10.9.1 [R-10.9.1-3]).
 func (c *Conn) EmitDropping(h *pdu.Header) {
-	c.emitAsync(h, pdu.EventDropping, uint16(c.CID), uint16(c.S.Params.DefaultTime2Wait), 0)
+	c.emitAsync(h, pdu.EventDropping, uint16(c.CID), uint16(c.Params.DefaultTime2Wait), 0)
 }
 
 // EmitRenegotiation asks the initiator for a Text Request within so many seconds

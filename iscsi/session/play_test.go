@@ -56,10 +56,12 @@ func defaults() settings {
 }
 
 func newPlay(s settings) *play {
-	ses := newSession(login.Identity{Initiator: "iqn.2026-11.test:a", Target: "iqn.2026-11.lunar:default", Discovery: s.discovery},
-		s.params, serial.Cmd(s.cmdSN), Limits{Window: s.window, Immediate: s.immediate})
 	return &play{
-		c:       NewConn(ses, 1, serial.Stat(s.statSN), records(s.records)),
+		c: NewConn(Start{
+			Identity: login.Identity{Initiator: "iqn.2026-11.test:a", Target: "iqn.2026-11.lunar:default", Discovery: s.discovery, CID: 1},
+			Params:   s.params, Limits: Limits{Window: s.window, Immediate: s.immediate},
+			CmdSN: serial.Cmd(s.cmdSN), StatSN: serial.Stat(s.statSN), Targets: records(s.records),
+		}),
 		devices: map[pdu.ITT]device{}, held: map[pdu.ITT]bool{},
 		spoken: map[pdu.Opcode]bool{}, numbered: map[pdu.ITT]serial.CmdSN{},
 	}
@@ -88,9 +90,9 @@ func (p *play) take(h *pdu.Header, ahs, data []byte, intact bool) {
 	}
 	h.SetAHSBytes(len(ahs))
 	h.SetDataBytes(len(data))
-	before := p.c.S.Live()
+	before := p.c.Live()
 	d := p.c.Header(h, ahs)
-	if p.c.S.Live() > before {
+	if p.c.Live() > before {
 		// The tag may have been that of a request that was refused.
 		delete(p.numbered, h.ITT())
 		if !h.Immediate() {
@@ -125,7 +127,7 @@ func (p *play) drop() {
 
 func (p *play) start() {
 	for !p.c.LoggingOut() {
-		t := p.c.S.NextReady()
+		t := p.c.NextReady()
 		if t == nil {
 			break
 		}
@@ -172,8 +174,8 @@ func (p *play) run(t *Task) {
 			return
 		}
 		p.delayed = nil
-		for i := range p.c.S.Tasks() {
-			if o := p.c.S.Task(uint32(i)); o != t && o.Kind != KindFree {
+		for i := range p.c.Tasks() {
+			if o := p.c.Task(uint32(i)); o != t && o.Kind != KindFree {
 				p.end(o)
 			}
 		}
@@ -184,7 +186,7 @@ func (p *play) run(t *Task) {
 }
 
 func (p *play) manage(t *Task) {
-	if p.c.S.MustWait(t) {
+	if p.c.MustWait(t) {
 		p.delayed = append(p.delayed, t)
 		return
 	}
@@ -193,8 +195,8 @@ func (p *play) manage(t *Task) {
 	case ManageTask:
 		p.end(ref)
 	case ManageUnit, ManageTarget:
-		for i := range p.c.S.Tasks() {
-			o := p.c.S.Task(uint32(i))
+		for i := range p.c.Tasks() {
+			o := p.c.Task(uint32(i))
 			// CLEAR ACA ends only what its unit let in during one (SAM-5 §7.4).
 			spared := t.Function == sam.ClearACA && o.Attribute != sam.ACA
 			if o.Kind == KindSCSI && (o.LUN == t.LUN || step == ManageTarget) && o.Phase != Waiting && !spared {
@@ -210,7 +212,7 @@ func (p *play) manage(t *Task) {
 // end ends a task without an answer.
 func (p *play) end(t *Task) {
 	if t.Phase == Waiting {
-		p.c.S.StopWaiting(t)
+		p.c.StopWaiting(t)
 	}
 	for i, q := range p.queue {
 		if q == t {
@@ -218,7 +220,7 @@ func (p *play) end(t *Task) {
 			break
 		}
 	}
-	p.c.S.Release(t)
+	p.c.Release(t)
 }
 
 func (p *play) respond(t *Task) {
@@ -271,7 +273,7 @@ func (p *play) pump() {
 
 func (p *play) emit(t *Task) {
 	var h pdu.Header
-	params := &p.c.S.Params
+	params := &p.c.Params
 	for t.Phase == Running && !t.Failed() && t.Out.MayAsk(params.MaxOutstandingR2T) {
 		p.c.EmitR2T(t, &h, min(t.Out.Total-t.Out.Asked(), params.MaxBurstLength))
 		p.said(&h, nil)

@@ -43,7 +43,7 @@ func (c *Conn) EmitResponse(t *Task, h *pdu.Header, scratch []byte) (data []byte
 	case KindFree:
 		panic("session: response of a free task")
 	}
-	c.S.Release(t)
+	c.Release(t)
 	c.status(pdu.Response{Header: h})
 	return nil
 }
@@ -73,7 +73,7 @@ func (c *Conn) scsiResponse(t *Task, h *pdu.Header, scratch []byte) (data []byte
 		binary.BigEndian.PutUint16(data, uint16(len(data)-2))
 		h.SetDataBytes(len(data))
 	}
-	c.S.Release(t)
+	c.Release(t)
 	c.status(p.Response)
 	return data
 }

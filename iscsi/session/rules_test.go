@@ -64,7 +64,7 @@ func TestCommand_ExtendedCDB(t *testing.T) {
 			t.Fatalf("AHSLength %d for a CDB of %d bytes", got, n)
 		}
 		p.headed(h, ahs, 0)
-		task, ok := p.c.S.Find(1)
+		task, ok := p.c.Find(1)
 		if !ok || int(task.CDBBytes) != n {
 			t.Fatalf("%d bytes: %v, %d", n, ok, task.CDBBytes)
 		}
@@ -121,8 +121,8 @@ func TestAcknowledge_Never(t *testing.T) {
 		delete(p.devices, pdu.ITT(i))
 		delete(p.held, pdu.ITT(i))
 	}
-	if p.c.S.Live() != 0 || len(p.c.rejects) != 0 {
-		t.Errorf("%d tasks and %d Rejects are kept", p.c.S.Live(), len(p.c.rejects))
+	if p.c.Live() != 0 || len(p.c.rejects) != 0 {
+		t.Errorf("%d tasks and %d Rejects are kept", p.c.Live(), len(p.c.rejects))
 	}
 }
 
@@ -202,14 +202,14 @@ func TestReject_OfATextCarriesItsHeader(t *testing.T) {
 		d := p.headed(h, nil, len(data))
 		d.Task.Text = data
 		p.c.End(true)
-		if p.c.RunText(p.c.S.NextReady()) {
+		if p.c.RunText(p.c.NextReady()) {
 			t.Fatalf("%s is not refused", line)
 		}
 		var r pdu.Header
 		if got, ok := p.c.EmitReject(&r); !ok || string(got) != string(sent[:]) {
 			t.Errorf("%s: the Reject carries\n%x, want\n%x", line, got, sent)
 		}
-		if p.c.S.Live() != 0 {
+		if p.c.Live() != 0 {
 			t.Errorf("%s: the task is kept", line)
 		}
 	}

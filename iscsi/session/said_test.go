@@ -62,7 +62,7 @@ func (p *play) said(h *pdu.Header, data []byte) {
 // check looks at what must always hold: every place of the slab is free or live.
 func (p *play) check(t *testing.T) {
 	t.Helper()
-	s := p.c.S
+	s := p.c
 	if len(p.faults) > 0 {
 		t.Fatal(p.faults)
 	}

@@ -98,13 +98,13 @@ func (c *Conn) answerText() bool {
 		// Appendix D [R-D-1]: SendTargets stands alone.
 		return alone && c.sendTargets(string(value))
 	}
-	if c.S.Identity.Discovery {
+	if c.Identity.Discovery {
 		// §3.3 [R-3.3-1], [R-3.3-2].
 		return len(segment) == 0
 	}
 	x := &c.text
 	if x.keys == nil {
-		x.keys = login.NewNegotiation(&x.offer, c.S.Params, false)
+		x.keys = login.NewNegotiation(&x.offer, c.Params, false)
 	}
 	out := text.NewWriter(MaxTextBytes)
 	// One negotiation for the whole exchange finds a key that comes twice
@@ -140,7 +140,7 @@ func findSendTargets(segment []byte) (value []byte, asked, alone bool) {
 // target, and nothing for the target of this session ([R-D-6], [R-D-7]). In a
 // normal session only the connected target is told about ([R-D-4]).
 func (c *Conn) sendTargets(which string) bool {
-	id := &c.S.Identity
+	id := &c.Identity
 	var name string
 	switch which {
 	case "All":
@@ -170,7 +170,7 @@ func (c *Conn) rejectText(t *Task, r pdu.RejectReason) bool {
 	if t.ITT == c.text.itt && !c.texting {
 		c.text = textExchange{count: c.text.count}
 	}
-	c.S.Release(t)
+	c.Release(t)
 	c.refuse(r, (*pdu.Header)(t.textHead), t.textHead[pdu.HeaderBytes:])
 	return false
 }
@@ -183,7 +183,7 @@ func (c *Conn) textResponse(t *Task, h *pdu.Header) []byte {
 	c.begin(h, pdu.OpTextResp, t.ITT)
 	p := pdu.AsTextResponse(h)
 	part := x.reply
-	if limit := int(c.S.Params.MaxSend); len(part) > limit {
+	if limit := int(c.Params.MaxSend); len(part) > limit {
 		part = part[:limit]
 		for part[len(part)-1] != 0 {
 			part = part[:len(part)-1]
@@ -195,8 +195,8 @@ func (c *Conn) textResponse(t *Task, h *pdu.Header) []byte {
 	if t.textFinal && len(x.reply) == 0 {
 		p.SetTTT(pdu.NoTag)
 		if x.keys != nil {
-			c.S.Params = x.keys.Params
-			if c.S.Params.MaxRecv == c.newRecv {
+			c.Params = x.keys.Params
+			if c.Params.MaxRecv == c.newRecv {
 				c.newRecv = 0
 			}
 		}
@@ -216,7 +216,7 @@ func (c *Conn) textResponse(t *Task, h *pdu.Header) []byte {
 		h.SetLUN(c.LUN)
 	}
 	h.SetDataBytes(len(part))
-	c.S.Release(t)
+	c.Release(t)
 	c.status(p.Response)
 	return part
 }

@@ -14,7 +14,7 @@ func (c *Conn) abort(t *task) {
 		return
 	}
 	if t.s.Phase == session.Waiting {
-		c.sess.S.StopWaiting(t.s)
+		c.sess.StopWaiting(t.s)
 	}
 	t.s.Phase = session.Aborting
 	if c.current.Task == t.s {
@@ -59,7 +59,7 @@ func (c *Conn) quiet(t *task) {
 	}
 	// No status was sent; the unit counts it as what it is.
 	t.s.Status = sam.TaskAborted
-	c.sess.S.Release(t.s)
+	c.sess.Release(t.s)
 	c.over(t)
 	c.stack.touch(c) // the window may have moved without an answer
 	if c.phase == closing {
@@ -99,7 +99,7 @@ func (c *Conn) abortAll(except *task) {
 		case t.s.Kind == session.KindSCSI:
 			c.abort(t)
 		default:
-			c.sess.S.Release(t.s)
+			c.sess.Release(t.s)
 			c.over(t)
 		}
 		if c.sess == nil {
@@ -131,7 +131,7 @@ func (c *Conn) interrupted() {
 
 // logoutReady lets the Logout Response go when every other task is gone.
 func (c *Conn) logoutReady() {
-	if t := c.logout; t != nil && c.phase == fullFeature && c.sess.S.Live() == 1 {
+	if t := c.logout; t != nil && c.phase == fullFeature && c.sess.Live() == 1 {
 		c.logout = nil
 		c.respond(t)
 	}

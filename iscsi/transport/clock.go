@@ -56,7 +56,7 @@ func (c *Conn) tick() {
 func (c *Conn) askForLife(now int64) (alive bool) {
 	// RFC 3720 §6.12 [R-6.12-1]: a ping finds a dead peer that TCP keeps. Discovery
 	// knows no pings, and an idle one ends (RFC 7143 §7.4 [N-10]).
-	if c.pinged || c.phase == leaving || c.sess.S.Identity.Discovery {
+	if c.pinged || c.phase == leaving || c.sess.Identity.Discovery {
 		c.close("no sign of life")
 		return false
 	}
@@ -83,7 +83,7 @@ func (c *Conn) askForLogout() {
 // behind that. It is false when it cannot be said: a send is under way, or nobody
 // listens for it (RFC 3720 §3.2.5 [R-3.2.5-2]).
 func (c *Conn) announce() bool {
-	if c.phase != fullFeature || c.flying != nil || c.sess.S.Identity.Discovery {
+	if c.phase != fullFeature || c.flying != nil || c.sess.Identity.Discovery {
 		return false
 	}
 	c.dropBuild()
@@ -108,7 +108,7 @@ const renegotiateSeconds = 5
 // renegotiate asks for a text exchange when we take other data segments than the
 // session knows.
 func (c *Conn) renegotiate(maxRecv uint32) {
-	if maxRecv == 0 || maxRecv == c.sess.S.Params.MaxRecv || c.sess.LoggingOut() {
+	if maxRecv == 0 || maxRecv == c.sess.Params.MaxRecv || c.sess.LoggingOut() {
 		return
 	}
 	c.newRecv = maxRecv

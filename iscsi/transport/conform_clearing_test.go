@@ -49,8 +49,8 @@ func newScene(t *testing.T, partial bool) *scene {
 		t.Fatalf("answers %s", names(a))
 	}
 	s.before = *c.numbers
-	if w.unit.Tasks(0) != 3 || w.stack.conns[0].sess.S.Live() != 4 {
-		t.Fatalf("%d tasks begun, %d live", w.unit.Tasks(0), w.stack.conns[0].sess.S.Live())
+	if w.unit.Tasks(0) != 3 || w.stack.conns[0].sess.Live() != 4 {
+		t.Fatalf("%d tasks begun, %d live", w.unit.Tasks(0), w.stack.conns[0].sess.Live())
 	}
 	return s
 }

@@ -43,7 +43,7 @@ func (c *client) readOut(itt pdu.ITT, most int, between func()) (whole string) {
 	c.w.Helper()
 	ttt := pdu.TTT(pdu.NoTag)
 	text := "SendTargets=\x00"
-	if c.w.stack.conns[0].sess.S.Identity.Discovery {
+	if c.w.stack.conns[0].sess.Identity.Discovery {
 		text = "SendTargets=All\x00"
 	}
 	for range 4000 {

@@ -58,8 +58,8 @@ type Conn struct {
 	settled bool
 
 	sess *session.Conn
-	// spare is the session that was here before, whose memory the next one takes.
-	spare *session.Session
+	// spare is what was here before, whose memory the next one takes.
+	spare *session.Conn
 	tasks []task
 	nexus sam.Nexus
 	units *lun.Map
@@ -152,24 +152,26 @@ func (c *Conn) full(a Admission) {
 	c.stack.stats.LoggedIn++
 	c.passThrough()
 	id := c.machine.Identity()
-	s := session.Renew(c.spare, id, c.machine, c.limits)
-	c.spare = nil
 	var targets session.Targets
 	if c.portal.Targets != nil {
 		targets = c.portal.Targets(c.address, id.Source)
 	}
-	c.sess = session.NewConn(s, id.CID, c.machine.StatSN(), targets)
+	c.sess = session.NewConn(session.Start{
+		Identity: id, Params: c.machine.Params(), Limits: c.limits, StatSN: c.machine.StatSN(), CmdSN: c.machine.CmdSN(),
+		Targets: targets, Old: c.spare,
+	})
+	c.spare = nil
 	c.nexus, c.units = a.Nexus, a.Units
 	c.tsih, c.since = a.TSIH, c.stack.loop.Now()
 	c.sess.LUN = c.firstLUN()
 	// RFC 3720 §12.1 [R-12.1-2]: the first PDU after login carries the digests.
-	c.framer.HeaderDigest, c.framer.DataDigest = s.Params.HeaderDigest, s.Params.DataDigest
-	for i := range s.Tasks() {
+	c.framer.HeaderDigest, c.framer.DataDigest = c.sess.Params.HeaderDigest, c.sess.Params.DataDigest
+	for i := range c.sess.Tasks() {
 		if i == len(c.tasks) {
 			c.tasks = append(c.tasks, task{})
 		}
 		// Generations go on over the life of the place, so handles stay unique.
-		c.tasks[i] = task{s: s.Task(uint32(i)), generation: c.tasks[i].generation}
+		c.tasks[i] = task{s: c.sess.Task(uint32(i)), generation: c.tasks[i].generation}
 	}
 	if c.units != nil {
 		c.units.Units(func(u *lun.Unit) { c.stack.local.Open(u, c.nexus) })
@@ -223,7 +225,7 @@ func (c *Conn) logClose(why string) {
 	}
 	initiator := ""
 	if c.sess != nil {
-		initiator = c.sess.S.Identity.Initiator
+		initiator = c.sess.Identity.Initiator
 	}
 	slog.Log(context.Background(), level, "connection closed", "why", why, "portal", c.address, "initiator", initiator)
 }
@@ -236,7 +238,7 @@ func (c *Conn) gone() {
 	if c.sess != nil {
 		// A receive into a task's memory may just have ended.
 		c.abortAll(nil)
-		if c.phase != closing || c.sess.S.Live() > 0 {
+		if c.phase != closing || c.sess.Live() > 0 {
 			return
 		}
 	}
@@ -247,12 +249,12 @@ func (c *Conn) gone() {
 	s.promised[c.promisedOf] -= c.promised
 	var id login.Identity
 	if c.sess != nil {
-		id = c.sess.S.Identity
+		id = c.sess.Identity
 	}
 	h := c.name()
 	c.generation++
 	if c.sess != nil {
-		c.spare = c.sess.S
+		c.spare = c.sess
 	}
 	c.sess, c.machine, c.portal = nil, nil, nil
 	s.free = append(s.free, c.index)

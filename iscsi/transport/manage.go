@@ -9,7 +9,7 @@ import (
 
 // runManage starts a task management function.
 func (c *Conn) runManage(t *task) {
-	if c.sess.S.MustWait(t.s) && !t.late {
+	if c.sess.MustWait(t.s) && !t.late {
 		// RFC 3720 §10.6.2 [R-10.6.2-1]: an immediate function waits for the commands
 		// numbered before it, within a bound.
 		c.await(t)
@@ -76,7 +76,7 @@ func (c *Conn) retryDelayed() {
 	waiting := c.delayed
 	c.delayed = nil
 	for _, t := range waiting {
-		if t.waits && c.sess.S.MustWait(t.s) {
+		if t.waits && c.sess.MustWait(t.s) {
 			c.delayed = append(c.delayed, t)
 			continue
 		}

@@ -10,7 +10,7 @@ import (
 // start runs every task that may start now.
 func (c *Conn) start() {
 	for c.phase == fullFeature && !c.goodbye {
-		s := c.sess.S.NextReady()
+		s := c.sess.NextReady()
 		if s == nil {
 			break
 		}

@@ -135,7 +135,7 @@ func (c *Conn) farewells(b *batch) {
 // [R-10.5.1-12]).
 func (c *Conn) askColdReset() {
 	c.coldReset = false
-	c.stack.keeper.ColdReset(c.sess.S.Identity.Target)
+	c.stack.keeper.ColdReset(c.sess.Identity.Target)
 }
 
 // emit writes what a task has to say: R2Ts, data, its response. It is false when
@@ -147,7 +147,7 @@ func (c *Conn) emit(t *task, b *batch) bool {
 	if t.s.Phase == session.Aborting {
 		return true
 	}
-	for t.s.Phase == session.Running && t.s.Action != 0 && !t.s.Failed() && t.s.Out.MayAsk(c.sess.S.Params.MaxOutstandingR2T) {
+	for t.s.Phase == session.Running && t.s.Action != 0 && !t.s.Failed() && t.s.Out.MayAsk(c.sess.Params.MaxOutstandingR2T) {
 		if b.full() {
 			return false
 		}

@@ -277,7 +277,7 @@ func (s *Stack) Drain() {
 		switch c.phase {
 		case gone, closing:
 		case fullFeature:
-			if !c.sess.S.Identity.Discovery {
+			if !c.sess.Identity.Discovery {
 				c.askForLogout()
 				continue
 			}
@@ -369,7 +369,7 @@ func (s *Stack) Revise(view func(login.Identity) View) {
 		if c.phase != fullFeature || c.units == nil {
 			continue
 		}
-		v := view(c.sess.S.Identity)
+		v := view(c.sess.Identity)
 		switch m := v.Units; {
 		case m == nil:
 			c.farewell()

@@ -60,10 +60,10 @@ func (s *Stack) Survey(v *Survey, most int) (over bool) {
 func (c *Conn) info() SessionInfo {
 	now := c.stack.loop.Now()
 	return SessionInfo{
-		TSIH: c.tsih, Identity: c.sess.S.Identity, Params: c.sess.S.Params, Address: c.address, State: c.state(),
+		TSIH: c.tsih, Identity: c.sess.Identity, Params: c.sess.Params, Address: c.address, State: c.state(),
 		AgeNanos: now - c.since, SilentNanos: now - c.heard,
 		Commands: c.commands, BytesIn: c.bytesIn, BytesOut: c.bytesOut,
-		Tasks: c.sess.S.Live(), Window: int(c.limits.Window),
+		Tasks: c.sess.Live(), Window: int(c.limits.Window),
 	}
 }
 
@@ -91,7 +91,7 @@ func (s *Stack) Dismiss(t pdu.TSIH) bool {
 		if c.phase != fullFeature || c.tsih != t {
 			continue
 		}
-		if c.sess.S.Identity.Discovery {
+		if c.sess.Identity.Discovery {
 			c.close("dropped by the operator")
 		} else {
 			c.askForLogout()

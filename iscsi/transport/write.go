@@ -85,7 +85,7 @@ func (c *Conn) progressWrite(t *task) {
 	case t.s.Out.Complete() && t.moving == 0 && t.allMoved():
 		t.s.Status = sam.Good
 		c.conclude(t)
-	case t.s.Out.MayAsk(c.sess.S.Params.MaxOutstandingR2T):
+	case t.s.Out.MayAsk(c.sess.Params.MaxOutstandingR2T):
 		c.enqueue(t)
 	}
 }
@@ -124,7 +124,7 @@ func (c *Conn) nextChunk(t *task) bool {
 func (c *Conn) burst(t *task) uint32 {
 	out := &t.s.Out
 	asked := out.Asked()
-	limit := c.sess.S.Params.MaxBurstLength
+	limit := c.sess.Params.MaxBurstLength
 	if t.buffer != nil {
 		return min(out.Total-asked, limit)
 	}
