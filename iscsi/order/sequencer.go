@@ -1,0 +1,224 @@
+package order
+
+import (
+	"sync/atomic"
+
+	"lunar/internal/invariant"
+	"lunar/iscsi/serial"
+)
+
+// Sequencer is the command order of a session with several connections.
+//
+// Each number of the window has a slot, a word that says for which number it stands
+// and how far that has come. Offering is one compare-and-swap from "empty, for this
+// number", so that a failed one is the test for duplicates and for numbers outside
+// the window. Draining is done by one core at a time: who raises work from zero
+// drains until it can set it back.
+type Sequencer struct {
+	slots []slot
+	mask  uint32
+	size  uint32
+	_     [cacheLine]byte
+
+	// exp is ExpCmdSN; the drainer writes it. last is MaxCmdSN, told the one that was
+	// sent last on any connection.
+	exp  atomic.Uint32
+	last atomic.Uint32
+	told atomic.Uint32
+	_    [cacheLine]byte
+
+	// work counts the knocks since the drainer came.
+	work atomic.Int32
+	// handed counts commands that were given to other cores and have not started
+	// there.
+	handed atomic.Int32
+	// lone is the drainer's: of what was handed over is one that others do not pass.
+	lone bool
+}
+
+// slot is one number of the window, on a cache line of its own.
+type slot struct {
+	// word is the number and its state.
+	word  atomic.Uint64
+	owner uint64
+	_     [cacheLine - 16]byte
+}
+
+const cacheLine = 64
+
+// States of a slot.
+const (
+	empty   = iota // its number has not come
+	claimed        // somebody is writing the slot
+	full           // its command waits to be delivered
+	alone          // likewise, and nothing passes it either way
+	given          // its number was given up; nothing is delivered for it
+)
+
+const stateBits = 3
+
+func wordOf(n serial.CmdSN, state uint64) uint64 { return uint64(n.Uint32())<<stateBits | state }
+
+// New returns the order of a session whose first command has this number and of
+// which size commands may be under way.
+func New(first serial.CmdSN, size uint32) *Sequencer {
+	n := uint32(1)
+	for n < size {
+		n *= 2
+	}
+	s := &Sequencer{slots: make([]slot, n), mask: n - 1, size: size}
+	for i := range n {
+		sn := first.Add(i)
+		s.slots[sn.Uint32()&s.mask].word.Store(wordOf(sn, empty))
+	}
+	s.exp.Store(first.Uint32())
+	s.last.Store(first.Add(size - 1).Uint32())
+	s.told.Store(s.last.Load())
+	return s
+}
+
+func (s *Sequencer) slot(n serial.CmdSN) *slot { return &s.slots[n.Uint32()&s.mask] }
+
+// Size is how many commands may be under way.
+func (s *Sequencer) Size() uint32 { return s.size }
+
+// Expected is ExpCmdSN.
+func (s *Sequencer) Expected() serial.CmdSN { return serial.Cmd(s.exp.Load()) }
+
+// Last is MaxCmdSN. Whoever shows both asks for Expected first: MaxCmdSN, read later,
+// then never lies more than one before it (RFC 3720 §3.2.2.1 [R-3.2.2.1-6]).
+func (s *Sequencer) Last() serial.CmdSN { return serial.Cmd(s.last.Load()) }
+
+// Accepts says whether a command with this number is new and inside the window;
+// anything else is silently ignored (RFC 3720 §3.2.2.1 [R-3.2.2.1-7]). Another
+// connection may bring the number before this one offers it.
+func (s *Sequencer) Accepts(n serial.CmdSN) bool {
+	return n.In(s.Expected(), s.Last()) && s.slot(n).word.Load() == wordOf(n, empty)
+}
+
+// Offer puts a command in its place. One that is alone is delivered when all before
+// it have started, and those behind it when it has. It is false when the number has
+// come before or is outside the window. A Knock behind it, or behind several, has it
+// delivered.
+func (s *Sequencer) Offer(n serial.CmdSN, owner uint64, passes bool) bool {
+	state := uint64(full)
+	if !passes {
+		state = alone
+	}
+	return s.fill(n, owner, state)
+}
+
+// GiveUp counts a number as received without a command (RFC 3720 §6.9 [R-6.9-1]). It
+// is false when the number has come or is outside the window. A Knock follows.
+func (s *Sequencer) GiveUp(n serial.CmdSN) bool { return s.fill(n, 0, given) }
+
+func (s *Sequencer) fill(n serial.CmdSN, owner uint64, state uint64) bool {
+	x := s.slot(n)
+	if !n.In(s.Expected(), s.Last()) || !x.word.CompareAndSwap(wordOf(n, empty), wordOf(n, claimed)) {
+		return false
+	}
+	x.owner = owner
+	x.word.Store(wordOf(n, state))
+	return true
+}
+
+// Withdraw takes back a command that was offered: its number is given up, or with
+// again may come once more (RFC 3720 §10.14.5 [R-10.14-5]). It is false when the
+// command is about to be delivered, or was. A Knock follows.
+func (s *Sequencer) Withdraw(n serial.CmdSN, again bool) bool {
+	x := s.slot(n)
+	for _, state := range []uint64{full, alone} {
+		if x.word.CompareAndSwap(wordOf(n, state), wordOf(n, claimed)) {
+			state = given
+			if again {
+				state = empty
+			}
+			x.word.Store(wordOf(n, state))
+			return true
+		}
+	}
+	return false
+}
+
+// Credit lets the initiator send one more command: one has ended. MaxCmdSN never
+// moves back.
+func (s *Sequencer) Credit() { s.last.Add(1) }
+
+// Knock asks for what is due. When it is not zero the caller drains: it calls Take
+// until that is false, then Leave, and again while that is not zero.
+func (s *Sequencer) Knock() (round int32) {
+	if n := s.work.Add(1); n == 1 {
+		return n
+	}
+	return 0
+}
+
+// Leave ends a round of draining. It is not zero when somebody knocked meanwhile:
+// then there is another round.
+func (s *Sequencer) Leave(round int32) (next int32) {
+	if s.work.CompareAndSwap(round, 0) {
+		return 0
+	}
+	return s.work.Load()
+}
+
+// Take returns the owner of the next command that is due. The caller has it start, or
+// hands it over to another core by Hand.
+func (s *Sequencer) Take() (owner uint64, ok bool) {
+	for {
+		n := s.Expected()
+		x := s.slot(n)
+		w := x.word.Load()
+		state := w & (1<<stateBits - 1)
+		switch {
+		case w != wordOf(n, state) || state == empty || state == claimed:
+			return 0, false
+		case (s.lone || state == alone) && s.handed.Load() > 0:
+			return 0, false
+		}
+		// Withdraw may have come first.
+		if !x.word.CompareAndSwap(w, wordOf(n, claimed)) {
+			continue
+		}
+		s.lone = state == alone
+		owner = x.owner
+		x.word.Store(wordOf(n.Add(s.mask+1), empty))
+		s.exp.Store(n.Next().Uint32())
+		if state != given {
+			return owner, true
+		}
+		s.Credit()
+	}
+}
+
+// Hand notes that a command was given to another core, Started that it has started
+// there, or ended before. When it is not zero the caller drains, see Knock.
+func (s *Sequencer) Hand() { s.handed.Add(1) }
+
+// Started ends what Hand began.
+func (s *Sequencer) Started() (round int32) {
+	n := s.handed.Add(-1)
+	invariant.Check(n >= 0, "order: more commands started than were handed over")
+	if n > 0 {
+		return 0
+	}
+	return s.Knock()
+}
+
+// Handed says whether commands are on their way to other cores.
+func (s *Sequencer) Handed() bool { return s.handed.Load() > 0 }
+
+// Tell notes the MaxCmdSN that goes out, and Untold says that the newest has not gone
+// out on any connection and no command is under way whose answer would tell it (RFC
+// 3720 §10.4.11 [R-10.4.11-1]).
+func (s *Sequencer) Tell(last serial.CmdSN) {
+	if s.told.Load() != last.Uint32() {
+		s.told.Store(last.Uint32())
+	}
+}
+
+// Untold is the question to Tell.
+func (s *Sequencer) Untold() bool {
+	exp, last := s.Expected(), s.Last()
+	return last.Uint32() != s.told.Load() && last.Sub(exp)+1 == int32(s.size)
+}
