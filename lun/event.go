@@ -84,4 +84,5 @@ func Owner(reactor int, own uint64) uint64 { return uint64(reactor)<<ownerShift 
 // OwnerBits takes the owner's own bits out of a handle.
 func OwnerBits(owner uint64) uint64 { return owner & (1<<ownerShift - 1) }
 
-func ownerReactor(owner uint64) int { return int(owner >> ownerShift) }
+// OwnerReactor is the reactor of a handle.
+func OwnerReactor(owner uint64) int { return int(owner >> ownerShift) }

@@ -20,6 +20,9 @@ import (
 // there are any, so that in a busy stretch a command costs two loads.
 type Gate struct {
 	closed atomic.Bool
+	// coming counts commands on their way to the home that will close the gate there:
+	// nothing that was delivered behind them passes before.
+	coming atomic.Int32
 	sides  []*gateSide
 	// plain[n] says that a read or write of nexus n meets nothing in the device
 	// server: no unit attention, no stopped unit. The home writes it.
@@ -58,8 +61,18 @@ func (g *Gate) enter(reactor int) bool {
 	if s.inside++; s.inside == 1 {
 		s.busy.Store(true)
 	}
-	return !g.closed.Load()
+	return !g.closed.Load() && g.coming.Load() == 0
 }
+
+// announce says that a command is on its way to the home which must be alone there, or
+// behind which others wait; arrived ends that, when the home has closed the gate for it
+// or knows better.
+func (g *Gate) announce() { g.coming.Add(1) }
+
+func (g *Gate) arrived() { g.coming.Add(-1) }
+
+// announced says whether such a command is on its way.
+func (g *Gate) announced() bool { return g.coming.Load() > 0 }
 
 // leave ends what enter counted. It is true when nothing is inside on the reactor
 // any more and the gate is closed: then the home, which may wait, is to be told.

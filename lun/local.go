@@ -65,8 +65,12 @@ func (l *Local) Begin(u *Unit, c *sam.Command) bool {
 	if s := u.side(l.reactor); s != nil && u.plain(l, s, c) {
 		return true
 	}
-	if u.home == l.reactor {
+	if u.home == l.reactor && !u.gate.announced() {
 		return u.begin(c)
+	}
+	// At home too: what was announced was delivered before, and lies in the mailbox.
+	if needsQuiet(c) {
+		u.gate.announce()
 	}
 	l.post.Post(u.home, Message{kind: askBegin, unit: u, Event: Event{Command: c}})
 	return false
@@ -169,7 +173,12 @@ func (l *Local) Lose(u *Unit, n sam.Nexus) {
 func (l *Local) Receive(m Message) {
 	switch m.kind {
 	case askBegin:
-		if m.unit.begin(m.Command) {
+		quiet := needsQuiet(m.Command)
+		begun := m.unit.begin(m.Command)
+		if quiet {
+			m.unit.gate.arrived()
+		}
+		if begun {
 			l.tell(m.Command.Owner, Event{Kind: Begun, Command: m.Command})
 		}
 	case askExecute:
@@ -209,7 +218,7 @@ func (l *Local) Receive(m Message) {
 
 // tell brings an event to the reactor that owns what it is about.
 func (l *Local) tell(owner uint64, e Event) {
-	if r := ownerReactor(owner); r != l.reactor {
+	if r := OwnerReactor(owner); r != l.reactor {
 		l.post.Post(r, Message{kind: tell, Event: e})
 		return
 	}

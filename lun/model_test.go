@@ -91,7 +91,7 @@ func (x *taskSetRun) finish(owner uint64) {
 	if c.Status == sam.Good && rapid.Bool().Draw(x.rt, "fails") {
 		c.Fail(sam.NewSense(sam.MediumError, 0x1100))
 	}
-	r := ownerReactor(owner)
+	r := OwnerReactor(owner)
 	if r == home {
 		x.m.finish(owner, c.Status)
 	} else {

@@ -87,6 +87,10 @@ func (u *Unit) mayBegin(c *sam.Command) bool {
 	return true
 }
 
+// Alone says whether a command passes nothing that came before it, and nothing that
+// came behind passes it.
+func Alone(c *sam.Command) bool { return needsQuiet(c) }
+
 // needsQuiet says whether nothing may run beside a command: the attribute says so
 // (SAM-5 §8.5.3), it changes what every other command sees of the unit, or it must not
 // be divided.

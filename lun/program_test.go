@@ -177,7 +177,7 @@ func TestProgram_MoreThanSlots_AllEnd(t *testing.T) {
 		if c.Status != sam.Good && c.Sense.Key != sam.Miscompare {
 			t.Errorf("%x: %v %+v", c.CDB[0], c.Status, c.Sense)
 		}
-		w.locals[ownerReactor(c.Owner)].Finish(w.unit, c)
+		w.locals[OwnerReactor(c.Owner)].Finish(w.unit, c)
 	}
 	w.idle()
 }

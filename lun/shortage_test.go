@@ -47,7 +47,7 @@ func TestLocal_OneBuffer_EveryoneIsServed(t *testing.T) {
 	lent[0].Release()
 	for id := range uint64(20) {
 		c := w.start(int(id%2), id, "2f 00 00 00 00 00 00 10 00", nil)
-		w.locals[ownerReactor(c.Owner)].Move(w.unit, &blk.Request{Op: blk.Sync, Tag: Owner(home, 100+id)})
+		w.locals[OwnerReactor(c.Owner)].Move(w.unit, &blk.Request{Op: blk.Sync, Tag: Owner(home, 100+id)})
 	}
 	w.drive()
 	for id := range uint64(20) {

@@ -169,7 +169,7 @@ func (w *world) turn(r int) (worked bool) {
 		for _, e := range w.locals[r].Events() {
 			again = true
 			owner := e.ownerOf()
-			if ownerReactor(owner) != r {
+			if OwnerReactor(owner) != r {
 				w.t.Fatalf("event %+v came to reactor %d", e, r)
 			}
 			w.events[owner] = append(w.events[owner], e)
