@@ -84,7 +84,7 @@ func machine(access login.Access) func(h *pdu.Header, data []byte) (pdu.Header, 
 	return func(h *pdu.Header, data []byte) (resp pdu.Header, said []byte) {
 		o, said := m.Step(pdu.AsLoginRequest(h), data, &resp)
 		if o == login.Admit {
-			_, said = m.Admitted(pdu.LoginSuccess, 9, 32, &resp)
+			_, said = m.Admitted(pdu.LoginSuccess, 9, m.CmdSN(), m.CmdSN().Add(31), &resp)
 		}
 		return resp, said
 	}

@@ -88,7 +88,7 @@ func TestNumbers_OfALogin(t *testing.T) {
 				if o != Admit {
 					t.Fatalf("outcome %v", o)
 				}
-				m.Admitted(pdu.LoginSuccess, 77, 32, &resp)
+				m.Admitted(pdu.LoginSuccess, 77, m.CmdSN(), m.CmdSN().Add(31), &resp)
 				wantTSIH, wantMax = 77, serial.Cmd(0x0f)
 			}
 			if a.StatSN() != serial.Stat(uint32(0xffffffff+i)) || a.ExpCmdSN() != serial.Cmd(0xfffffff0) || a.MaxCmdSN() != wantMax || a.TSIH() != wantTSIH {
@@ -260,7 +260,7 @@ func TestAnswers_AreInsideTheOffer(t *testing.T) {
 		if o, _ := m.Step(pdu.AsLoginRequest(h), data, &resp); o != Admit {
 			t.Fatalf("%s: outcome %v", line, o)
 		}
-		_, answer := m.Admitted(pdu.LoginSuccess, 1, 32, &resp)
+		_, answer := m.Admitted(pdu.LoginSuccess, 1, m.CmdSN(), m.CmdSN().Add(31), &resp)
 		if pdu.AsLoginResponse(&resp).Continue() {
 			t.Fatal("C with T")
 		}

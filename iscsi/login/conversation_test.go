@@ -162,7 +162,7 @@ func converse(t *testing.T, where string, lines []string) {
 			var resp pdu.Header
 			o, answer := m.Step(pdu.AsLoginRequest(h), data, &resp)
 			if o == Admit {
-				o, answer = m.Admitted(pdu.LoginSuccess, 55, 32, &resp)
+				o, answer = m.Admitted(pdu.LoginSuccess, 55, m.CmdSN(), m.CmdSN().Add(31), &resp)
 			}
 			got = p.judge(show(o, &resp, answer))
 			asked++

@@ -220,8 +220,8 @@ func (m *Machine) move(next pdu.Stage, transit bool, resp *pdu.Header) (Outcome,
 }
 
 // Admitted finishes the request that ended in Admit: with LoginSuccess the final
-// response for a session with this handle and command window, else a refusal.
-func (m *Machine) Admitted(s pdu.LoginStatus, tsih pdu.TSIH, window uint32, resp *pdu.Header) (Outcome, []byte) {
+// response for a session with this handle, ExpCmdSN and MaxCmdSN, else a refusal.
+func (m *Machine) Admitted(s pdu.LoginStatus, tsih pdu.TSIH, exp, last serial.CmdSN, resp *pdu.Header) (Outcome, []byte) {
 	if s != pdu.LoginSuccess {
 		return m.refuse(s, resp)
 	}
@@ -229,7 +229,7 @@ func (m *Machine) Admitted(s pdu.LoginStatus, tsih pdu.TSIH, window uint32, resp
 	r := pdu.AsLoginResponse(resp)
 	// §10.13.3 [R-10.13.3-1]: the handle of a new session only in this response.
 	r.SetTSIH(tsih)
-	r.SetWindow(m.cmdSN, m.cmdSN.Add(window-1))
+	r.SetWindow(exp, last)
 	m.stage = pdu.FullFeature
 	return Done, m.out.Bytes()
 }

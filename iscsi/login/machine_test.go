@@ -16,7 +16,7 @@ func TestMachine_Final_CarriesHandleAndWindow(t *testing.T) {
 	if o, _ := m.Step(pdu.AsLoginRequest(h), data, &resp); o != Admit {
 		t.Fatalf("outcome %v", o)
 	}
-	m.Admitted(pdu.LoginSuccess, 55, 32, &resp)
+	m.Admitted(pdu.LoginSuccess, 55, m.CmdSN(), m.CmdSN().Add(31), &resp)
 	r := pdu.AsLoginResponse(&resp)
 	// RFC 3720 §10.12.8 [R-10.12.8-1]: 123 → 123.
 	if r.ExpCmdSN() != serial.Cmd(123) || r.MaxCmdSN() != serial.Cmd(154) || r.TSIH() != 55 {
@@ -29,7 +29,7 @@ func TestMachine_NotAdmitted_Refuses(t *testing.T) {
 	h, data := request(t, "", "1>3 T InitiatorName=iqn.2026-11.test:a;TargetName=iqn.2026-11.lunar:default")
 	var resp pdu.Header
 	m.Step(pdu.AsLoginRequest(h), data, &resp)
-	if o, _ := m.Admitted(pdu.LoginOutOfResources, 0, 0, &resp); o != Refuse || pdu.AsLoginResponse(&resp).Status() != pdu.LoginOutOfResources {
+	if o, _ := m.Admitted(pdu.LoginOutOfResources, 0, m.CmdSN(), m.CmdSN(), &resp); o != Refuse || pdu.AsLoginResponse(&resp).Status() != pdu.LoginOutOfResources {
 		t.Fatalf("outcome %v status %x", o, pdu.AsLoginResponse(&resp).Status())
 	}
 }

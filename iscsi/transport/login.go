@@ -110,7 +110,7 @@ func (c *Conn) admitted(a Admission) {
 	if a.Session != nil {
 		c.machine.Inherit(*a.Session)
 	}
-	outcome, text := c.machine.Admitted(a.Status, a.TSIH, c.limits.Window, &resp)
+	outcome, text := c.machine.Admitted(a.Status, a.TSIH, c.machine.CmdSN(), c.machine.CmdSN().Add(c.limits.Window-1), &resp)
 	if outcome != login.Done {
 		c.refuse(&resp, text)
 		return
