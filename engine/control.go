@@ -15,13 +15,15 @@ import (
 // message is what one core tells another.
 type message struct {
 	unit lun.Message
+	// stack is of another core's connections.
+	stack transport.Message
 	// ctl is a rare message of the control path.
 	ctl *control
 }
 
 type control struct {
 	request *request                   // to core 0: a login asks
-	ended   func(d *directory) []order // to core 0: something about sessions
+	tell    func(d *directory) []order // to core 0: something about sessions
 	order   *order                     // from core 0
 	adopt   *transport.Parcel          // from the core where a connection was
 	run     func()                     // from the engine: do this
@@ -33,12 +35,14 @@ type control struct {
 func (k *core) receive(m message) {
 	c := m.ctl
 	switch {
-	case c == nil:
+	case c == nil && m.stack.Zero():
 		k.local.Receive(m.unit)
+	case c == nil:
+		k.stack.Receive(m.stack)
 	case c.request != nil:
 		k.carry(k.directory.admit(*c.request))
-	case c.ended != nil:
-		k.carry(c.ended(k.directory))
+	case c.tell != nil:
+		k.carry(c.tell(k.directory))
 	case c.order != nil:
 		k.obey(*c.order)
 	case c.adopt != nil:
@@ -83,13 +87,32 @@ func (k *core) Post(to int, m lun.Message) { k.send(to, message{unit: m}) }
 
 // Admit, Ended and ColdReset implement transport.Keeper: the directory lives on
 // core 0, so they are messages, also from core 0 to itself.
-func (k *core) Admit(h transport.Handle, id login.Identity, params login.Params, placed bool) {
-	k.send(0, message{ctl: &control{request: &request{h, id, params, placed}}})
+func (k *core) Admit(a transport.Application) { k.send(0, message{ctl: &control{request: &a}}) }
+
+// Send implements transport.Keeper.
+func (k *core) Send(to int, m transport.Message) { k.send(to, message{stack: m}) }
+
+// Fence implements transport.Keeper.
+func (k *core) Fence(h transport.Handle, owner uint64) {
+	k.tell(func(d *directory) []order { return d.ask(h, owner) })
 }
+
+// Passed implements transport.Keeper.
+func (k *core) Passed(h transport.Handle, token uint32) {
+	k.tell(func(d *directory) []order { return d.passed(h, token) })
+}
+
+// Logout implements transport.Keeper.
+func (k *core) Logout(h transport.Handle, owner uint64, cid pdu.CID, all bool) {
+	k.tell(func(d *directory) []order { return d.logout(h, owner, cid, all) })
+}
+
+// tell has the directory do something.
+func (k *core) tell(what func(d *directory) []order) { k.send(0, message{ctl: &control{tell: what}}) }
 
 // Ended implements transport.Keeper.
 func (k *core) Ended(h transport.Handle, _ login.Identity, _ bool, units *lun.Map) {
-	k.send(0, message{ctl: &control{ended: func(d *directory) []order {
+	k.tell(func(d *directory) []order {
 		orders := d.ended(h)
 		for i := range orders {
 			if orders[i].kind == orderLoss {
@@ -97,7 +120,7 @@ func (k *core) Ended(h transport.Handle, _ login.Identity, _ bool, units *lun.Ma
 			}
 		}
 		return orders
-	}}})
+	})
 }
 
 // LoginOver implements transport.Keeper.
@@ -118,7 +141,7 @@ func (k *core) Through(source netip.Addr) { k.engine.door.leave(source, time.Now
 // ColdReset implements transport.Keeper.
 func (k *core) ColdReset(target string) {
 	slog.Warn("target cold reset", "target", target)
-	k.send(0, message{ctl: &control{ended: func(d *directory) []order { return d.of(target) }}})
+	k.tell(func(d *directory) []order { return d.of(target) })
 }
 
 // carry sends orders of the directory to the cores they concern.
@@ -143,6 +166,12 @@ func (k *core) obey(o order) {
 		k.stack.Close(o.conn, o.silent)
 	case orderMove:
 		k.move(o)
+	case orderFence:
+		k.stack.Fence(o.conn, o.token)
+	case orderFenced:
+		k.stack.Fenced(o.owner)
+	case orderLoggedOut:
+		k.stack.LoggedOut(o.owner, o.result)
 	case orderLoss:
 	}
 }

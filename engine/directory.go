@@ -1,9 +1,8 @@
 package engine
 
 import (
-	"slices"
-
 	"lunar/iscsi/login"
+	cmdsn "lunar/iscsi/order"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/transport"
 	"lunar/lun"
@@ -21,8 +20,11 @@ type directory struct {
 	lastTSIH pdu.TSIH
 	handles  map[pdu.TSIH]*sessionEntry
 	nexuses  nexuses
-	// load is the number of sessions on each reactor.
+	// load is the number of connections of sessions on each reactor.
 	load []int
+	// fences are the questions under way, by token.
+	fences    map[uint32]*fence
+	lastFence uint32
 }
 
 // sessionKey is what a session is unique by: an initiator port and a target port
@@ -37,26 +39,26 @@ type sessionKey struct {
 // sessionEntry is one session: alive, or ending with others waiting for its
 // place.
 type sessionEntry struct {
-	key    sessionKey
-	conn   transport.Handle
-	cid    pdu.CID
-	tsih   pdu.TSIH
-	nexus  sam.Nexus
+	key   sessionKey
+	tsih  pdu.TSIH
+	nexus sam.Nexus
+	// members are its connections, failed the identifiers of connections that ended
+	// without a logout, as far as they are remembered.
+	members []member
+	failed  []pdu.CID
+	// ending says that all of it ends, or all but the connection that logs it out.
 	ending bool
 	// params are what its leading login settled, user who was proved by it.
 	params login.Params
 	user   string
+	// order is the common order of its commands, nil if it may have one connection.
+	order *cmdsn.Sequencer
 	// waiting are logins for the same key, in order of arrival.
 	waiting []request
 }
 
-// request is a login that asks for a session. One that is placed stays where it is.
-type request struct {
-	conn   transport.Handle
-	id     login.Identity
-	params login.Params
-	placed bool
-}
+// request is a login that asks for a session.
+type request = transport.Application
 
 // order is what the directory wants done.
 type order struct {
@@ -72,6 +74,11 @@ type order struct {
 	units *lun.Map
 	// silent says that an orderClose ends the session, not only its connection.
 	silent bool
+	// token is of an orderFence, owner the task that orderFenced and orderLoggedOut
+	// answer, result the answer to a logout.
+	token  uint32
+	owner  uint64
+	result pdu.LogoutResult
 }
 
 type orderKind uint8
@@ -85,12 +92,18 @@ const (
 	orderLoss
 	// orderMove has a connection go to another reactor and ask again there.
 	orderMove
+	// orderFence asks a connection whether its status was acknowledged, orderFenced says
+	// that all others' was.
+	orderFence
+	orderFenced
+	// orderLoggedOut says that what a logout closes elsewhere is gone.
+	orderLoggedOut
 )
 
 func newDirectory(limit, reactors int) *directory {
 	return &directory{
 		load: make([]int, reactors), limit: limit, sessions: map[sessionKey]*sessionEntry{}, conns: map[transport.Handle]*sessionEntry{},
-		handles: map[pdu.TSIH]*sessionEntry{}, nexuses: newNexuses(maxNexuses),
+		handles: map[pdu.TSIH]*sessionEntry{}, nexuses: newNexuses(maxNexuses), fences: map[uint32]*fence{},
 	}
 }
 
@@ -100,35 +113,36 @@ func keyOf(id login.Identity) sessionKey {
 
 // admit decides on a login.
 func (d *directory) admit(r request) []order {
-	if r.id.Discovery {
+	if r.Identity.Discovery {
 		// A discovery session has no tasks and nothing to reinstate; its handle is only
 		// a number (RFC 7143 §7.4.1 [N-10]).
-		return []order{{kind: orderAdmit, conn: r.conn, id: r.id, admit: transport.Admission{TSIH: d.draw()}}}
+		return []order{{kind: orderAdmit, conn: r.Conn, id: r.Identity, admit: transport.Admission{TSIH: d.draw()}}}
 	}
-	if to := d.place(r.conn.Reactor); !r.placed && to != r.conn.Reactor {
-		return []order{{kind: orderMove, conn: r.conn, to: to}}
+	if to := d.place(r.Conn.Reactor); !r.Placed && to != r.Conn.Reactor {
+		return []order{{kind: orderMove, conn: r.Conn, to: to}}
 	}
-	e := d.sessions[keyOf(r.id)]
+	e := d.sessions[keyOf(r.Identity)]
 	if s := d.refusal(r, e); s != pdu.LoginSuccess {
-		return []order{{kind: orderAdmit, conn: r.conn, id: r.id, admit: transport.Admission{Status: s}}}
+		return []order{{kind: orderAdmit, conn: r.Conn, id: r.Identity, admit: transport.Admission{Status: s}}}
 	}
-	if e == nil {
+	switch {
+	case e == nil:
 		return []order{d.create(r, nil)}
+	case r.Identity.TSIH != 0 && !e.ending && e.member(r.Identity.CID) == nil:
+		return []order{d.join(e, r)}
 	}
-	// Session reinstatement, or at level 0 reinstatement of its only connection: the
-	// old one ends first, with all its tasks (§5.3.5 [R-5.3.5-2], §5.3.4
-	// [R-5.3.4-3]).
+	// Reinstatement of the session, or of one connection: what was ends first, with all
+	// its tasks (§5.3.5 [R-5.3.5-2], §5.3.4 [R-5.3.4-3]).
 	e.waiting = append(e.waiting, r)
-	d.conns[r.conn] = e
-	if e.ending {
-		return nil
+	d.conns[r.Conn] = e
+	if r.Identity.TSIH == 0 {
+		return e.end(nil)
 	}
-	e.ending = true
-	return []order{{kind: orderClose, conn: e.conn, silent: r.id.TSIH == 0}}
+	return e.endMember(r.Identity.CID)
 }
 
-// place is the reactor for a session whose connection arrived on one: that with the
-// fewest sessions, and the one it is on when it is among them. Sessions that end do not
+// place is the reactor for a connection that arrived on one: that with the fewest of
+// sessions, and the one it is on when it is among them. Sessions that end do not
 // make others move.
 func (d *directory) place(arrived int) int {
 	best := arrived
@@ -143,21 +157,21 @@ func (d *directory) place(arrived int) int {
 // refusal is the status of a login that cannot become a session.
 func (d *directory) refusal(r request, e *sessionEntry) pdu.LoginStatus {
 	switch {
-	case r.id.TSIH == 0 && e == nil && len(d.sessions) >= d.limit:
+	case r.Identity.TSIH == 0 && e == nil && len(d.sessions) >= d.limit:
 		return pdu.LoginOutOfResources
-	case r.id.TSIH == 0:
+	case r.Identity.TSIH == 0:
 		return pdu.LoginSuccess
-	case e == nil && d.elsewhere(r.id):
+	case e == nil && d.elsewhere(r.Identity):
 		// Appendix D [R-D-13]: a session stays within its portal group.
 		return pdu.LoginCannotInclude
-	case e == nil || e.tsih != r.id.TSIH:
+	case e == nil || e.tsih != r.Identity.TSIH:
 		// §5.3.1: the handle names no session of this initiator port.
 		return pdu.LoginNoSession
-	case e.user != r.id.User:
+	case e.user != r.Identity.User:
 		// RFC 7143 §9.2 [N-17]: every connection of a session proves the same name.
 		return pdu.LoginAuthFailure
-	case e.cid != r.id.CID:
-		// A further connection: MaxConnections is 1 (§12.2 [R-12.2-1]).
+	case e.member(r.Identity.CID) == nil && len(e.members) >= int(e.params.MaxConnections):
+		// A further connection: MaxConnections is what was settled (§12.2 [R-12.2-1]).
 		return pdu.LoginTooManyConnections
 	}
 	return pdu.LoginSuccess
@@ -173,7 +187,7 @@ func (d *directory) elsewhere(id login.Identity) bool {
 // create makes the session of a login; of is the one whose connection it reinstates,
 // and whose handle and parameters it keeps, or nil.
 func (d *directory) create(r request, of *sessionEntry) order {
-	e := &sessionEntry{key: keyOf(r.id), conn: r.conn, cid: r.id.CID, params: r.params, user: r.id.User}
+	e := &sessionEntry{key: keyOf(r.Identity), params: r.Params, user: r.Identity.User}
 	admit := transport.Admission{}
 	if of != nil {
 		e.tsih, e.params = of.tsih, of.params
@@ -181,11 +195,28 @@ func (d *directory) create(r request, of *sessionEntry) order {
 	} else {
 		e.tsih = d.draw()
 	}
+	if e.params.MaxConnections > 1 {
+		e.order = cmdsn.New(r.First, r.Window)
+	}
 	e.nexus = d.nexuses.open(e.key)
-	d.load[e.conn.Reactor]++
-	d.sessions[e.key], d.handles[e.tsih], d.conns[e.conn] = e, e, e
-	admit.TSIH, admit.Nexus = e.tsih, e.nexus
-	return order{kind: orderAdmit, conn: r.conn, id: r.id, admit: admit}
+	d.sessions[e.key], d.handles[e.tsih] = e, e
+	return d.enter(e, r, admit)
+}
+
+// join adds a connection to a session (RFC 3720 §5.3.1: existing ISID and TSIH, new
+// CID).
+func (d *directory) join(e *sessionEntry, r request) order {
+	return d.enter(e, r, transport.Admission{Session: &e.params})
+}
+
+// enter makes a connection one of a session's.
+func (d *directory) enter(e *sessionEntry, r request, admit transport.Admission) order {
+	e.members = append(e.members, member{conn: r.Conn, cid: r.Identity.CID})
+	e.remember(r.Identity.CID, false)
+	d.conns[r.Conn] = e
+	d.load[r.Conn.Reactor]++
+	admit.TSIH, admit.Nexus, admit.Order = e.tsih, e.nexus, e.order
+	return order{kind: orderAdmit, conn: r.Conn, id: r.Identity, admit: admit}
 }
 
 // draw returns a handle that no session has: never 0, and not one that was just
@@ -205,23 +236,43 @@ func (d *directory) draw() pdu.TSIH {
 func (d *directory) ended(conn transport.Handle) (orders []order) {
 	e := d.conns[conn]
 	delete(d.conns, conn)
-	switch {
-	case e == nil:
+	if e == nil {
 		return nil // refused, a discovery session, or never asked
-	case e.conn != conn:
+	}
+	m, ok := e.leave(conn)
+	if !ok {
 		e.forget(conn)
 		return nil
 	}
+	d.load[conn.Reactor]--
+	orders = append(d.passedAll(conn), e.gone(m)...)
+	if len(e.members) == 0 {
+		return append(orders, d.over(e)...)
+	}
+	if e.ending {
+		return orders
+	}
+	// Who reinstates this connection takes its place.
+	waiting := e.waiting
+	e.waiting = nil
+	for _, r := range waiting {
+		delete(d.conns, r.Conn)
+		orders = append(orders, d.admit(r)...)
+	}
+	return orders
+}
+
+// over ends a session without connections, and lets those in that waited for that.
+func (d *directory) over(e *sessionEntry) (orders []order) {
 	delete(d.sessions, e.key)
 	delete(d.handles, e.tsih)
 	d.nexuses.close(e.key)
-	d.load[e.conn.Reactor]--
 	// §5.3.5.1 [R-5.3.5.1-1]: SCSI hears of the nexus loss.
 	orders = append(orders, order{kind: orderLoss, nexus: e.nexus})
 	for _, r := range e.waiting {
-		delete(d.conns, r.conn)
-		if r.id.TSIH == e.tsih && d.sessions[e.key] == nil {
-			// Reinstatement of the only connection: the session keeps the handle that the
+		delete(d.conns, r.Conn)
+		if r.Identity.TSIH == e.tsih && d.sessions[e.key] == nil {
+			// Reinstatement of the last connection: the session keeps the handle that the
 			// login names (§5.3.4 [R-5.3.4-3]).
 			orders = append(orders, d.create(r, e))
 			continue
@@ -233,16 +284,11 @@ func (d *directory) ended(conn transport.Handle) (orders []order) {
 	return orders
 }
 
-// forget takes a login that ended while it waited out of the queue.
-func (e *sessionEntry) forget(conn transport.Handle) {
-	e.waiting = slices.DeleteFunc(e.waiting, func(r request) bool { return r.conn == conn })
-}
-
-// of returns the connections of every session of a target.
+// of has every session of a target closed.
 func (d *directory) of(target string) (orders []order) {
 	for _, e := range d.sessions {
 		if e.key.target == target {
-			orders = append(orders, order{kind: orderClose, conn: e.conn, silent: true})
+			orders = append(orders, e.end(nil)...)
 		}
 	}
 	return orders

@@ -3,6 +3,7 @@ package engine
 import (
 	"testing"
 
+	"lunar/iscsi/login"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/transport"
 	"lunar/scsi/sam"
@@ -91,7 +92,7 @@ func (x *directoryRun) login() {
 	x.places = append(x.places, p)
 	cid := pdu.CID(rapid.IntRange(0, 1).Draw(x.rt, "CID"))
 	p.reactor, p.cid = rapid.IntRange(0, 2).Draw(x.rt, "reactor"), cid
-	x.carry(x.d.admit(request{conn: p.handle(), id: port(p.isid, p.tsih, cid)}))
+	x.carry(x.d.admit(request{Conn: p.handle(), Identity: port(p.isid, p.tsih, cid), Params: login.DefaultParams()}))
 }
 
 // deliver brings the oldest order to a connection.
@@ -107,7 +108,7 @@ func (x *directoryRun) deliver(p *place) {
 		if rapid.Bool().Draw(x.rt, "goes") {
 			p.reactor = o.to
 		}
-		x.carry(x.d.admit(request{conn: p.handle(), id: port(p.isid, p.tsih, p.cid), placed: true}))
+		x.carry(x.d.admit(request{Conn: p.handle(), Identity: port(p.isid, p.tsih, p.cid), Params: login.DefaultParams(), Placed: true}))
 	default:
 		p.answers++
 		p.status = o.admit.Status

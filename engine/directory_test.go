@@ -18,7 +18,7 @@ func conn(n int) transport.Handle { return transport.Handle{Reactor: n % 3, Inde
 
 // placed is a login that has been placed.
 func placed(c transport.Handle, id login.Identity) request {
-	return request{conn: c, id: id, placed: true}
+	return request{Conn: c, Identity: id, Params: login.DefaultParams(), Window: 8, Placed: true}
 }
 
 // port is the identity of a login from one initiator port.
@@ -248,7 +248,7 @@ func TestDirectory_Places(t *testing.T) {
 	ask := func(n, reactor int, want ...string) {
 		t.Helper()
 		wantOrders(t, fmt.Sprintf("login %d on %d", n, reactor),
-			d.admit(request{conn: at(n, reactor), id: port(byte(n), 0, 0)}), want...)
+			d.admit(request{Conn: at(n, reactor), Identity: port(byte(n), 0, 0)}), want...)
 	}
 	ask(1, 1, "answer 1: 0000 tsih 1 nexus 0")
 	ask(2, 1, "move 2 to 0")
@@ -260,5 +260,5 @@ func TestDirectory_Places(t *testing.T) {
 	ask(5, 0, "move 5 to 1")
 	discovery := port(6, 0, 0)
 	discovery.Discovery = true
-	wantOrders(t, "discovery stays", d.admit(request{conn: at(6, 0), id: discovery}), "answer 6: 0000 tsih 5 nexus 0")
+	wantOrders(t, "discovery stays", d.admit(request{Conn: at(6, 0), Identity: discovery}), "answer 6: 0000 tsih 5 nexus 0")
 }

@@ -82,7 +82,7 @@ type Offer struct {
 // MaxRecvDataSegmentLength is the largest pooled buffer.
 func DefaultOffer() Offer {
 	return Offer{
-		MaxConnections:           1,
+		MaxConnections:           8,
 		InitialR2T:               false,
 		ImmediateData:            true,
 		MaxBurstLength:           1 << 20,

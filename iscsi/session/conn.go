@@ -2,6 +2,7 @@ package session
 
 import (
 	"lunar/iscsi/login"
+	"lunar/iscsi/order"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
 	"lunar/scsi/sam"
@@ -53,7 +54,12 @@ type Conn struct {
 	// belong to no command (RFC 3720 §10.19.3 [R-10.19.3-1]).
 	LUN sam.LUN
 
+	// window is the order of a session with one connection, shared of one that may
+	// have several; offered says that a Knock at it is due.
 	window  window
+	shared  *order.Sequencer
+	offered bool
+
 	targets Targets
 	statSN  serial.StatSN
 	// expStatSN is what the initiator acknowledged last.
@@ -99,6 +105,9 @@ type Start struct {
 	StatSN  serial.StatSN
 	CmdSN   serial.CmdSN
 	Targets Targets
+	// Shared is the order of a session that may have several connections; it counts
+	// instead of CmdSN and the window of Limits.
+	Shared *order.Sequencer
 	// Old is a connection that has ended, whose memory this one may take; or nil.
 	Old *Conn
 }
@@ -107,14 +116,17 @@ type Start struct {
 func NewConn(s Start) *Conn {
 	c := &Conn{
 		Identity: s.Identity, Params: s.Params, State: LoggedIn, CID: s.Identity.CID, targets: s.Targets,
-		statSN: s.StatSN, expStatSN: s.StatSN, window: newWindow(s.CmdSN, s.Limits.Window),
+		statSN: s.StatSN, expStatSN: s.StatSN, shared: s.Shared,
 	}
 	if s.Old != nil {
 		c.slab = s.Old.slab.renew(s.Limits)
 	} else {
 		c.slab = newSlab(s.Limits)
 	}
-	c.toldMax = c.window.last
+	if c.shared == nil {
+		c.window = newWindow(s.CmdSN, s.Limits.Window)
+		c.toldMax = c.window.last
+	}
 	return c
 }
 
@@ -166,12 +178,12 @@ func (c *Conn) request(k Kind, h *pdu.Header, ahs []byte) (*Task, Disposition) {
 	if _, live := c.Find(h.ITT()); live {
 		// §6.2.1 [R-6.2.1-1]: a retry of a live command is ignored. The same tag
 		// under a new number is another task in its way (§10.17.1 [R-10.17.1-3]).
-		if !h.Immediate() && !c.window.accepts(n) {
+		if !h.Immediate() && !c.accepts(n) {
 			return nil, Disposition{Verdict: Skip}
 		}
 		return nil, c.refuse(pdu.RejectTaskInProgress, h, ahs)
 	}
-	if !h.Immediate() && !c.window.accepts(n) {
+	if !h.Immediate() && !c.accepts(n) {
 		// §3.2.2.1 [R-3.2.2.1-7]: outside the window or a duplicate: silently ignored.
 		return nil, Disposition{Verdict: Skip}
 	}
@@ -263,19 +275,36 @@ func (c *Conn) numbers(p pdu.Response) {
 
 // credits writes ExpCmdSN and MaxCmdSN.
 func (c *Conn) credits(p pdu.Response) {
+	if q := c.shared; q != nil {
+		exp, last := q.Expected(), q.Last()
+		q.Tell(last)
+		p.SetWindow(exp, last)
+		return
+	}
 	c.toldMax = c.window.last
 	p.SetWindow(c.window.exp, c.toldMax)
 }
 
 // WindowUntold says whether the window has moved on and no answer is to come that
 // would tell: then a NOP-In does (RFC 3720 §10.4.11 [R-10.4.11-1]).
-func (c *Conn) WindowUntold() bool { return c.toldMax != c.window.last && c.Live() == 0 }
+func (c *Conn) WindowUntold() bool {
+	switch {
+	case c.Live() > 0:
+		return false
+	case c.shared != nil:
+		return c.shared.Untold()
+	}
+	return c.toldMax != c.window.last
+}
 
 // status writes the window and consumes a StatSN (RFC 3720 §3.2.2.2).
 func (c *Conn) status(p pdu.Response) {
 	c.numbers(p)
 	c.statSN = c.statSN.Next()
 }
+
+// Acknowledged is the number up to which the initiator has received our status.
+func (c *Conn) Acknowledged() serial.StatSN { return c.expStatSN }
 
 // StatSN is the next status number.
 func (c *Conn) StatSN() serial.StatSN { return c.statSN }

@@ -22,14 +22,31 @@ func (c *Conn) logout(h *pdu.Header, ahs []byte) Disposition {
 	return Disposition{Verdict: Skip}
 }
 
-// RunLogout decides on a delivered Logout Request. It is true when this
-// connection closes: every other task ends, then the response goes, then FIN.
-func (c *Conn) RunLogout(t *Task) (closing bool) {
+// LogoutStep is what a logout needs next.
+type LogoutStep uint8
+
+// Steps of a logout.
+const (
+	// LogoutAnswered: Logout stands; this connection stays.
+	LogoutAnswered LogoutStep = iota + 1
+	// LogoutHere: this connection closes: every other task ends, and with CloseSession
+	// in a session that may have others every other connection, then the response goes,
+	// then FIN.
+	LogoutHere
+	// LogoutElsewhere: another connection of the session closes, then Logout stands.
+	LogoutElsewhere
+)
+
+// RunLogout decides on a delivered Logout Request.
+func (c *Conn) RunLogout(t *Task) LogoutStep {
 	switch {
 	case t.Reason == pdu.RemoveForRecovery:
 		// §10.15.1 [R-10.15.1-1]: no connection recovery below level 2.
 		t.Logout = pdu.LogoutRecoveryNotSupported
 	case t.Reason == pdu.CloseConnection && t.CID != c.CID:
+		if c.shared != nil {
+			return LogoutElsewhere
+		}
 		// A session of one connection has no other.
 		t.Logout = pdu.LogoutCIDNotFound
 	default:
@@ -39,10 +56,9 @@ func (c *Conn) RunLogout(t *Task) (closing bool) {
 			by = T10
 		}
 		c.State, _ = c.State.Next(by)
-		return true
+		return LogoutHere
 	}
-	t.Phase = Responding
-	return false
+	return LogoutAnswered
 }
 
 // logoutResponse writes the Logout Response. Time2Wait and Time2Retain stay 0:

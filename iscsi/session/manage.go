@@ -68,7 +68,7 @@ func (c *Conn) abortTask(t *Task) (ManageStep, *Task) {
 	case ok && ref.LUN == t.LUN:
 		t.Result = pdu.FunctionComplete
 		return ManageTask, ref
-	case !ok && t.RefCmdSN.Less(t.CmdSN) && c.window.plug(t.RefCmdSN):
+	case !ok && t.RefCmdSN.Less(t.CmdSN) && c.giveUp(t.RefCmdSN):
 		// §6.9 [R-6.9-1]: it never came. Its number counts as received, so a late copy
 		// is ignored and what waits behind it goes on.
 		t.Result = pdu.FunctionComplete
@@ -87,7 +87,8 @@ func (c *Conn) abortTask(t *Task) (ManageStep, *Task) {
 func (c *Conn) MustWait(t *Task) bool {
 	switch t.Function {
 	case sam.AbortTaskSet, sam.ClearTaskSet, sam.LogicalUnitReset, sam.TargetWarmReset, sam.TargetColdReset:
-		return c.window.exp.Less(t.CmdSN)
+		// Those on their way to other cores have not come there yet.
+		return c.expected().Less(t.CmdSN) || c.shared != nil && t.Immediate && c.shared.Handed()
 	case sam.AbortTask, sam.ClearACA, sam.TaskReassign:
 	}
 	return false

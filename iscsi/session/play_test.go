@@ -169,8 +169,8 @@ func (p *play) run(t *Task) {
 			p.queue = append(p.queue, t)
 		}
 	case KindLogout:
-		if !p.c.RunLogout(t) {
-			p.queue = append(p.queue, t)
+		if p.c.RunLogout(t) != LogoutHere {
+			p.respond(t)
 			return
 		}
 		p.delayed = nil
@@ -212,7 +212,7 @@ func (p *play) manage(t *Task) {
 // end ends a task without an answer.
 func (p *play) end(t *Task) {
 	if t.Phase == Waiting {
-		p.c.StopWaiting(t)
+		p.c.StopWaiting(t, false)
 	}
 	for i, q := range p.queue {
 		if q == t {

@@ -48,7 +48,9 @@ type Task struct {
 	CmdSN   serial.CmdSN
 	counted bool // its CmdSN was accepted, so its end returns a credit
 
-	Immediate   bool
+	Immediate bool
+	// Alone says of a command that the device server runs nothing beside it.
+	Alone       bool
 	Read, Write bool
 	// EDTL is the expected length of the data-out when W is set, else of the
 	// data-in; BidiRead the expected data-in of a bidirectional command.
@@ -113,7 +115,8 @@ func (t *Task) FailData(s sam.Sense) {
 }
 
 // reset prepares a slab element for its next task. The tag counter goes on, so
-// that tags of the last task are recognised as stale.
+// that tags of the last task are recognised as stale; the handle of the next one is
+// its owner's to set.
 func (t *Task) reset() {
-	*t = Task{index: t.index, tttCount: t.tttCount}
+	*t = Task{index: t.index, tttCount: t.tttCount, Command: sam.Command{Owner: t.Owner}}
 }

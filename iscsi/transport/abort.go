@@ -14,7 +14,10 @@ func (c *Conn) abort(t *task) {
 		return
 	}
 	if t.s.Phase == session.Waiting {
-		c.sess.StopWaiting(t.s)
+		leaving := c.phase == closing || c.logout != nil
+		if !c.sess.StopWaiting(t.s, leaving) && leaving {
+			c.cleared(t)
+		}
 	}
 	t.s.Phase = session.Aborting
 	if c.current.Task == t.s {
@@ -122,6 +125,10 @@ func (c *Conn) interrupted() {
 		if s.Kind != session.KindSCSI || s.Phase == session.Aborting {
 			continue
 		}
+		if c.sess.Shared() != nil && s.Phase < session.Running {
+			// Its number is expected again; nothing of it was done.
+			continue
+		}
 		if e, present := c.unit(s.LUN); present && e.Unit != told {
 			told = e.Unit
 			c.stack.local.Attend(told, c.nexus, scsi.ProtocolCleared)
@@ -129,9 +136,16 @@ func (c *Conn) interrupted() {
 	}
 }
 
+// cleared is interrupted for one command that ends as it was about to start.
+func (c *Conn) cleared(t *task) {
+	if e, present := c.unit(t.s.LUN); present && !c.silent {
+		c.stack.local.Attend(e.Unit, c.nexus, scsi.ProtocolCleared)
+	}
+}
+
 // logoutReady lets the Logout Response go when every other task is gone.
 func (c *Conn) logoutReady() {
-	if t := c.logout; t != nil && c.phase == fullFeature && c.sess.Live() == 1 {
+	if t := c.logout; t != nil && c.alone && c.phase == fullFeature && c.sess.Live() == 1 {
 		c.logout = nil
 		c.respond(t)
 	}

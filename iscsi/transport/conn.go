@@ -101,10 +101,15 @@ type Conn struct {
 	wantsPing bool
 	// newRecv: the initiator is to be asked for a text exchange, in which we declare
 	// that we take data segments of this length; 0 when it is not.
-	newRecv   uint32
-	aborts    int     // tasks that wait for their initiator within a bound
-	delayed   []*task // functions among them
-	logout    *task   // waits for every other task to end
+	newRecv  uint32
+	aborts   int     // tasks that wait for their initiator within a bound
+	delayed  []*task // functions among them
+	retrying bool    // a KindRetry is to come
+	logout   *task   // waits for every other task to end
+	// alone says of a connection that logs out that it waits for no other one.
+	alone bool
+	// fences are what other connections of the session wait for.
+	fences    []fence
 	coldReset bool
 	// logoutBy is when the initiator must have logged out, 0 when it was not asked to;
 	// wantsLogout: the question is to be sent. goodbye: the last Async Message is to be
@@ -158,7 +163,7 @@ func (c *Conn) full(a Admission) {
 	}
 	c.sess = session.NewConn(session.Start{
 		Identity: id, Params: c.machine.Params(), Limits: c.limits, StatSN: c.machine.StatSN(), CmdSN: c.machine.CmdSN(),
-		Targets: targets, Old: c.spare,
+		Targets: targets, Shared: a.Order, Old: c.spare,
 	})
 	c.spare = nil
 	c.nexus, c.units = a.Nexus, a.Units
@@ -171,7 +176,9 @@ func (c *Conn) full(a Admission) {
 			c.tasks = append(c.tasks, task{})
 		}
 		// Generations go on over the life of the place, so handles stay unique.
-		c.tasks[i] = task{s: c.sess.Task(uint32(i)), generation: c.tasks[i].generation}
+		t := &c.tasks[i]
+		*t = task{s: c.sess.Task(uint32(i)), generation: t.generation}
+		t.s.Owner = c.handle(t)
 	}
 	if c.units != nil {
 		c.units.Units(func(u *lun.Unit) { c.stack.local.Open(u, c.nexus) })
@@ -204,6 +211,7 @@ func (c *Conn) close(why string) {
 	c.place, c.delayed, c.logout = nil, nil, nil
 	c.dropBuild()
 	c.abortAll(nil)
+	c.knock()
 	c.gone()
 }
 

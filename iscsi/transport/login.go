@@ -54,7 +54,29 @@ func (c *Conn) askAdmission() {
 		c.admitted(Admission{Status: pdu.LoginOutOfResources})
 		return
 	}
-	c.stack.keeper.Admit(c.name(), c.machine.Identity(), c.machine.Params(), c.settled)
+	c.apply()
+}
+
+func (c *Conn) apply() {
+	c.stack.keeper.Admit(Application{
+		Conn: c.name(), Identity: c.machine.Identity(), Params: c.machine.Params(),
+		First: c.machine.CmdSN(), Window: c.limits.Window, Placed: c.settled,
+	})
+}
+
+// fit sets memory aside for the window of a session that this connection joins: every
+// command of it may come here. It is false when there is too little.
+func (c *Conn) fit(window uint32) bool {
+	s := c.stack
+	more := int(window+c.limits.Immediate) - c.promised
+	all, _ := s.unasked.Count(c.promisedOf)
+	if more > all-s.promised[c.promisedOf] {
+		return false
+	}
+	c.promised += more
+	s.promised[c.promisedOf] += more
+	c.limits.Window = window
+	return true
 }
 
 // reserve sets aside memory for everything the initiator may send unasked: a
@@ -106,11 +128,19 @@ const minUnasked = 4096
 // admitted takes the keeper's answer.
 func (c *Conn) admitted(a Admission) {
 	var resp pdu.Header
+	if a.Status == pdu.LoginSuccess && a.Order != nil && !c.fit(a.Order.Size()) {
+		a.Status = pdu.LoginOutOfResources
+	}
 	c.isAdmitted = a.Status == pdu.LoginSuccess
 	if a.Session != nil {
 		c.machine.Inherit(*a.Session)
 	}
-	outcome, text := c.machine.Admitted(a.Status, a.TSIH, c.machine.CmdSN(), c.machine.CmdSN().Add(c.limits.Window-1), &resp)
+	exp := c.machine.CmdSN()
+	last := exp.Add(c.limits.Window - 1)
+	if a.Order != nil {
+		exp, last = a.Order.Expected(), a.Order.Last()
+	}
+	outcome, text := c.machine.Admitted(a.Status, a.TSIH, exp, last, &resp)
 	if outcome != login.Done {
 		c.refuse(&resp, text)
 		return

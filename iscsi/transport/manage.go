@@ -14,6 +14,7 @@ func (c *Conn) runManage(t *task) {
 		// numbered before it, within a bound.
 		c.await(t)
 		c.delayed = append(c.delayed, t)
+		c.retryLater()
 		return
 	}
 	if t.late {
@@ -68,7 +69,23 @@ func (c *Conn) managed(t *task) {
 	}
 	t.s.Result = pdu.FunctionComplete
 	c.coldReset = c.coldReset || t.s.Function == sam.TargetColdReset
+	if c.sess.Shared() != nil {
+		// Status that went over other connections is acknowledged first.
+		c.stack.keeper.Fence(c.name(), t.s.Owner)
+		return
+	}
 	c.respond(t)
+}
+
+// retryNanos is how soon functions that wait for commands of other connections are
+// looked at again: those say nothing when they come.
+const retryNanos = 1e6
+
+func (c *Conn) retryLater() {
+	if c.sess.Shared() != nil && !c.retrying {
+		c.retrying = true
+		c.stack.loop.Arm(c.token(KindRetry), c.stack.loop.Now()+retryNanos)
+	}
 }
 
 // retryDelayed starts functions that need not wait any more.
@@ -78,6 +95,7 @@ func (c *Conn) retryDelayed() {
 	for _, t := range waiting {
 		if t.waits && c.sess.MustWait(t.s) {
 			c.delayed = append(c.delayed, t)
+			c.retryLater()
 			continue
 		}
 		if t.waits {

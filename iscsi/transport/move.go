@@ -78,6 +78,6 @@ func (p *Parcel) FD() int32 { return p.fd }
 func (s *Stack) Stay(h Handle) {
 	if c := s.find(h.Generation, h.Index); c != nil && c.phase == admitting {
 		c.settled = true
-		s.keeper.Admit(c.name(), c.machine.Identity(), c.machine.Params(), c.settled)
+		c.apply()
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"lunar/iscsi/login"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/session"
+	"lunar/lun"
 	"lunar/reactor"
 )
 
@@ -59,6 +60,7 @@ func (c *Conn) received(x reactor.Completion) {
 		c.placed(direct[:x.Result])
 		c.budget = turnPDUs
 		c.parse(nil)
+		c.knock()
 	default:
 		c.bytesIn += uint64(x.Result)
 		c.heard, c.pinged = c.stack.loop.Now(), false
@@ -91,6 +93,7 @@ func (c *Conn) resumeParse() {
 	}
 	c.budget = turnPDUs
 	rest := c.parse(c.held)
+	c.knock()
 	switch {
 	case len(rest) == 0 || c.phase != admitting && c.budget > 0:
 		c.dropHeld()
@@ -151,6 +154,9 @@ func (c *Conn) header() {
 	}
 	d := c.sess.Header(h, c.framer.AHS())
 	c.current = d
+	if len(c.fences) > 0 {
+		c.pass()
+	}
 	switch d.Verdict {
 	case session.Drop:
 		c.close("format error: " + h.Opcode().String())
@@ -256,6 +262,9 @@ func (c *Conn) end() {
 	c.place = nil
 	if d.Verdict == session.Collect {
 		d.Task.Text = c.text
+	}
+	if c.sess.Shared() != nil && d.Task != nil && d.Task.Kind == session.KindSCSI && d.Task.Phase == session.Receiving {
+		d.Task.Alone = lun.Alone(&d.Task.Command)
 	}
 	if c.sess.End(intact) == session.Drop {
 		c.close("too many errors")

@@ -38,18 +38,30 @@ func (c *Conn) run(t *task) {
 		c.over(t)
 		c.stack.touch(c)
 	case session.KindLogout:
-		if !c.sess.RunLogout(t.s) {
-			c.enqueue(t)
-			return
-		}
+		c.runLogout(t)
+	case session.KindFree:
+		panic("transport: a free task was delivered")
+	}
+}
+
+func (c *Conn) runLogout(t *task) {
+	switch c.sess.RunLogout(t.s) {
+	case session.LogoutAnswered:
+		c.respond(t)
+	case session.LogoutElsewhere:
+		c.stack.keeper.Logout(c.name(), t.s.Owner, t.s.CID, false)
+	case session.LogoutHere:
 		if t.s.Reason == pdu.CloseConnection {
 			c.interrupted()
 		}
 		c.logout, c.delayed = t, nil
+		c.alone = c.sess.Shared() == nil || t.s.Reason == pdu.CloseConnection
 		c.abortAll(t)
+		if !c.alone {
+			// RFC 3720 §10.14 [R-10.14-1]: the commands of every connection end.
+			c.stack.keeper.Logout(c.name(), t.s.Owner, 0, true)
+		}
 		c.logoutReady()
-	case session.KindFree:
-		panic("transport: a free task was delivered")
 	}
 }
 
@@ -59,7 +71,7 @@ func (c *Conn) runCommand(t *task) {
 	cmd := &t.s.Command
 	e, _ := c.unit(cmd.LUN)
 	t.unit, cmd.ReadOnly, cmd.Path = e.Unit, e.ReadOnly, c.units.Path()
-	cmd.Nexus, cmd.Owner = c.nexus, c.handle(t)
+	cmd.Nexus = c.nexus
 	cmd.ExpectedOutBytes = t.s.ExpectOut()
 	t.began = true
 	if !c.stack.local.Begin(t.unit, cmd) {

@@ -12,6 +12,7 @@ func (c *Conn) flush() bool {
 		return false
 	}
 	if c.phase == fullFeature {
+		c.knock()
 		c.pump()
 	}
 	if c.build == nil || c.build.n == 0 {

@@ -5,7 +5,9 @@ import (
 
 	"lunar/internal/buf"
 	"lunar/iscsi/login"
+	"lunar/iscsi/order"
 	"lunar/iscsi/pdu"
+	"lunar/iscsi/serial"
 	"lunar/iscsi/session"
 	"lunar/lun"
 	"lunar/reactor"
@@ -18,7 +20,8 @@ const (
 	KindRecv reactor.Kind = iota + 1
 	KindSend
 	KindTimer
-	KindEnd // shutdown, close and cancel, whose results mean nothing
+	KindRetry // functions that wait for other connections are looked at again
+	KindEnd   // shutdown, close and cancel, whose results mean nothing
 )
 
 // Limits of a stack.
@@ -68,9 +71,12 @@ type Admission struct {
 	Nexus  sam.Nexus
 	// Units are the target's; nil in a discovery session.
 	Units *lun.Map
-	// Session are the parameters of the session whose connection this reinstates; nil
-	// for a new session, which has those of its login.
+	// Session are the parameters of the session that this connection joins, or whose
+	// connection it reinstates; nil for a new session, which has those of its login.
 	Session *login.Params
+	// Order is the order of commands of a session that may have several connections, nil
+	// for another.
+	Order *order.Sequencer
 }
 
 // Keeper decides on sessions and is told of their end. Its methods return at
@@ -78,9 +84,9 @@ type Admission struct {
 type Keeper interface {
 	// Admit asks for a session for the login of a connection. The answer is Admitted,
 	// or Detach to have the connection elsewhere, where it asks again. One that is
-	// placed stays. Params are what the login settled.
-	Admit(h Handle, id login.Identity, params login.Params, placed bool)
-	// Ended says that a connection is gone, with everything of its session. Units are
+	// placed stays.
+	Admit(a Application)
+	// Ended says that a connection is gone, with everything that was its own. Units are
 	// those it had last, nil when it had none.
 	Ended(h Handle, id login.Identity, admitted bool, units *lun.Map)
 	// LoginOver says how a login was answered, and returns how long a refusal is held
@@ -92,6 +98,29 @@ type Keeper interface {
 	// ColdReset asks to close every session of a target (RFC 3720 §10.5.1
 	// [R-10.5.1-12]).
 	ColdReset(target string)
+	// Send gives the stack of another reactor a message, in order.
+	Send(reactor int, m Message)
+	// Fence asks that every other connection of the session of h is asked whether its
+	// status was acknowledged (Stack.Fence); the answer is Stack.Fenced with the owner.
+	Fence(h Handle, owner uint64)
+	// Passed says that a connection has passed a fence.
+	Passed(h Handle, token uint32)
+	// Logout asks to close one other connection of the session of h, or all of them; the
+	// answer is Stack.LoggedOut with the owner.
+	Logout(h Handle, owner uint64, cid pdu.CID, all bool)
+}
+
+// Application is a login that asks for a session.
+type Application struct {
+	Conn     Handle
+	Identity login.Identity
+	// Params are what the login settled, First the number of its first command, and
+	// Window how many commands there is memory for.
+	Params login.Params
+	First  serial.CmdSN
+	Window uint32
+	// Placed says that the connection is where it is to be.
+	Placed bool
 }
 
 // Handle names a connection of a stack, and no later one in its place.
@@ -205,6 +234,9 @@ func (s *Stack) Complete(x reactor.Completion) {
 		c.sent(x.Result)
 	case KindTimer:
 		c.tick()
+	case KindRetry:
+		c.retrying = false
+		c.retryDelayed()
 	}
 }
 

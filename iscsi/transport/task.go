@@ -172,6 +172,7 @@ func (c *Conn) over(t *task) {
 	waiter := t.waiter
 	t.progress = progress{}
 	t.generation++
+	t.s.Owner = c.handle(t)
 	for waiter != nil {
 		w := waiter
 		waiter, w.next = w.next, nil

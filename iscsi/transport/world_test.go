@@ -203,9 +203,7 @@ func (w *world) SendTargets(dst []byte, _, _ string) []byte {
 }
 
 // Admit, Ended and ColdReset implement Keeper.
-func (w *world) Admit(h Handle, _ login.Identity, _ login.Params, _ bool) {
-	w.logins = append(w.logins, h)
-}
+func (w *world) Admit(a Application) { w.logins = append(w.logins, a.Conn) }
 
 func (w *world) Ended(_ Handle, _ login.Identity, _ bool, units *lun.Map) {
 	w.ended++
@@ -220,6 +218,12 @@ func (w *world) LoginOver(id login.Identity, s pdu.LoginStatus) int64 {
 }
 func (w *world) Through(netip.Addr) { w.through++ }
 func (w *world) ColdReset(string)   { w.cold = true }
+
+// A world has one connection in each session, so nobody asks for others.
+func (w *world) Send(int, Message)                    { w.Error("a message to another reactor") }
+func (w *world) Fence(Handle, uint64)                 { w.Error("a fence") }
+func (w *world) Passed(Handle, uint32)                { w.Error("a fence was passed") }
+func (w *world) Logout(Handle, uint64, pdu.CID, bool) { w.Error("a logout of another connection") }
 
 // turn is one turn of a reactor, as the engine's.
 func (w *world) turn() {

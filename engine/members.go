@@ -1,0 +1,202 @@
+package engine
+
+import (
+	"slices"
+
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/transport"
+)
+
+// member is one connection of a session.
+type member struct {
+	conn   transport.Handle
+	cid    pdu.CID
+	ending bool
+	// loggedOut says that the initiator wants it gone, by a logout on this connection's
+	// word: asker and its task, who hear of the end.
+	loggedOut bool
+	asker     transport.Handle
+	owner     uint64
+}
+
+// maxFailed bounds the connections that a session remembers to have failed.
+const maxFailed = 64
+
+// member finds a connection of the session.
+func (e *sessionEntry) member(cid pdu.CID) *member {
+	for i := range e.members {
+		if e.members[i].cid == cid {
+			return &e.members[i]
+		}
+	}
+	return nil
+}
+
+// leave takes a connection out of the session.
+func (e *sessionEntry) leave(conn transport.Handle) (m member, ok bool) {
+	i := slices.IndexFunc(e.members, func(m member) bool { return m.conn == conn })
+	if i < 0 {
+		return m, false
+	}
+	m = e.members[i]
+	e.members = slices.Delete(e.members, i, i+1)
+	return m, true
+}
+
+// forget takes a login that ended while it waited out of the queue.
+func (e *sessionEntry) forget(conn transport.Handle) {
+	e.waiting = slices.DeleteFunc(e.waiting, func(r request) bool { return r.Conn == conn })
+}
+
+// remember notes whether a connection has ended without a logout: a logout may still
+// name it (RFC 3720 §10.14 [R-10.14-4]).
+func (e *sessionEntry) remember(cid pdu.CID, failed bool) (was bool) {
+	i := slices.Index(e.failed, cid)
+	if i >= 0 {
+		e.failed = slices.Delete(e.failed, i, i+1)
+	}
+	if failed {
+		if len(e.failed) == maxFailed {
+			e.failed = slices.Delete(e.failed, 0, 1)
+		}
+		e.failed = append(e.failed, cid)
+	}
+	return i >= 0
+}
+
+// end closes every connection of the session but one, that of except, if any.
+func (e *sessionEntry) end(except *transport.Handle) (orders []order) {
+	e.ending = true
+	for i := range e.members {
+		m := &e.members[i]
+		if m.ending || except != nil && m.conn == *except {
+			continue
+		}
+		m.ending = true
+		orders = append(orders, order{kind: orderClose, conn: m.conn, silent: true})
+	}
+	return orders
+}
+
+// endMember closes one connection of the session.
+func (e *sessionEntry) endMember(cid pdu.CID) []order {
+	m := e.member(cid)
+	if e.ending || m == nil || m.ending {
+		return nil
+	}
+	m.ending = true
+	return []order{{kind: orderClose, conn: m.conn}}
+}
+
+// gone tells who waits for the end of a connection.
+func (e *sessionEntry) gone(m member) (orders []order) {
+	e.remember(m.cid, !m.ending)
+	if m.loggedOut {
+		orders = append(orders, order{kind: orderLoggedOut, conn: m.asker, owner: m.owner, result: pdu.LogoutDone})
+	}
+	if len(e.members) == 1 && e.members[0].loggedOut && e.members[0].asker == e.members[0].conn {
+		orders = append(orders, e.alone())
+	}
+	return orders
+}
+
+// alone tells the connection that logs out its session that no other is left.
+func (e *sessionEntry) alone() order {
+	m := &e.members[0]
+	m.loggedOut = false
+	return order{kind: orderLoggedOut, conn: m.conn, owner: m.owner, result: pdu.LogoutDone}
+}
+
+// logout closes, for a connection that asks for it, another one of its session (RFC
+// 3720 §10.14 reason 1), or all others (reason 0).
+func (d *directory) logout(asker transport.Handle, owner uint64, cid pdu.CID, all bool) []order {
+	e := d.conns[asker]
+	if e == nil {
+		return nil // it has ended
+	}
+	i := slices.IndexFunc(e.members, func(m member) bool { return m.conn == asker })
+	if i < 0 {
+		return nil
+	}
+	if all {
+		m := &e.members[i]
+		m.loggedOut, m.asker, m.owner = true, asker, owner
+		orders := e.end(&asker)
+		if len(e.members) == 1 {
+			orders = append(orders, e.alone())
+		}
+		return orders
+	}
+	m := e.member(cid)
+	if m == nil || m.loggedOut {
+		result := pdu.LogoutCIDNotFound
+		if e.remember(cid, false) {
+			// §10.14 [R-10.14-4]: the connection is dead already; its tasks ended with it.
+			result = pdu.LogoutDone
+		}
+		return []order{{kind: orderLoggedOut, conn: asker, owner: owner, result: result}}
+	}
+	m.loggedOut, m.asker, m.owner = true, asker, owner
+	return e.endMember(cid)
+}
+
+// fence is a question to every other connection of a session: whether the status it was
+// sent has been acknowledged (RFC 3720 §10.6.1 [R-10.6.1-1]).
+type fence struct {
+	asker transport.Handle
+	owner uint64
+	waits []transport.Handle
+}
+
+// ask puts up a fence for a task of a connection.
+func (d *directory) ask(asker transport.Handle, owner uint64) (orders []order) {
+	e := d.conns[asker]
+	if e == nil {
+		return nil // it has ended
+	}
+	f := &fence{asker: asker, owner: owner}
+	for _, m := range e.members {
+		if m.conn != asker {
+			f.waits = append(f.waits, m.conn)
+		}
+	}
+	if len(f.waits) == 0 {
+		return []order{{kind: orderFenced, conn: asker, owner: owner}}
+	}
+	for d.lastFence++; d.fences[d.lastFence] != nil; {
+		d.lastFence++
+	}
+	d.fences[d.lastFence] = f
+	for _, c := range f.waits {
+		orders = append(orders, order{kind: orderFence, conn: c, token: d.lastFence})
+	}
+	return orders
+}
+
+// passed takes the answer of a connection to a fence.
+func (d *directory) passed(conn transport.Handle, token uint32) []order {
+	f := d.fences[token]
+	if f == nil {
+		return nil
+	}
+	f.waits = slices.DeleteFunc(f.waits, func(h transport.Handle) bool { return h == conn })
+	if len(f.waits) > 0 {
+		return nil
+	}
+	delete(d.fences, token)
+	return []order{{kind: orderFenced, conn: f.asker, owner: f.owner}}
+}
+
+// passedAll takes a connection that has ended off every fence, and its own fences away.
+func (d *directory) passedAll(conn transport.Handle) (orders []order) {
+	for token, f := range d.fences {
+		if f.asker == conn {
+			delete(d.fences, token)
+			continue
+		}
+		if slices.Contains(f.waits, conn) {
+			orders = append(orders, d.passed(conn, token)...)
+		}
+	}
+	return orders
+}
