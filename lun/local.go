@@ -144,7 +144,7 @@ func (l *Local) Manage(u *Unit, m *Management) {
 	if s := u.side(l.reactor); s != nil {
 		m.mark = s.tasks.arrivals
 	}
-	if u.home == l.reactor {
+	if u.home == l.reactor && !u.gate.announced() {
 		u.manage(l, m)
 		return
 	}
@@ -194,6 +194,10 @@ func (l *Local) Receive(m Message) {
 	case askFinish:
 		m.unit.finish(l, m.ticket, m.outcome)
 	case askManage:
+		if s := m.unit.side(l.reactor); s != nil && m.Management.origin == l.reactor {
+			// What this reactor sent itself before it has arrived now.
+			m.Management.mark = s.tasks.arrivals
+		}
 		m.unit.manage(l, m.Management)
 	case askOpen:
 		m.unit.openNexus(m.nexus)

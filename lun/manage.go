@@ -10,6 +10,8 @@ type Management struct {
 	Function sam.Function
 	// Nexus is where the function came from.
 	Nexus sam.Nexus
+	// Place is where the function stands in the order of its nexus, see sam.Command.
+	Place uint32
 	// Owner is the handle of whoever asked, see Owner.
 	Owner uint64
 
@@ -42,7 +44,7 @@ func (u *Unit) manage(l *Local, m *Management) {
 
 // abort starts a function on one side: every affected command is told to end.
 func (u *Unit) abort(l *Local, s *side, m *Management) {
-	f := sideFunction{m, s.tasks.arrivals}
+	f := sideFunction{m, s.tasks.arrivals, s.tasks.arrivals}
 	if m.origin == l.reactor {
 		f.before = m.mark
 	}

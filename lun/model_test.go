@@ -29,7 +29,7 @@ func (x *taskSetRun) onHome(msg Message) {
 	case askLoss:
 		x.m.lose(msg.nexus)
 	case askManage:
-		x.m.manage(msg.Management.Owner, function{kind: msg.Management.Function, nexus: msg.Management.Nexus})
+		x.m.manage(msg.Management.Owner, function{kind: msg.Management.Function, nexus: msg.Management.Nexus, place: msg.Management.Place})
 	default:
 		x.rt.Fatalf("message of kind %d", msg.kind)
 	}
@@ -48,19 +48,23 @@ func (x *taskSetRun) begin() {
 	attributes := []sam.Attribute{sam.Simple, sam.Simple, sam.Ordered, sam.HeadOfQueue, sam.ACA}
 	c := &sam.Command{
 		Owner: Owner(r, x.next), CDBBytes: 16, Nexus: x.nexus(),
-		Attribute: rapid.SampledFrom(attributes).Draw(x.rt, "attribute"),
+		Attribute: rapid.SampledFrom(attributes).Draw(x.rt, "attribute"), Place: uint32(x.next),
 	}
 	if rapid.Bool().Draw(x.rt, "NACA") {
 		c.CDB[5] = 0x04
 	}
 	x.commands[c.Owner] = c
-	if r == home {
+	if x.direct(r) {
 		x.m.begin(c)
 	}
 	if x.locals[r].Begin(x.unit, c) {
 		x.hasBegun(c)
 	}
 }
+
+// direct says whether what a reactor asks of the unit is done at once: at home, unless
+// something that was announced comes first.
+func (x *taskSetRun) direct(r int) bool { return r == home && !x.unit.gate.announced() }
 
 func (x *taskSetRun) nexus() sam.Nexus { return sam.Nexus(rapid.IntRange(0, 2).Draw(x.rt, "nexus")) }
 
@@ -106,10 +110,10 @@ func (x *taskSetRun) manage() {
 	m := &Management{
 		Owner:    Owner(r, x.next),
 		Function: rapid.SampledFrom(append([]sam.Function{sam.ClearACA}, unitFunctions...)).Draw(x.rt, "function"),
-		Nexus:    x.nexus(),
+		Nexus:    x.nexus(), Place: uint32(x.next),
 	}
-	if r == home {
-		x.m.manage(m.Owner, function{kind: m.Function, nexus: m.Nexus})
+	if x.direct(r) {
+		x.m.manage(m.Owner, function{kind: m.Function, nexus: m.Nexus, place: m.Place})
 	}
 	x.locals[r].Manage(x.unit, m)
 }
@@ -164,7 +168,9 @@ func (x *taskSetRun) finishable() (owners []uint64) {
 }
 
 func (x *taskSetRun) step() {
-	switch rapid.IntRange(0, 9).Draw(x.rt, "step") {
+	switch rapid.IntRange(0, 10).Draw(x.rt, "step") {
+	case 10:
+		x.pass(home, home)
 	case 0, 1, 2:
 		x.begin()
 	case 6:
@@ -190,6 +196,7 @@ func (x *taskSetRun) end() {
 		for x.underWay() {
 			x.pass(away, home)
 			x.pass(home, away)
+			x.pass(home, home)
 			x.look()
 		}
 		all := x.finishable()

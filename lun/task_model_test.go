@@ -46,12 +46,13 @@ type member struct {
 type function struct {
 	kind   sam.Function
 	nexus  sam.Nexus
+	place  uint32
 	before int
 }
 
 func (f *function) affects(m *member) bool {
 	switch {
-	case m.arrival > f.before:
+	case m.arrival > f.before, m.c.Nexus == f.nexus && m.c.Place > f.place:
 		return false
 	case f.kind == sam.ClearACA:
 		return m.let && m.c.Nexus == f.nexus

@@ -21,6 +21,7 @@ type entry struct {
 	owner   uint64
 	arrival uint64
 	nexus   sam.Nexus
+	place   uint32
 	// naca: its CHECK CONDITION establishes an ACA; aca: it was let in during one.
 	naca, aca bool
 	// program is what Execute started for the command, if anything.
@@ -38,7 +39,7 @@ func (s *taskSet) add(c *sam.Command) {
 	s.free = s.free[:len(s.free)-1]
 	s.arrivals++
 	s.count++
-	s.entries[c.Ticket] = entry{owner: c.Owner, arrival: s.arrivals, nexus: c.Nexus}
+	s.entries[c.Ticket] = entry{owner: c.Owner, arrival: s.arrivals, nexus: c.Nexus, place: c.Place}
 }
 
 func (s *taskSet) remove(ticket uint32) {
@@ -57,15 +58,26 @@ func (s *taskSet) stop(ticket uint32) {
 // sideFunction is a task management function on one side.
 type sideFunction struct {
 	*Management
-	// before bounds the commands it acts on: those that arrived earlier.
-	before uint64
+	// seen bounds the commands it acts on: those that had arrived when it did. Of them
+	// before are those that had when it was sent.
+	seen, before uint64
+}
+
+// behind says whether a command comes after the function: in the order of its nexus,
+// whichever connections brought the two (RFC 3720 §10.5.1 [R-10.5.1-2]), else by
+// arrival.
+func (f *sideFunction) behind(e *entry) bool {
+	if e.nexus == f.Nexus && e.place != f.Place {
+		return e.arrival > f.seen || int32(e.place-f.Place) > 0
+	}
+	return e.arrival > f.before
 }
 
 // affects says whether the function ends c (SAM-5 §7.3 ABORT TASK SET: of this
 // nexus; §7.4 CLEAR ACA: the one that runs during it; §7.5 CLEAR TASK SET and resets: of
 // every nexus).
 func (f *sideFunction) affects(e *entry) bool {
-	if e.arrival == 0 || e.arrival > f.before {
+	if e.arrival == 0 || f.behind(e) {
 		return false
 	}
 	switch f.Function {

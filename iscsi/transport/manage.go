@@ -56,7 +56,9 @@ func (c *Conn) abortQueued(f *task) {
 
 func (c *Conn) manageUnit(t *task, u *lun.Unit) {
 	t.functions++
-	c.stack.local.Manage(u, &lun.Management{Function: t.s.Function, Nexus: c.nexus, Owner: c.handle(t)})
+	c.stack.local.Manage(u, &lun.Management{
+		Function: t.s.Function, Nexus: c.nexus, Place: t.s.CmdSN.Uint32(), Owner: c.handle(t),
+	})
 }
 
 // managed takes the end of a function on one unit. DEVIATION [D-1]: the response

@@ -74,8 +74,11 @@ type Command struct {
 	Nexus     Nexus
 	LUN       LUN
 	Attribute Attribute
-	CDBBytes  uint8
-	CDB       [MaxCDBBytes]byte
+	// Place is where the command stands in the order of its nexus, in serial
+	// arithmetic; the CmdSN of RFC 3720 §3.2.2.1.
+	Place    uint32
+	CDBBytes uint8
+	CDB      [MaxCDBBytes]byte
 	// ExpectedOutBytes is what the initiator announced to send (the Expected Data
 	// Transfer Length of a write); zero when it announced nothing.
 	ExpectedOutBytes int64
