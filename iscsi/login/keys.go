@@ -149,7 +149,7 @@ var keys = [...]Key{
 		ourNumber: func(o *Offer) uint32 { return o.DefaultTime2Retain },
 	},
 	{
-		name: "MaxOutstandingR2T", kind: kindMin, when: inOperational, leadingOnly: true, normalOnly: true, min: 1, max: maxCount,
+		name: maxOutstandingR2T, kind: kindMin, when: inOperational, leadingOnly: true, normalOnly: true, min: 1, max: maxCount,
 		number:    func(p *Params) *uint32 { return &p.MaxOutstandingR2T },
 		ourNumber: func(o *Offer) uint32 { return o.MaxOutstandingR2T },
 	},
@@ -165,7 +165,7 @@ var keys = [...]Key{
 		ourFlag: func(*Offer) bool { return true },
 	},
 	{
-		name: "ErrorRecoveryLevel", kind: kindMin, when: inOperational, leadingOnly: true, max: 2,
+		name: errorRecoveryLevel, kind: kindMin, when: inOperational, leadingOnly: true, max: maxLevel,
 		number:    func(p *Params) *uint32 { return &p.ErrorRecoveryLevel },
 		ourNumber: func(o *Offer) uint32 { return o.ErrorRecoveryLevel },
 	},
@@ -198,8 +198,12 @@ var keys = [...]Key{
 }
 
 const (
-	firstBurstLength = "FirstBurstLength"
-	authMethod       = "AuthMethod"
+	firstBurstLength   = "FirstBurstLength"
+	maxOutstandingR2T  = "MaxOutstandingR2T"
+	errorRecoveryLevel = "ErrorRecoveryLevel"
+	authMethod         = "AuthMethod"
+	// maxLevel is the highest recovery level there is.
+	maxLevel = 2
 	// chap is the one method besides None (RFC 3720 §11.1 [R-11.1-1]).
 	chap = "CHAP"
 )

@@ -23,6 +23,9 @@ type Negotiation struct {
 	method, settled string
 	proof           []text.Pair
 
+	// recovers says that the session has a recovery level above 0, as far as is known.
+	recovers bool
+
 	// further says that the connection joins a session that is; named that the first
 	// text, which holds the names, was taken.
 	further, named bool
@@ -42,6 +45,7 @@ func NewNegotiation(offer *Offer, current Params, discovery bool) *Negotiation {
 func (n *Negotiation) Take(segment []byte, w when, out *text.Writer) pdu.LoginStatus {
 	var first []byte
 	n.proof = n.proof[:0]
+	n.recovers = n.Params.ErrorRecoveryLevel > 0 || n.offersRecovery(segment)
 	for b := segment; len(b) > 0; {
 		p, rest, ok := text.NextPair(b)
 		if !ok {
@@ -103,6 +107,26 @@ func (n *Negotiation) pair(p text.Pair, w when, out *text.Writer) pdu.LoginStatu
 		return pdu.LoginSuccess
 	}
 	return n.evaluate(k, p.Value, out)
+}
+
+// offersRecovery says whether a text settles a recovery level above 0, which what
+// stands before it may depend on.
+func (n *Negotiation) offersRecovery(segment []byte) bool {
+	if n.offer.ErrorRecoveryLevel == 0 || n.discovery {
+		return false
+	}
+	for b := segment; len(b) > 0; {
+		p, rest, ok := text.NextPair(b)
+		if !ok {
+			return false
+		}
+		if string(p.Key) == errorRecoveryLevel {
+			x, ok := text.Number(p.Value)
+			return ok && x > 0 && x <= maxLevel
+		}
+		b = rest
+	}
+	return false
 }
 
 func (n *Negotiation) notUnderstood(p text.Pair, out *text.Writer) pdu.LoginStatus {
@@ -216,8 +240,15 @@ func (n *Negotiation) limit(k *Key, v []byte, out *text.Writer) {
 	if k.kind == kindMax {
 		result = max(uint32(x), k.ourNumber(n.offer))
 	}
-	if k.name == firstBurstLength {
+	switch {
+	case k.name == firstBurstLength:
 		result = min(result, n.Params.MaxBurstLength)
+	case k.name == maxOutstandingR2T && n.recovers:
+		// RFC 3720 §12.19 [R-12.19-2]: data sequences are always in order with us.
+		result = 1
+	case k.name == errorRecoveryLevel && n.discovery:
+		// RFC 7143 §7.4 [N-10].
+		result = 0
 	}
 	*k.number(&n.Params) = result
 	out.PutNumber(k.name, result)
