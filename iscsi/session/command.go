@@ -32,6 +32,7 @@ func (c *Conn) command(h *pdu.Header, ahs []byte) Disposition {
 	t.Read, t.Write, t.EDTL = p.Read(), p.Write(), p.EDTL()
 	t.CDBBytes = uint8(copy(t.CDB[:], p.CDB()[:]) + copy(t.CDB[pdu.CDBFieldBytes:], extra.cdb))
 	t.BidiRead = extra.bidiRead
+	c.kept.begin(t)
 	c.openDataOut(t, h)
 	return c.immediateData(t, h)
 }

@@ -39,6 +39,8 @@ const maxRejects = 64
 type reject struct {
 	reason pdu.RejectReason
 	header []byte
+	// dataSN is the next number of the data that a refused SNACK asked for.
+	dataSN uint32
 }
 
 // Conn is one connection in full feature phase.
@@ -72,6 +74,10 @@ type Conn struct {
 	// newRecv is what the next text exchange is to declare as our
 	// MaxRecvDataSegmentLength; 0 is nothing new.
 	newRecv uint32
+	// dataCame: a Data-Out came since Quiet was asked.
+	dataCame bool
+	// kept is what waits for its acknowledgement, nil where nothing is kept.
+	kept *retention
 
 	// open is the PDU between Header and End.
 	open struct {
@@ -79,8 +85,10 @@ type Conn struct {
 		task  *Task
 		final bool
 		bytes uint32
-		head  pdu.Header
-		ahs   []byte
+		// offset is where the data of a Data-Out belongs.
+		offset uint32
+		head   pdu.Header
+		ahs    []byte
 		// refused: a Reject for it is queued.
 		refused bool
 	}
@@ -127,6 +135,11 @@ func NewConn(s Start) *Conn {
 		c.window = newWindow(s.CmdSN, s.Limits.Window)
 		c.toldMax = c.window.last
 	}
+	var old *retention
+	if s.Old != nil {
+		old = s.Old.kept
+	}
+	c.kept = renewRetention(old, c)
 	return c
 }
 
@@ -167,6 +180,9 @@ func (c *Conn) Header(h *pdu.Header, ahs []byte) Disposition {
 // §3.2.2.2 [R-3.2.2.2-2]). A number beyond what was sent acknowledges nothing.
 func (c *Conn) acknowledge(n serial.StatSN) {
 	if c.expStatSN.Less(n) && n.AtMost(c.statSN) {
+		if c.kept != nil {
+			c.kept.forget(c.expStatSN, n)
+		}
 		c.expStatSN = n
 	}
 }
@@ -232,13 +248,21 @@ func (c *Conn) Forget() { c.open.kind, c.open.task = openNothing, nil }
 // refuse queues a Reject (RFC 3720 §10.17). The number of a refused command is
 // not received (§6.3 [R-6.3-3]).
 func (c *Conn) refuse(r pdu.RejectReason, h *pdu.Header, ahs []byte) Disposition {
-	if len(c.rejects) == maxRejects {
+	if !c.reject(r, h, ahs) {
 		return Disposition{Verdict: Drop}
 	}
-	bad := append(append(make([]byte, 0, pdu.HeaderBytes+len(ahs)), h[:]...), ahs...)
-	c.rejects = append(c.rejects, reject{r, bad})
 	c.open.refused = true
 	return Disposition{Verdict: Skip}
+}
+
+// reject queues a Reject of a PDU. It is false when there is no room.
+func (c *Conn) reject(r pdu.RejectReason, h *pdu.Header, ahs []byte) bool {
+	if len(c.rejects) == maxRejects {
+		return false
+	}
+	bad := append(append(make([]byte, 0, pdu.HeaderBytes+len(ahs)), h[:]...), ahs...)
+	c.rejects = append(c.rejects, reject{reason: r, header: bad})
+	return true
 }
 
 // EmitReject writes the next Reject and returns its data segment.
@@ -251,8 +275,10 @@ func (c *Conn) EmitReject(h *pdu.Header) (data []byte, ok bool) {
 	c.begin(h, pdu.OpReject, pdu.NoTag)
 	p := pdu.AsReject(h)
 	p.SetReason(r.reason)
+	p.SetDataSN(serial.Data(r.dataSN))
 	h.SetDataBytes(len(r.header))
 	c.status(p.Response)
+	c.kept.attach(r.header)
 	return r.header, true
 }
 
@@ -300,6 +326,9 @@ func (c *Conn) WindowUntold() bool {
 // status writes the window and consumes a StatSN (RFC 3720 §3.2.2.2).
 func (c *Conn) status(p pdu.Response) {
 	c.numbers(p)
+	if c.kept != nil {
+		c.kept.put(c.statSN, c.expStatSN, p.Header)
+	}
 	c.statSN = c.statSN.Next()
 }
 
@@ -314,4 +343,5 @@ var (
 	senseUnexpectedData = sam.NewSense(sam.AbortedCommand, 0x0c0c)
 	senseAmountOfData   = sam.NewSense(sam.AbortedCommand, 0x0c0d)
 	senseServiceCRC     = sam.NewSense(sam.AbortedCommand, 0x4705)
+	senseSNACK          = sam.NewSense(sam.AbortedCommand, 0x1113)
 )

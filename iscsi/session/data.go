@@ -8,6 +8,7 @@ import (
 // dataOut takes the header of a Data-Out (RFC 3720 §10.7).
 func (c *Conn) dataOut(h *pdu.Header, _ []byte) Disposition {
 	p := pdu.AsDataOut(h)
+	c.dataCame = true
 	if p.TTT() == pdu.NoTag {
 		return c.unsolicitedData(p)
 	}
@@ -21,10 +22,17 @@ func (c *Conn) unsolicitedData(p pdu.DataOut) Disposition {
 		// The command was ignored, refused or is gone: its data goes the same way.
 		return Disposition{Verdict: Skip}
 	}
+	if t.Out.hole.lapsed {
+		// Its burst is over, and what was missing asked for.
+		return Disposition{Verdict: Skip}
+	}
 	if !t.Out.unsolicited {
 		// §10.8 [R-10.8-1], §3.2.4.2 [R-3.2.4.2-4]: not agreed, or its burst has ended.
 		t.FailData(senseUnexpectedData)
 		return Disposition{Verdict: Skip, Task: t}
+	}
+	if c.remedy(missingData) == askAgain {
+		return c.follow(t, p, &t.Out.sn, t.Out.Reached(), t.Out.limit)
 	}
 	c.open.kind, c.open.task = openData, t
 	// [R-3.2.2.3-2]: DataSN counts from 0. A jump means a PDU is missing, which at
@@ -51,6 +59,9 @@ func (c *Conn) solicitedData(p pdu.DataOut) Disposition {
 	// together, and R2Ts of a task are served in order.
 	if b.ttt != p.TTT() || p.ITT() != t.ITT || p.LUN() != t.LUN {
 		return c.refuse(pdu.RejectInvalidField, p.Header, c.open.ahs)
+	}
+	if c.remedy(missingData) == askAgain {
+		return c.followSolicited(t, p)
 	}
 	c.open.kind, c.open.task = openData, t
 	if p.DataSN() != serial.Data(b.sn) || p.BufferOffset() != b.offset+b.got {
@@ -84,6 +95,12 @@ func (c *Conn) place(t *Task, p pdu.DataOut, limit uint32) Disposition {
 	if t.failed || t.Phase == Aborting || n == 0 {
 		return Disposition{Verdict: Skip, Task: t}
 	}
+	return c.put(t, offset, n)
+}
+
+// put says where n bytes at an offset go: into the memory of the command as far as it
+// takes them.
+func (c *Conn) put(t *Task, offset, n uint32) Disposition {
 	c.open.bytes = n
 	if offset >= t.Out.Total && t.Phase >= Running {
 		return Disposition{Verdict: Skip, Task: t}
@@ -97,11 +114,16 @@ func (c *Conn) place(t *Task, p pdu.DataOut, limit uint32) Disposition {
 
 // endData takes the end of a Data-Out.
 func (c *Conn) endData(t *Task, intact bool) Verdict {
-	if !intact {
+	switch again := c.remedy(badData) == askAgain; {
+	case again && intact:
+		t.Out.take(c.open.offset, c.open.bytes)
+	case again:
+		t.Out.miss(c.open.offset, c.open.offset+c.open.bytes, senseServiceCRC)
+	case !intact:
 		// §6.7 [R-6.7-1], [R-6.7-4]: refused; at level 0 the task ends with 47/05 once
 		// every burst has ended.
 		t.FailData(senseServiceCRC)
-	} else {
+	default:
 		t.Out.Received += c.open.bytes
 	}
 	if c.open.final {
@@ -114,6 +136,10 @@ func (c *Conn) endData(t *Task, intact bool) Verdict {
 }
 
 func (c *Conn) endOfBurst(t *Task) {
+	if c.remedy(missingData) == askAgain {
+		c.lapse(t)
+		return
+	}
 	if !t.Out.unsolicited {
 		if t.Out.count > 0 {
 			t.Out.endBurst()
@@ -167,13 +193,17 @@ func (c *Conn) owner(ttt pdu.TTT) (t *Task, known bool) {
 // reserved the memory and asked MayAsk.
 func (c *Conn) EmitR2T(t *Task, h *pdu.Header, bytes uint32) {
 	ttt := t.newTTT()
+	sn := t.In.sn + t.Out.r2tSN
+	offset, _ := t.Out.ask(ttt, bytes)
+	c.writeR2T(t, h, ttt, sn, offset, bytes)
+}
+
+func (c *Conn) writeR2T(t *Task, h *pdu.Header, ttt pdu.TTT, sn, offset, bytes uint32) {
 	c.begin(h, pdu.OpR2T, t.ITT)
 	p := pdu.AsR2T(h)
 	h.SetLUN(t.LUN)
 	p.SetTTT(ttt)
-	sn := serial.Data(t.In.sn + t.Out.r2tSN)
-	offset, _ := t.Out.ask(ttt, bytes)
-	p.SetR2TSN(sn)
+	p.SetR2TSN(serial.Data(sn))
 	p.SetBufferOffset(offset)
 	p.SetDesiredBytes(bytes)
 	// §10.8.3 [R-10.8.3-1]: R2T shows the next StatSN and does not consume it.
@@ -184,8 +214,10 @@ func (c *Conn) EmitR2T(t *Task, h *pdu.Header, bytes uint32) {
 // last one carries GOOD status when that is the outcome; then the task is over
 // and released. It is false when no PDU can be cut yet.
 func (c *Conn) EmitDataIn(t *Task, h *pdu.Header, ready uint32) (s Segment, done, ok bool) {
-	p := &c.Params
-	s, ok = t.In.next(ready, p.MaxSend&^3, p.MaxBurstLength)
+	if c.kept != nil {
+		c.kept.cut(t, c.segment())
+	}
+	s, ok = t.In.next(ready, c.segment(), c.Params.MaxBurstLength)
 	if !ok {
 		return s, false, false
 	}
@@ -199,9 +231,13 @@ func (c *Conn) EmitDataIn(t *Task, h *pdu.Header, ready uint32) (s Segment, done
 	if !s.Final {
 		h.SetFlags(0)
 	}
+	if c.kept != nil {
+		c.kept.solicit(t, h, s)
+	}
 	// §10.7.3 [R-10.7.3-2], [R-10.7.3-5]: status rides on the last Data-In only when
-	// there is no sense, and never in a bidirectional command.
-	if !s.Last || t.Phase != Responding || t.Status != 0 || t.Write {
+	// there is no sense, and never in a bidirectional command. Behind R-Data the
+	// initiator takes it only with the SNACK Tag (§10.16.3 [R-10.16.3-3]).
+	if !s.Last || t.Phase != Responding || t.Status != 0 || t.Write || c.kept.tagged(t) {
 		c.credits(d.Response)
 		return s, false, true
 	}
@@ -210,5 +246,6 @@ func (c *Conn) EmitDataIn(t *Task, h *pdu.Header, ready uint32) (s Segment, done
 	d.SetResidual(residual)
 	c.Release(t)
 	c.status(d.Response)
+	c.kept.conclude(t, nil)
 	return s, true, true
 }

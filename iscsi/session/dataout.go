@@ -38,6 +38,7 @@ type DataOut struct {
 	bursts [MaxBursts]burst
 	first  uint8
 	count  uint8
+	hole   hole
 }
 
 // Owed says whether the initiator still has to end a burst.
@@ -52,8 +53,14 @@ func (d *DataOut) Limit() uint32 { return d.limit }
 // Complete says whether all wanted data has come.
 func (d *DataOut) Complete() bool { return d.Received >= d.Total && !d.Owed() }
 
-// Asked is the offset up to which data came unasked or was asked for.
-func (d *DataOut) Asked() uint32 { return max(d.asked, d.Received) }
+// Asked is the offset up to which data came unasked or was asked for; where a hole
+// is, as far as that.
+func (d *DataOut) Asked() uint32 {
+	if d.gap() {
+		return d.Received
+	}
+	return max(d.asked, d.Received)
+}
 
 // MayAsk says whether the next R2T may go out: data is missing, no unasked data
 // is still coming, and fewer than outstanding R2Ts are (RFC 3720 §10.8
@@ -65,10 +72,13 @@ func (d *DataOut) MayAsk(outstanding uint32) bool {
 // ask records an R2T for the bytes from Asked on.
 func (d *DataOut) ask(ttt pdu.TTT, bytes uint32) (offset, r2tSN uint32) {
 	offset, r2tSN = d.Asked(), d.r2tSN
+	if d.gap() {
+		d.hole.attempts++
+	}
 	d.bursts[(d.first+d.count)%MaxBursts] = burst{ttt: ttt, offset: offset, bytes: bytes}
 	d.count++
 	d.r2tSN++
-	d.asked = offset + bytes
+	d.asked = max(d.asked, offset+bytes)
 	return offset, r2tSN
 }
 

@@ -30,13 +30,3 @@ func init() {
 
 // never stands where the row itself decides.
 func (c *Conn) never(*pdu.Header, []byte) Disposition { return Disposition{Verdict: Drop} }
-
-// snack refuses: at level 0 nothing is kept to be sent again (RFC 3720 appendix
-// E.2.3 [R-E.2.3-2]).
-func (c *Conn) snack(h *pdu.Header, ahs []byte) Disposition {
-	if pdu.AsSNACK(h).Type() > pdu.SNACKRData {
-		// §10 [R-10-3]: types beyond 3 are reserved codes.
-		return c.refuse(pdu.RejectProtocolError, h, ahs)
-	}
-	return c.refuse(pdu.RejectSNACK, h, ahs)
-}

@@ -33,6 +33,7 @@ func (c *Conn) pingResponse(t *Task, h *pdu.Header) []byte {
 	h.SetDataBytes(len(data))
 	c.Release(t)
 	c.status(p.Response)
+	c.kept.attach(data)
 	return data
 }
 

@@ -73,8 +73,12 @@ func (c *Conn) scsiResponse(t *Task, h *pdu.Header, scratch []byte) (data []byte
 		binary.BigEndian.PutUint16(data, uint16(len(data)-2))
 		h.SetDataBytes(len(data))
 	}
+	if c.kept != nil {
+		p.SetSNACKTag(c.kept.plans[t.index].tag)
+	}
 	c.Release(t)
 	c.status(p.Response)
+	c.kept.conclude(t, data)
 	return data
 }
 

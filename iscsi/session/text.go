@@ -218,6 +218,7 @@ func (c *Conn) textResponse(t *Task, h *pdu.Header) []byte {
 	h.SetDataBytes(len(part))
 	c.Release(t)
 	c.status(p.Response)
+	c.kept.attach(part)
 	return part
 }
 
