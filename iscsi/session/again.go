@@ -55,7 +55,7 @@ func (c *Conn) served() {
 
 // statusAgain writes the next answer of a run. It keeps its StatSN (§10.4.9
 // [R-10.4.9-1]).
-func (c *Conn) statusAgain(o *order, h *pdu.Header, scratch []byte) (a Again, ok bool) {
+func (c *Conn) statusAgain(o *repeat, h *pdu.Header, scratch []byte) (a Again, ok bool) {
 	if o.stat.Less(c.expStatSN) {
 		o.stat = c.expStatSN
 	}
@@ -86,7 +86,7 @@ func (c *Conn) repeat(kept *answer, h *pdu.Header, scratch []byte, a *Again) {
 
 // resolve finds the command of an order: a task, or an answer and its slot. Both are
 // nil when it is gone.
-func (c *Conn) resolve(o *order) (t *Task, kept *answer, slot int) {
+func (c *Conn) resolve(o *repeat) (t *Task, kept *answer, slot int) {
 	t = &c.tasks[o.index]
 	if c.kept.plans[o.index].serial == o.serial && t.Kind == KindSCSI {
 		if t.Phase == Aborting {
@@ -101,7 +101,7 @@ func (c *Conn) resolve(o *order) (t *Task, kept *answer, slot int) {
 }
 
 // planOfOrder is resolve with the plan, nil when the command is gone.
-func (c *Conn) planOfOrder(o *order) (p *plan, kept *answer, a Again) {
+func (c *Conn) planOfOrder(o *repeat) (p *plan, kept *answer, a Again) {
 	t, kept, slot := c.resolve(o)
 	switch {
 	case t != nil:
@@ -113,7 +113,7 @@ func (c *Conn) planOfOrder(o *order) (p *plan, kept *answer, a Again) {
 }
 
 // dataAgain writes the next R2T or Data-In of a run.
-func (c *Conn) dataAgain(o *order, h *pdu.Header) (a Again, ok bool) {
+func (c *Conn) dataAgain(o *repeat, h *pdu.Header) (a Again, ok bool) {
 	p, kept, a := c.planOfOrder(o)
 	if p == nil || p.recut != o.recut {
 		return a, false
@@ -178,7 +178,7 @@ func (c *Conn) segmentAgain(p *plan, h *pdu.Header, s Segment, sn uint32) {
 // allAgain serves R-Data (§10.16.3). Of a task, its transfer goes back to what is
 // acknowledged; of a command that is over, its data goes out, cut anew, and then its
 // response with the SNACK Tag.
-func (c *Conn) allAgain(o *order, h *pdu.Header, scratch []byte) (a Again, ok bool) {
+func (c *Conn) allAgain(o *repeat, h *pdu.Header, scratch []byte) (a Again, ok bool) {
 	p, kept, a := c.planOfOrder(o)
 	switch {
 	case p == nil:
@@ -208,7 +208,7 @@ func (c *Conn) segment() uint32 { return c.Params.MaxSend &^ 3 }
 
 // concludedAgain writes the next Data-In, or behind the last the response, of a command
 // that is over.
-func (c *Conn) concludedAgain(o *order, kept *answer, a Again, h *pdu.Header, scratch []byte) (Again, bool) {
+func (c *Conn) concludedAgain(o *repeat, kept *answer, a Again, h *pdu.Header, scratch []byte) (Again, bool) {
 	p := &kept.plan
 	if o.recut == 0 {
 		p.recut++

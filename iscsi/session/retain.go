@@ -23,7 +23,7 @@ type retention struct {
 	plans  []plan
 	serial uint64
 
-	orders [maxOrders]order
+	orders [maxOrders]repeat
 	first  uint8
 	count  uint8
 

@@ -9,8 +9,8 @@ import (
 // may come again (RFC 3720 §10.17.1, reason 3).
 const maxOrders = 16
 
-// order is a SNACK that is being served.
-type order struct {
+// repeat is a SNACK that is being served.
+type repeat struct {
 	kind pdu.SNACKType
 	// stat is the next of the answers before statTo.
 	stat, statTo serial.StatSN
@@ -82,7 +82,7 @@ func (c *Conn) snackStatus(p pdu.SNACK) pdu.RejectReason {
 	if count > 0 && count < uint32(to.Sub(from)) {
 		to = from.Add(count)
 	}
-	return c.order(order{kind: pdu.SNACKStatus, stat: from, statTo: to, head: *p.Header})
+	return c.order(repeat{kind: pdu.SNACKStatus, stat: from, statTo: to, head: *p.Header})
 }
 
 // snackData has Data-In or R2Ts sent again. When they cannot be, next is the number
@@ -109,7 +109,7 @@ func (c *Conn) snackData(p pdu.SNACK) (wrong pdu.RejectReason, next uint32) {
 	if from < plan.floor() || from >= to || to > plan.sent.sn {
 		return pdu.RejectProtocolError, plan.sent.sn
 	}
-	o := order{kind: pdu.SNACKData, serial: plan.serial, recut: plan.recut, sn: from, to: to, head: *p.Header}
+	o := repeat{kind: pdu.SNACKData, serial: plan.serial, recut: plan.recut, sn: from, to: to, head: *p.Header}
 	if t != nil {
 		o.index = t.index
 	}
@@ -138,7 +138,7 @@ func (c *Conn) snackRData(p pdu.SNACK) (wrong pdu.RejectReason, next uint32) {
 	case plan.sent.sn == plan.r2ts:
 		return pdu.RejectProtocolError, plan.sent.sn
 	}
-	o := order{kind: pdu.SNACKRData, serial: plan.serial, head: *p.Header}
+	o := repeat{kind: pdu.SNACKRData, serial: plan.serial, head: *p.Header}
 	if t != nil {
 		o.index = t.index
 	}
@@ -200,7 +200,7 @@ func (c *Conn) Freed() Freed {
 }
 
 // order queues what a SNACK asks for.
-func (c *Conn) order(o order) pdu.RejectReason {
+func (c *Conn) order(o repeat) pdu.RejectReason {
 	k := c.kept
 	if k.count == maxOrders {
 		return pdu.RejectSNACK

@@ -43,6 +43,9 @@ func (c *Conn) tick() {
 			c.close("the last word was not taken")
 			return
 		}
+		if c.keep != nil && c.phase == fullFeature && !c.watch(now) {
+			return
+		}
 		if now-c.heard >= l.PingNanos && !c.askForLife(now) {
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"lunar/internal/buf"
 	"lunar/iscsi/login"
 	"lunar/iscsi/pdu"
+	"lunar/iscsi/serial"
 	"lunar/iscsi/session"
 	"lunar/lun"
 	"lunar/reactor"
@@ -60,9 +61,15 @@ type Conn struct {
 	sess *session.Conn
 	// spare is what was here before, whose memory the next one takes.
 	spare *session.Conn
-	tasks []task
-	nexus sam.Nexus
-	units *lun.Map
+	// keep is data that may have to be sent again, nil where nothing is; spareKeep the
+	// memory for that. stalledAt is since when no answer can be kept, ackedBefore what was
+	// acknowledged at the last tick, shown the StatSN that a ping showed.
+	keep, spareKeep    *keep
+	stalledAt          int64
+	ackedBefore, shown serial.StatSN
+	tasks              []task
+	nexus              sam.Nexus
+	units              *lun.Map
 	// limits are this session's; firstBytes is what one command may bring unasked; promised is how many
 	// buffers for it this session was promised, of the class promisedOf.
 	limits                           session.Limits
@@ -145,7 +152,7 @@ func (c *Conn) open(fd int32, address string, source netip.Addr, p *Portal) {
 // reset makes the place that of another connection, under another generation.
 func (c *Conn) reset(fd int32, address string, p *Portal) {
 	*c = Conn{
-		stack: c.stack, index: c.index, generation: c.generation + 1, tasks: c.tasks, queue: c.queue[:0], spare: c.spare,
+		stack: c.stack, index: c.index, generation: c.generation + 1, tasks: c.tasks, queue: c.queue[:0], spare: c.spare, spareKeep: c.spareKeep,
 		fd: fd, portal: p, address: address, heldBuffer: reactor.NoBuffer,
 		limits: c.stack.limits.Session, heard: c.stack.loop.Now(),
 	}
@@ -166,6 +173,11 @@ func (c *Conn) full(a Admission) {
 		Targets: targets, Shared: a.Order, Old: c.spare,
 	})
 	c.spare = nil
+	if n := c.sess.Retained(); n > 0 {
+		c.keep = renewKeep(c.spareKeep, n, c.sess.ExpStatSN())
+		c.spareKeep = c.keep
+		c.ackedBefore, c.shown = c.keep.acked, c.keep.acked
+	}
 	c.nexus, c.units = a.Nexus, a.Units
 	c.tsih, c.since = a.TSIH, c.stack.loop.Now()
 	c.sess.LUN = c.firstLUN()
@@ -248,6 +260,10 @@ func (c *Conn) gone() {
 		c.abortAll(nil)
 		if c.phase != closing || c.sess.Live() > 0 {
 			return
+		}
+		if c.keep != nil {
+			c.dropKept()
+			c.keep = nil
 		}
 	}
 	c.phase = gone

@@ -88,7 +88,7 @@ func (c *Conn) readChunk(t *task, n uint32) bool {
 		return false
 	}
 	block := t.unit.Info().BlockBytes
-	b := c.stack.staged.Get(int((n + block - 1) / block * block))
+	b := c.stack.borrow(int((n + block - 1) / block * block))
 	if b == nil {
 		c.stack.starve(c)
 		return false

@@ -157,6 +157,9 @@ func (c *Conn) header() {
 	if len(c.fences) > 0 {
 		c.pass()
 	}
+	if c.keep != nil {
+		c.acknowledged()
+	}
 	switch d.Verdict {
 	case session.Drop:
 		c.close("format error: " + h.Opcode().String())

@@ -127,13 +127,13 @@ func (c *Conn) prepare(t *task) bool {
 		// A PDU of it is being received where data lies now; its end comes first.
 		return false
 	}
-	if t.buffer = c.stack.staged.Get(int(n)); t.buffer == nil {
+	if t.buffer = c.stack.borrow(int(n)); t.buffer == nil {
 		c.stack.starve(c)
 		return false
 	}
 	if t.count > 0 {
 		// What came with the command lies in its own buffer; the list must be in one.
-		copy(t.buffer.Bytes(), t.chunkAt(0).buf.Bytes()[:min(t.s.Out.Received, t.s.Out.Total)])
+		copy(t.buffer.Bytes(), t.chunkAt(0).buf.Bytes()[:min(t.s.Out.Reached(), t.s.Out.Total)])
 		release(t.pop())
 	}
 	return true

@@ -76,7 +76,11 @@ func (c *Conn) pump() {
 	}
 	var h pdu.Header
 	hd, dd := c.framer.HeaderDigest, c.framer.DataDigest
-	for !b.full() && c.sess.Rejecting() {
+	if c.keep != nil {
+		for c.again(b) {
+		}
+	}
+	for !b.full() && c.sess.Rejecting() && c.mayAnswer() {
 		data, _ := c.sess.EmitReject(&h)
 		b.add(&h, nil, data, hd, dd)
 	}
@@ -85,18 +89,18 @@ func (c *Conn) pump() {
 		c.sess.EmitPing(&h, true)
 		b.add(&h, nil, nil, hd, dd)
 	}
-	if c.wantsLogout && !b.full() {
+	if c.wantsLogout && !b.full() && c.mayAnswer() {
 		c.wantsLogout = false
 		c.sess.EmitLogoutRequest(&h, logoutSeconds)
 		b.add(&h, nil, nil, hd, dd)
 	}
-	if c.newRecv != 0 && !b.full() {
+	if c.newRecv != 0 && !b.full() && c.mayAnswer() {
 		c.sess.EmitRenegotiation(&h, renegotiateSeconds, c.newRecv)
 		c.newRecv = 0
 		b.add(&h, nil, nil, hd, dd)
 	}
 	n := 0
-	for n < len(c.queue) && !b.full() {
+	for n < len(c.queue) && !b.full() && c.mayAnswer() {
 		t := c.queue[n]
 		if !c.emit(t, b) {
 			// The batch is full; the task goes on in the next one.
@@ -113,6 +117,9 @@ func (c *Conn) pump() {
 	if b.n == 0 && c.sess.WindowUntold() {
 		c.sess.EmitPing(&h, false)
 		b.add(&h, nil, nil, hd, dd)
+	}
+	if !c.mayAnswer() {
+		c.stall(b)
 	}
 	c.farewells(b)
 }
@@ -170,6 +177,7 @@ func (c *Conn) emit(t *task, b *batch) bool {
 	}
 	kind := t.s.Kind
 	data := c.sess.EmitResponse(t.s, &h, b.scratch())
+	c.concluded(t)
 	if kind == session.KindSCSI {
 		b.add(&h, data, nil, hd, dd)
 	} else {
@@ -190,6 +198,14 @@ func (c *Conn) emitData(t *task, b *batch) bool {
 		if b.full() {
 			return false
 		}
+		if t.rewound {
+			if c.emitKept(t, b) {
+				continue
+			}
+			if t.s.Failed() {
+				return true
+			}
+		}
 		data, end := t.source(t.s.In.Sent)
 		s, done, _ := c.sess.EmitDataIn(t.s, &h, min(end, t.ready))
 		b.add(&h, data[:s.Bytes], nil, hd, dd)
@@ -197,6 +213,7 @@ func (c *Conn) emitData(t *task, b *batch) bool {
 			c.handOver(t, b)
 		}
 		if done {
+			c.concluded(t)
 			t.ended = true
 			return true
 		}
@@ -208,11 +225,17 @@ func (c *Conn) emitData(t *task, b *batch) bool {
 // long read ask for its next piece.
 func (c *Conn) handOver(t *task, b *batch) {
 	if t.buffer != nil {
+		if c.keep != nil {
+			c.keepPiece(t, t.buffer, 0, t.s.In.Total)
+		}
 		b.hold(t.buffer, 0)
 		t.buffer = nil
 		return
 	}
 	n := t.chunkAt(0).read
+	if k := t.chunkAt(0); c.keep != nil {
+		c.keepPiece(t, k.buf, k.offset, k.end())
+	}
 	b.hold(t.pop(), n)
 	if t.s.Phase == session.Running {
 		c.progressRead(t)

@@ -44,6 +44,9 @@ type Limits struct {
 	// ReadBytes bounds the data-in that one connection holds in memory, so that a
 	// peer that does not read cannot take all of it.
 	ReadBytes int
+	// KeepBytes bounds the data-in that one connection keeps until it is acknowledged,
+	// where recovery is negotiated; what is older is not sent again.
+	KeepBytes int
 }
 
 // DefaultLimits are the limits without configuration.
@@ -52,7 +55,7 @@ func DefaultLimits() Limits {
 		Connections: 4096,
 		Session:     session.Limits{Window: 128, Immediate: 16},
 		LoginNanos:  10e9, PingNanos: 15e9, AbortNanos: 2e9,
-		SharesLeft: 1, ReadBytes: 8 << 20,
+		SharesLeft: 1, ReadBytes: 8 << 20, KeepBytes: 4 << 20,
 	}
 }
 
@@ -148,6 +151,8 @@ type Stack struct {
 	// finds none waits in hungry.
 	staged *buf.Pool
 	hungry []*Conn
+	// kept is how much of it holds data that may have to be sent again.
+	kept int
 
 	conns  []*Conn
 	free   []int

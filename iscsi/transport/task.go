@@ -66,8 +66,12 @@ type progress struct {
 	// the first function that waits for this task to end, next the one behind.
 	functions    int
 	waiter, next *task
-	deadline     int64
-	waits        bool // counted in Conn.aborts
+	// kept is what is kept of its data-in (keep.go). rewound: its transfer went back into
+	// that.
+	kept     int32
+	rewound  bool
+	deadline int64
+	waits    bool // counted in Conn.aborts
 }
 
 // chunkAt is the i-th piece in transfer order.
@@ -161,6 +165,9 @@ func (c *Conn) over(t *task) {
 		}
 	}
 	c.dropData(t)
+	if t.kept != 0 {
+		c.dropList(&t.kept)
+	}
 	c.textBytes -= len(t.s.Text)
 	t.s.Text = nil
 	if t.began {

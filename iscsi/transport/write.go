@@ -17,8 +17,9 @@ func (c *Conn) placeFor(d session.Disposition) bool {
 	}
 	// Data that comes unasked starts at 0, and only then is there no memory for it
 	// yet: a piece that is complete may have gone to the medium already.
+	// The start of it may be missing.
 	unasked := d.Task.Phase == session.Receiving || d.Task.Out.Unsolicited()
-	if unasked && d.Offset == 0 && !c.firstChunk(t, d) {
+	if unasked && d.Task.Out.Received == 0 && t.count == 0 && !c.firstChunk(t, d) {
 		return false
 	}
 	for i := range t.count {
@@ -111,7 +112,7 @@ func (c *Conn) nextChunk(t *task) bool {
 	}
 	offset := max(t.tail(), t.s.Out.Asked())
 	n := min(t.s.Out.Total-offset, chunkBytes)
-	b := c.stack.staged.Get(int(max(n, 1)))
+	b := c.stack.borrow(int(max(n, 1)))
 	if b == nil {
 		c.stack.starve(c)
 		return false
@@ -126,7 +127,7 @@ func (c *Conn) burst(t *task) uint32 {
 	asked := out.Asked()
 	limit := c.sess.Params.MaxBurstLength
 	if t.buffer != nil {
-		return min(out.Total-asked, limit)
+		return out.Within(min(out.Total-asked, limit))
 	}
 	if t.s.Action == sam.Execute {
 		return 0
@@ -134,7 +135,7 @@ func (c *Conn) burst(t *task) uint32 {
 	if asked >= t.tail() && !c.nextChunk(t) {
 		return 0
 	}
-	return min(t.tail()-asked, limit)
+	return out.Within(min(t.tail()-asked, limit))
 }
 
 // movedOut takes the end of the write or comparison of the piece in a place.
