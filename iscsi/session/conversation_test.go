@@ -35,7 +35,7 @@ func (w words) number(name string, fallback int64) int64 {
 		return fallback
 	}
 	base := 10
-	if name == "ttt" {
+	if name == "ttt" || name == "tag" {
 		base = 16
 	}
 	n, err := strconv.ParseInt(v, base, 64)
@@ -62,6 +62,7 @@ func configure(line string) settings {
 	p.MaxSend = uint32(w.number("MaxSend", int64(p.MaxSend)))
 	p.MaxRecv = uint32(w.number("MaxRecv", int64(p.MaxRecv)))
 	p.MaxOutstandingR2T = uint32(w.number("R2Ts", 1))
+	p.ErrorRecoveryLevel = uint32(w.number("Level", 0))
 	s.window = uint32(w.number("Window", int64(s.window)))
 	s.immediate = uint32(w.number("Immediate", int64(s.immediate)))
 	s.cmdSN = uint32(w.number("CmdSN", int64(s.cmdSN)))
@@ -114,7 +115,8 @@ func request(p *play, line string) (h *pdu.Header, ahs, data []byte, intact bool
 		data = []byte(strings.ReplaceAll(w["text"], ";", "\x00"))
 	case pdu.OpSNACK:
 		pdu.AsSNACK(h).SetType(pdu.SNACKType(w.number("type", 0)))
-		pdu.AsSNACK(h).SetTag(pdu.NoTag)
+		pdu.AsSNACK(h).SetTag(uint32(w.number("tag", 0xffffffff)))
+		pdu.AsSNACK(h).SetRun(uint32(w.number("beg", 0)), uint32(w.number("run", 0)))
 	case pdu.OpLogoutReq:
 		pdu.AsLogoutRequest(h).SetReason(pdu.LogoutReason(w.number("reason", 0)))
 		pdu.AsLogoutRequest(h).SetCID(pdu.CID(w.number("cid", 1)))
@@ -246,7 +248,8 @@ func conversationFiles(t *testing.T) []string {
 }
 
 // TestConversations plays testdata/*.txt. "I->" is a PDU of the initiator, "D->" a
-// held command that goes on, "T->" what the target says next: its name and each
+// held command that goes on, "N->" a tick in which no data came, or other data did,
+// "G->" that sent data is gone or there again, "T->" what the target says next: its name and each
 // word that matters. Whatever is said must be listed; "T-> -" says nothing is.
 func TestConversations(t *testing.T) {
 	for _, name := range conversationFiles(t) {
@@ -274,6 +277,11 @@ func converse(t *testing.T, p *play, lines []line) {
 		case "D->":
 			p.release(pdu.ITT(parseWords(strings.Fields(l.rest)).number("itt", 0)))
 			p.check(t)
+		case "N->":
+			p.wait(l.rest == "quiet")
+			p.check(t)
+		case "G->":
+			p.gone = l.rest == "gone"
 		case "T->":
 			listen(t, p, l.where, l.rest)
 		default:

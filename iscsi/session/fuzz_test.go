@@ -16,6 +16,8 @@ func FuzzConn(f *testing.F) {
 	f.Add([]byte("\x04\x04\x02\x00\x04\x05\x02\x00\x04\x14\x03\x00"), byte(2))
 	f.Add([]byte("\x02\x00\x01\x02\x06\x00\x03\x00\x01\x08\x05\x01"), byte(3))
 	f.Add([]byte("\x41\x28\x01\x01\x41\x28\x02\x01\x42\x01\x03\x01\x00\x02\x04\x00"), byte(4))
+	f.Add([]byte("\x01\x50\x01\x08\x10\x00\x01\x10\x10\x43\x01\x00\x10\x01\x07\xff"), byte(0x43))
+	f.Add([]byte("\x01\x30\x21\x10\x05\x11\x01\x38\x05\x01\x01\x00\x10\x00\x01\x00"), byte(0x41))
 	f.Fuzz(func(t *testing.T, script []byte, config byte) {
 		s := defaults()
 		s.window, s.immediate = 4, 3
@@ -23,6 +25,9 @@ func FuzzConn(f *testing.F) {
 		s.params.FirstBurstLength, s.params.MaxBurstLength, s.params.MaxSend = 1024, 2048, 512
 		s.params.MaxOutstandingR2T = uint32(config>>2&3) + 1
 		s.discovery = config&16 != 0
+		if config&64 != 0 && !s.discovery {
+			s.params.ErrorRecoveryLevel = 1
+		}
 		s.records = 6
 		if config&32 != 0 {
 			s.cmdSN = 0xfffffffe
@@ -42,6 +47,10 @@ var fuzzTexts = []string{"", "SendTargets=All\x00", "SendTargets=\x00", "MaxRecv
 // fuzzed plays one PDU drawn from four bytes, near enough to the right ones that
 // it gets somewhere.
 func (p *play) fuzzed(b []byte, first uint32) {
+	if b[0] == 0x3f && !p.dropped && !p.c.LoggingOut() {
+		p.wait(b[1]&1 != 0)
+		return
+	}
 	h := new(pdu.Header)
 	h.SetOpcode(pdu.Opcode(b[0] & 0x1f))
 	if b[0]&0x40 != 0 {
@@ -90,6 +99,18 @@ func (p *play) fuzzed(b []byte, first uint32) {
 				q.SetDataSN(serial.Data(t.Out.current().sn))
 			}
 		}
+	case pdu.OpSNACK:
+		q := pdu.AsSNACK(h)
+		q.SetType(pdu.SNACKType(b[1] & 3))
+		q.SetTag([]uint32{uint32(pdu.NoTag), 7, 1, 0x10001}[b[1]>>6])
+		q.SetRun(uint32(b[3]&7), uint32(b[3]>>3&3))
+		if q.Type() == pdu.SNACKStatus && b[3]&0x80 != 0 {
+			q.SetRun(p.c.expStatSN.Uint32()+uint32(b[3]&7), uint32(b[3]>>3&3))
+		}
+		if b[2]&7 == 7 {
+			h.SetITT(pdu.NoTag)
+		}
+		r.SetExpStatSN(p.c.statSN.Add(-uint32(b[2] >> 4)))
 	case pdu.OpNOPOut, pdu.OpTextReq:
 		pdu.AsNOPOut(h).SetTTT(pdu.NoTag)
 		if h.Opcode() == pdu.OpTextReq && b[3]&0x40 != 0 {

@@ -21,6 +21,8 @@ type play struct {
 	delayed []*Task
 	out     []string
 	dropped bool
+	// gone: data that was sent is not there to be sent again.
+	gone bool
 	// noisy sets every reserved bit of the requests; faults are what is wrong with
 	// what was said, whoever listens.
 	noisy  bool
@@ -250,7 +252,9 @@ func (p *play) progress(t *Task) {
 // pump lets everything be said that may be.
 func (p *play) pump() {
 	var h pdu.Header
-	for {
+	for p.c.Resending() && p.again() {
+	}
+	for p.mayAnswer() {
 		data, ok := p.c.EmitReject(&h)
 		if !ok {
 			break
@@ -263,6 +267,10 @@ func (p *play) pump() {
 		if t.Kind == KindFree {
 			continue
 		}
+		if !p.mayAnswer() {
+			p.queue = append(p.queue, t)
+			continue
+		}
 		p.emit(t)
 	}
 	if p.c.LoggedOut() {
@@ -271,11 +279,47 @@ func (p *play) pump() {
 	}
 }
 
+func (p *play) mayAnswer() bool { return p.c.kept == nil || !p.c.Full() }
+
+// again says the next PDU that a SNACK asks for.
+func (p *play) again() bool {
+	var h pdu.Header
+	a, ok := p.c.EmitAgain(&h, make([]byte, MaxInlineBytes))
+	switch {
+	case !ok:
+		return false
+	case a.Lost, p.gone && (a.Rewind || a.Bytes > 0):
+		if t := p.c.Unserved(); t != nil {
+			p.progress(t)
+		}
+	case a.Rewind:
+		p.c.Rewind(a.Task)
+		p.queue = append(p.queue, a.Task)
+	case a.Bytes > 0:
+		p.said(&h, make([]byte, a.Bytes))
+	case len(a.Inline) > 0:
+		p.said(&h, a.Inline)
+	default:
+		p.said(&h, a.Text)
+	}
+	return true
+}
+
+// wait is one tick.
+func (p *play) wait(quiet bool) {
+	for i := range p.c.Tasks() {
+		if t := p.c.Task(uint32(i)); p.c.Late(t, quiet) {
+			p.progress(t)
+		}
+	}
+	p.pump()
+}
+
 func (p *play) emit(t *Task) {
 	var h pdu.Header
 	params := &p.c.Params
 	for t.Phase == Running && !t.Failed() && t.Out.MayAsk(params.MaxOutstandingR2T) {
-		p.c.EmitR2T(t, &h, min(t.Out.Total-t.Out.Asked(), params.MaxBurstLength))
+		p.c.EmitR2T(t, &h, t.Out.Within(min(t.Out.Total-t.Out.Asked(), params.MaxBurstLength)))
 		p.said(&h, nil)
 	}
 	if t.Phase == Responding && t.Status == sam.Good {

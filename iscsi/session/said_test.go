@@ -33,7 +33,7 @@ func (p *play) said(h *pdu.Header, data []byte) {
 		s += fmt.Sprintf(" dsn=%d off=%d res=%d status=%d ttt=%x", d.DataSN().Uint32(), d.BufferOffset(), d.Residual(), d.Status(), uint32(d.TTT()))
 	case pdu.OpSCSIResponse:
 		d := pdu.AsSCSIResponse(h)
-		s += fmt.Sprintf(" response=%d status=%d res=%d bidi=%d expdsn=%d", d.ServiceResponse(), d.Status(), d.Residual(), d.BidiResidual(), d.ExpDataSN().Uint32())
+		s += fmt.Sprintf(" response=%d status=%d res=%d bidi=%d expdsn=%d tag=%x", d.ServiceResponse(), d.Status(), d.Residual(), d.BidiResidual(), d.ExpDataSN().Uint32(), d.SNACKTag())
 		if len(data) > 2+13 {
 			s += fmt.Sprintf(" sense=%x/%02x%02x", data[2+2]&0xf, data[2+12], data[2+13])
 		}

@@ -26,11 +26,11 @@ var used = map[pdu.Opcode]struct {
 	pdu.OpLogoutResp:   {0x80, []span{{2, 2}, {40, 43}}},
 	pdu.OpR2T:          {0x80, []span{{8, 15}, {20, 23}, {36, 47}}},
 	pdu.OpAsync:        {0x80, []span{{36, 43}}},
-	pdu.OpReject:       {0x80, []span{{2, 2}}},
+	pdu.OpReject:       {0x80, []span{{2, 2}, {36, 39}}},
 }
 
 // reservedOf says what is set in a PDU of a target though it is reserved there.
-func reservedOf(h *pdu.Header) (wrong []string) {
+func reservedOf(h *pdu.Header, recovers bool) (wrong []string) {
 	u, known := used[h.Opcode()]
 	if !known || h[0] != byte(h.Opcode()) {
 		return []string{fmt.Sprintf("byte 0 is %#x", h[0])}
@@ -51,11 +51,11 @@ func reservedOf(h *pdu.Header) (wrong []string) {
 			wrong = append(wrong, fmt.Sprintf("byte %d is %#x", i, b))
 		}
 	}
-	return append(wrong, dependent(h)...)
+	return append(wrong, dependent(h, recovers)...)
 }
 
 // dependent looks at the fields that are reserved unless another one says so.
-func dependent(h *pdu.Header) (wrong []string) {
+func dependent(h *pdu.Header, recovers bool) (wrong []string) {
 	bad := func(broken bool, what string) {
 		if broken {
 			wrong = append(wrong, what)
@@ -68,22 +68,24 @@ func dependent(h *pdu.Header) (wrong []string) {
 	case pdu.OpDataIn:
 		d := pdu.AsDataIn(h)
 		bad(noTag && h.LUN() != 0, "a LUN without a Target Transfer Tag")
-		bad(h[1]&pdu.DataAcknowledge != 0, "A at level 0")
+		bad(h[1]&pdu.DataAcknowledge != 0 && !recovers, "A at level 0")
+		bad(h[1]&pdu.DataAcknowledge != 0 == noTag, "A without a tag, or a tag without A")
 		status := h[1]&pdu.DataStatus != 0
 		bad(!status && (d.StatSN().Uint32() != 0 || d.Status() != 0 || d.Residual() != 0 || h[1]&6 != 0), "status fields without S")
 		bad(status && h[1]&pdu.FlagFinal == 0, "S without F")
 		bad(h[1]&pdu.FlagFinal == 0 && h.DataBytes()%4 != 0, "a segment inside a sequence that is no multiple of four")
 	case pdu.OpSCSIResponse:
-		bad(h[20]|h[21]|h[22]|h[23] != 0, "a SNACK Tag at level 0")
+		bad(h[20]|h[21]|h[22]|h[23] != 0 && !recovers, "a SNACK Tag at level 0")
 		bad(h[1]&6 == 0 && pdu.AsSCSIResponse(h).Residual() != 0, "a residual without a flag")
 		bad(h[1]&0x18 == 0 && pdu.AsSCSIResponse(h).BidiResidual() != 0, "a read residual without a flag")
 	case pdu.OpR2T, pdu.OpTaskResponse, pdu.OpLogoutResp:
 		bad(h.DataBytes() != 0, "a data segment")
 	case pdu.OpReject:
+		bad(pdu.AsReject(h).DataSN().Uint32() != 0 && pdu.AsReject(h).Reason() != pdu.RejectProtocolError, "a DataSN of no refused run")
 		switch pdu.AsReject(h).Reason() {
-		case 2, 3, 4, 5, 6, 7, 9, 10:
+		case 2, 3, 4, 5, 6, 7, 8, 9, 10:
 		default:
-			// 0b is never sent (RFC 7143 [N-7]); 08 and 0c have no occasion here.
+			// 0b is never sent (RFC 7143 [N-7]); 0c has no occasion here.
 			wrong = append(wrong, "reason "+pdu.AsReject(h).Reason().String())
 		}
 	default:
@@ -95,7 +97,7 @@ func dependent(h *pdu.Header) (wrong []string) {
 // listenClosely notes what is wrong with a PDU whatever the conversation is about.
 func (p *play) listenClosely(h *pdu.Header) {
 	p.spoken[h.Opcode()] = true
-	for _, w := range reservedOf(h) {
+	for _, w := range reservedOf(h, p.c.kept != nil) {
 		p.faults = append(p.faults, h.Opcode().String()+": "+w)
 	}
 	r := pdu.Response{Header: h}
@@ -134,7 +136,7 @@ func TestConversations_EveryPDUIsWellFormed(t *testing.T) {
 	// Async Messages are said by the transport, when it stops.
 	var h pdu.Header
 	newPlay(defaults()).c.EmitDropping(&h)
-	if wrong := reservedOf(&h); len(wrong) > 0 || h.ITT() != pdu.NoTag {
+	if wrong := reservedOf(&h, false); len(wrong) > 0 || h.ITT() != pdu.NoTag {
 		t.Errorf("Async Message: ITT %x, %s", h.ITT(), strings.Join(wrong, ", "))
 	}
 }
