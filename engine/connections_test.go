@@ -25,11 +25,14 @@ type together struct {
 }
 
 // joined opens a session of n connections with the default target.
-func joined(t *testing.T, e *Engine, n int) *together {
+func joined(t *testing.T, e *Engine, n int, keys ...string) *together {
 	t.Helper()
 	s := &together{t: t, e: e, cmdSN: 123}
 	lead := dialRaw(t, e, 0)
-	l := lead.login(0, "TargetName="+DefaultTarget, "MaxConnections=8", "InitialR2T=No")
+	if !slices.Contains(keys, "MaxConnections=1") {
+		keys = append(keys, "MaxConnections=8")
+	}
+	l := lead.login(0, append([]string{"TargetName=" + DefaultTarget, "InitialR2T=No"}, keys...)...)
 	if l.Status() != pdu.LoginSuccess {
 		t.Fatalf("leading login: %v", l.Status())
 	}

@@ -103,8 +103,28 @@ func (k *core) Passed(h transport.Handle, token uint32) {
 }
 
 // Logout implements transport.Keeper.
-func (k *core) Logout(h transport.Handle, owner uint64, cid pdu.CID, all bool) {
-	k.tell(func(d *directory) []order { return d.logout(h, owner, cid, all) })
+func (k *core) Logout(h transport.Handle, owner uint64, cid pdu.CID, reason pdu.LogoutReason) {
+	k.tell(func(d *directory) []order { return d.logout(h, owner, cid, reason) })
+}
+
+// Parked implements transport.Keeper.
+func (k *core) Parked(h transport.Handle, removed bool) {
+	k.tell(func(d *directory) []order { return d.parked(h, removed) })
+}
+
+// Recovered implements transport.Keeper.
+func (k *core) Recovered(h transport.Handle) {
+	k.tell(func(d *directory) []order { return d.recovered(h) })
+}
+
+// Seek implements transport.Keeper.
+func (k *core) Seek(h transport.Handle, owner uint64, q transport.Seek) {
+	k.tell(func(d *directory) []order { return d.seek(h, owner, q) })
+}
+
+// Found implements transport.Keeper.
+func (k *core) Found(h transport.Handle, token uint32, f transport.Finding) {
+	k.tell(func(d *directory) []order { return d.found(h, token, f) })
 }
 
 // tell has the directory do something.
@@ -172,6 +192,14 @@ func (k *core) obey(o order) {
 		k.stack.Fenced(o.owner)
 	case orderLoggedOut:
 		k.stack.LoggedOut(o.owner, o.result)
+	case orderRecover:
+		k.stack.Recover(o.conn)
+	case orderAnnounce:
+		k.stack.Announce(o.conn, o.cid)
+	case orderSeek:
+		k.stack.Seek(o.conn, o.seek)
+	case orderSought:
+		k.stack.Sought(o.owner, o.finding)
 	case orderLoss:
 	}
 }

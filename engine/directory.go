@@ -4,6 +4,7 @@ import (
 	"lunar/iscsi/login"
 	cmdsn "lunar/iscsi/order"
 	"lunar/iscsi/pdu"
+	"lunar/iscsi/session"
 	"lunar/iscsi/transport"
 	"lunar/lun"
 	"lunar/scsi/sam"
@@ -25,6 +26,8 @@ type directory struct {
 	// fences are the questions under way, by token.
 	fences    map[uint32]*fence
 	lastFence uint32
+	// searches are the questions for commands, by tokens of the same kind.
+	searches map[uint32]*search
 }
 
 // sessionKey is what a session is unique by: an initiator port and a target port
@@ -79,6 +82,10 @@ type order struct {
 	token  uint32
 	owner  uint64
 	result pdu.LogoutResult
+	// cid is the connection that an orderAnnounce tells of.
+	cid     pdu.CID
+	seek    transport.Seek
+	finding transport.Finding
 }
 
 type orderKind uint8
@@ -98,12 +105,20 @@ const (
 	orderFenced
 	// orderLoggedOut says that what a logout closes elsewhere is gone.
 	orderLoggedOut
+	// orderRecover has a connection logged out for recovery, orderAnnounce tells on
+	// another that one was lost.
+	orderRecover
+	orderAnnounce
+	// orderSeek asks a connection for a command, orderSought answers who looked for it.
+	orderSeek
+	orderSought
 )
 
 func newDirectory(limit, reactors int) *directory {
 	return &directory{
 		load: make([]int, reactors), limit: limit, sessions: map[sessionKey]*sessionEntry{}, conns: map[transport.Handle]*sessionEntry{},
 		handles: map[pdu.TSIH]*sessionEntry{}, nexuses: newNexuses(maxNexuses), fences: map[uint32]*fence{},
+		searches: map[uint32]*search{},
 	}
 }
 
@@ -138,7 +153,7 @@ func (d *directory) admit(r request) []order {
 	if r.Identity.TSIH == 0 {
 		return e.end(nil)
 	}
-	return e.endMember(r.Identity.CID)
+	return e.replace(r.Identity.CID)
 }
 
 // place is the reactor for a connection that arrived on one: that with the fewest of
@@ -170,7 +185,7 @@ func (d *directory) refusal(r request, e *sessionEntry) pdu.LoginStatus {
 	case e.user != r.Identity.User:
 		// RFC 7143 §9.2 [N-17]: every connection of a session proves the same name.
 		return pdu.LoginAuthFailure
-	case e.member(r.Identity.CID) == nil && len(e.members) >= int(e.params.MaxConnections):
+	case e.member(r.Identity.CID) == nil && e.living() >= int(e.params.MaxConnections):
 		// A further connection: MaxConnections is what was settled (§12.2 [R-12.2-1]).
 		return pdu.LoginTooManyConnections
 	}
@@ -195,7 +210,7 @@ func (d *directory) create(r request, of *sessionEntry) order {
 	} else {
 		e.tsih = d.draw()
 	}
-	if e.params.MaxConnections > 1 {
+	if session.Shares(e.params) {
 		e.order = cmdsn.New(r.First, r.Window)
 	}
 	e.nexus = d.nexuses.open(e.key)
@@ -245,6 +260,7 @@ func (d *directory) ended(conn transport.Handle) (orders []order) {
 		return nil
 	}
 	d.load[conn.Reactor]--
+	d.abandon(conn)
 	orders = append(d.passedAll(conn), e.gone(m)...)
 	if len(e.members) == 0 {
 		return append(orders, d.over(e)...)
@@ -253,13 +269,7 @@ func (d *directory) ended(conn transport.Handle) (orders []order) {
 		return orders
 	}
 	// Who reinstates this connection takes its place.
-	waiting := e.waiting
-	e.waiting = nil
-	for _, r := range waiting {
-		delete(d.conns, r.Conn)
-		orders = append(orders, d.admit(r)...)
-	}
-	return orders
+	return append(orders, d.readmit(e)...)
 }
 
 // over ends a session without connections, and lets those in that waited for that.

@@ -12,6 +12,9 @@ type member struct {
 	conn   transport.Handle
 	cid    pdu.CID
 	ending bool
+	// parked: it is lost, and its commands wait; recovered: they may be reassigned, and
+	// its identifier is free.
+	parked, recovered bool
 	// loggedOut says that the initiator wants it gone, by a logout on this connection's
 	// word: asker and its task, who hear of the end.
 	loggedOut bool
@@ -25,7 +28,7 @@ const maxFailed = 64
 // member finds a connection of the session.
 func (e *sessionEntry) member(cid pdu.CID) *member {
 	for i := range e.members {
-		if e.members[i].cid == cid {
+		if e.members[i].cid == cid && !e.members[i].recovered {
 			return &e.members[i]
 		}
 	}
@@ -90,7 +93,7 @@ func (e *sessionEntry) endMember(cid pdu.CID) []order {
 
 // gone tells who waits for the end of a connection.
 func (e *sessionEntry) gone(m member) (orders []order) {
-	e.remember(m.cid, !m.ending)
+	e.remember(m.cid, !m.ending && !m.recovered)
 	if m.loggedOut {
 		orders = append(orders, order{kind: orderLoggedOut, conn: m.asker, owner: m.owner, result: pdu.LogoutDone})
 	}
@@ -108,8 +111,8 @@ func (e *sessionEntry) alone() order {
 }
 
 // logout closes, for a connection that asks for it, another one of its session (RFC
-// 3720 §10.14 reason 1), or all others (reason 0).
-func (d *directory) logout(asker transport.Handle, owner uint64, cid pdu.CID, all bool) []order {
+// 3720 §10.14 reason 1), or all others (reason 0), or removes one for recovery (2).
+func (d *directory) logout(asker transport.Handle, owner uint64, cid pdu.CID, reason pdu.LogoutReason) []order {
 	e := d.conns[asker]
 	if e == nil {
 		return nil // it has ended
@@ -118,7 +121,11 @@ func (d *directory) logout(asker transport.Handle, owner uint64, cid pdu.CID, al
 	if i < 0 {
 		return nil
 	}
-	if all {
+	switch reason {
+	case pdu.RemoveForRecovery:
+		return d.remove(e, asker, owner, cid)
+	case pdu.CloseConnection:
+	case pdu.CloseSession:
 		m := &e.members[i]
 		m.loggedOut, m.asker, m.owner = true, asker, owner
 		orders := e.end(&asker)
@@ -156,7 +163,7 @@ func (d *directory) ask(asker transport.Handle, owner uint64) (orders []order) {
 	}
 	f := &fence{asker: asker, owner: owner}
 	for _, m := range e.members {
-		if m.conn != asker {
+		if m.conn != asker && !m.parked {
 			f.waits = append(f.waits, m.conn)
 		}
 	}

@@ -52,6 +52,7 @@ const (
 	askConclude // a function has ended on the side of the sender
 	askCleared  // a nexus lost commands on the side of the sender
 	askAttend   // a unit attention for a nexus
+	askForget   // a command goes on under another ticket
 	tell        // an Event for a command of the receiver
 )
 

@@ -193,6 +193,8 @@ func (l *Local) Receive(m Message) {
 		m.unit.sides[l.reactor].tasks.stop(m.ticket)
 	case askFinish:
 		m.unit.finish(l, m.ticket, m.outcome)
+	case askForget:
+		m.unit.forget(l, m.ticket, sam.Good)
 	case askManage:
 		if s := m.unit.side(l.reactor); s != nil && m.Management.origin == l.reactor {
 			// What this reactor sent itself before it has arrived now.

@@ -14,7 +14,7 @@ const plainTicket = 1 << 31
 // write that may run beside everything else. It is false for all others, which
 // begin at the home.
 func (u *Unit) plain(l *Local, s *side, c *sam.Command) bool {
-	if c.Attribute != sam.Simple && c.Attribute != sam.Untagged {
+	if c.Attribute != sam.Simple && c.Attribute != sam.Untagged || c.Resumed {
 		return false
 	}
 	if !u.gate.admits(c.Nexus) {
@@ -46,6 +46,10 @@ func (u *Unit) leave(l *Local) {
 // event comes when it may.
 func (u *Unit) begin(c *sam.Command) bool {
 	u.sides[u.home].tasks.add(c)
+	if c.Resumed {
+		u.resume(c)
+		return true
+	}
 	if u.refuses(c) {
 		u.begun++
 		return true
@@ -136,10 +140,15 @@ func (u *Unit) withdraw(l *Local, owner uint64) {
 
 // finish takes a command out of the set of a side.
 func (u *Unit) finish(l *Local, ticket uint32, o outcome) {
+	u.sides[l.reactor].counts.count(o)
+	u.forget(l, ticket, o.status)
+}
+
+// forget is finish for a command that is not counted: it goes on under another ticket.
+func (u *Unit) forget(l *Local, ticket uint32, status sam.Status) {
 	s := u.sides[l.reactor]
-	s.counts.count(o)
 	if ticket&plainTicket == 0 {
-		u.ended(ticket, o.status)
+		u.ended(ticket, status)
 	}
 	s.tasks.remove(ticket &^ plainTicket)
 	if len(s.tasks.functions) > 0 {

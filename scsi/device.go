@@ -171,7 +171,7 @@ func (d *Device) refuseUnit(c *sam.Command, row *Opcode) bool {
 	}
 	// SAM-5 §5.14.1: reported once, by whatever command comes first, even one
 	// that would be refused for another reason.
-	if d.pending(c.Nexus) && (row == nil || row.flags&passAttention == 0) {
+	if d.pending(c.Nexus) && !c.Resumed && (row == nil || row.flags&passAttention == 0) {
 		c.Fail(d.takeAttention(c.Nexus))
 		return true
 	}
@@ -205,7 +205,7 @@ func (d *Device) refuseCDB(c *sam.Command, row *Opcode, n int) bool {
 // refuseState ends a command that the state of the unit does not allow.
 func (d *Device) refuseState(c *sam.Command, row *Opcode) bool {
 	switch {
-	case d.reservation.excludes(c.Nexus) && row.flags&passReserved == 0:
+	case d.reservation.excludes(c.Nexus) && !c.Resumed && row.flags&passReserved == 0:
 		conflict(c)
 	case d.stopped && row.flags&passStopped == 0:
 		// SBC-3 §4.20: a stopped unit waits for START STOP UNIT.

@@ -90,7 +90,7 @@ func DefaultOffer() Offer {
 		DefaultTime2Wait:         2,
 		DefaultTime2Retain:       20,
 		MaxOutstandingR2T:        8,
-		ErrorRecoveryLevel:       0,
+		ErrorRecoveryLevel:       2,
 		MaxRecvDataSegmentLength: 262144,
 	}
 }

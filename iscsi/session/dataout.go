@@ -82,6 +82,14 @@ func (d *DataOut) ask(ttt pdu.TTT, bytes uint32) (offset, r2tSN uint32) {
 	return offset, r2tSN
 }
 
+// Interrupt ends every burst without data that did not come: the connection is gone.
+// Numbers of R2Ts that were not answered are used again.
+func (d *DataOut) Interrupt() {
+	d.r2tSN -= uint32(d.count)
+	d.unsolicited, d.first, d.count, d.hole = false, 0, 0, hole{}
+	d.asked = 0
+}
+
 // current is the burst the next solicited data belongs to: R2Ts of a task are
 // served in order (§10.8 [R-10.8-6], RFC 7143 §11.8 [N-13]).
 func (d *DataOut) current() *burst { return &d.bursts[d.first] }

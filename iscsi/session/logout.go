@@ -40,10 +40,10 @@ const (
 // RunLogout decides on a delivered Logout Request.
 func (c *Conn) RunLogout(t *Task) LogoutStep {
 	switch {
-	case t.Reason == pdu.RemoveForRecovery:
+	case t.Reason == pdu.RemoveForRecovery && !c.Parks():
 		// §10.15.1 [R-10.15.1-1]: no connection recovery below level 2.
 		t.Logout = pdu.LogoutRecoveryNotSupported
-	case t.Reason == pdu.CloseConnection && t.CID != c.CID:
+	case t.Reason != pdu.CloseSession && t.CID != c.CID:
 		if c.shared != nil {
 			return LogoutElsewhere
 		}
@@ -61,12 +61,20 @@ func (c *Conn) RunLogout(t *Task) LogoutStep {
 	return LogoutAnswered
 }
 
-// logoutResponse writes the Logout Response. Time2Wait and Time2Retain stay 0:
-// at level 0 nothing is retained (§10.15.3).
+// logoutResponse writes the Logout Response. Time2Wait and Time2Retain say how long
+// commands wait to be reassigned; where nothing is retained they are 0 (§10.15.3
+// [R-10.15.3-1]).
 func (c *Conn) logoutResponse(t *Task, h *pdu.Header) {
 	c.begin(h, pdu.OpLogoutResp, t.ITT)
-	pdu.AsLogoutResponse(h).SetResult(t.Logout)
-	if t.Logout == pdu.LogoutDone {
+	p := pdu.AsLogoutResponse(h)
+	p.SetResult(t.Logout)
+	if t.Logout != pdu.LogoutDone {
+		return
+	}
+	if t.Reason == pdu.RemoveForRecovery {
+		p.SetTimes(uint16(c.Params.DefaultTime2Wait), uint16(c.Params.DefaultTime2Retain))
+	}
+	if t.Reason == pdu.CloseSession || t.CID == c.CID {
 		c.State, _ = c.State.Next(T13)
 	}
 }

@@ -18,7 +18,7 @@ func (c *Conn) manage(h *pdu.Header, ahs []byte) Disposition {
 		return d
 	}
 	t.LUN, t.Function = h.LUN(), p.Function()
-	t.RefTag, t.RefCmdSN = p.ReferencedTag(), p.RefCmdSN()
+	t.RefTag, t.RefCmdSN, t.RefDataSN = p.ReferencedTag(), p.RefCmdSN(), p.ExpDataSN()
 	return Disposition{Verdict: Skip}
 }
 
@@ -36,6 +36,9 @@ const (
 	ManageUnit
 	// ManageTarget: the same for each logical unit of the target.
 	ManageTarget
+	// ManageSeek: the task is looked for on the connections of the session that are
+	// gone; then Result stands, or Reassigned goes on.
+	ManageSeek
 )
 
 // RunManage decides on a delivered function. For ManageTask it returns the task
@@ -49,12 +52,30 @@ func (c *Conn) RunManage(t *Task) (ManageStep, *Task) {
 	case sam.TargetWarmReset, sam.TargetColdReset:
 		return ManageTarget, nil
 	case sam.TaskReassign:
-		// §6.2.2 [R-6.2.2-4]: no reassignment below level 2.
-		t.Result = pdu.ReassignmentNotSupported
+		return c.reassign(t), nil
 	default:
 		t.Result = pdu.FunctionNotSupported
 	}
 	return ManageDone, nil
+}
+
+// reassign decides on TASK REASSIGN as far as this connection knows (§6.2.2).
+func (c *Conn) reassign(t *Task) ManageStep {
+	ref, ok := c.Find(t.RefTag)
+	switch {
+	case !c.Parks():
+		// [R-6.2.2-4]: no reassignment below level 2.
+		t.Result = pdu.ReassignmentNotSupported
+	case ok && ref.Kind != KindSCSI:
+		// §10.5.1 [R-10.5.1-14].
+		t.Result = pdu.FunctionRejected
+	case ok:
+		// [R-6.2.2-4]: it is bound to this connection, which lives.
+		t.Result = pdu.TaskStillAllegiant
+	default:
+		return ManageSeek
+	}
+	return ManageDone
 }
 
 // abortTask looks for the task meant (§10.6.1 [R-10.6.1-2]).
@@ -68,16 +89,26 @@ func (c *Conn) abortTask(t *Task) (ManageStep, *Task) {
 	case ok && ref.LUN == t.LUN:
 		t.Result = pdu.FunctionComplete
 		return ManageTask, ref
-	case !ok && t.RefCmdSN.Less(t.CmdSN) && c.giveUp(t.RefCmdSN):
+	case !ok && c.Parks():
+		// §10.5.1 [R-10.5.1-8]: its connection may be gone.
+		return ManageSeek, nil
+	default:
+		c.NotFound(t)
+	}
+	return ManageDone, nil
+}
+
+// NotFound decides on a function over a task that no connection knows.
+func (c *Conn) NotFound(t *Task) {
+	if t.Function == sam.AbortTask && t.RefCmdSN.Less(t.CmdSN) && c.giveUp(t.RefCmdSN) {
 		// §6.9 [R-6.9-1]: it never came. Its number counts as received, so a late copy
 		// is ignored and what waits behind it goes on.
 		t.Result = pdu.FunctionComplete
 		c.drain()
-	default:
-		// §6.9 [R-6.9-2]: it was answered already, or never was.
-		t.Result = pdu.TaskDoesNotExist
+		return
 	}
-	return ManageDone, nil
+	// §6.9 [R-6.9-2]: it was answered already, or never was.
+	t.Result = pdu.TaskDoesNotExist
 }
 
 // MustWait says whether t is an immediate function over many tasks of which some,

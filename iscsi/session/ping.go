@@ -66,6 +66,13 @@ func (c *Conn) EmitDropping(h *pdu.Header) {
 	c.emitAsync(h, pdu.EventDropping, uint16(c.CID), uint16(c.Params.DefaultTime2Wait), 0)
 }
 
+// EmitDropped announces on this connection that another one of the session is gone, and
+// for how long its commands wait (RFC 3720 §10.9.1 [R-10.9.1-3], §6.1.4.3 [R-6.1.4.3-1]).
+func (c *Conn) EmitDropped(h *pdu.Header, cid pdu.CID) {
+	p := &c.Params
+	c.emitAsync(h, pdu.EventDropping, uint16(cid), uint16(p.DefaultTime2Wait), uint16(p.DefaultTime2Retain))
+}
+
 // EmitRenegotiation asks the initiator for a Text Request within so many seconds
 // (RFC 3720 §10.9.1 [R-10.9.1-4]). Its answer declares that we take data segments of
 // up to maxRecv bytes from the end of that exchange on.

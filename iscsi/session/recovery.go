@@ -1,5 +1,7 @@
 package session
 
+import "lunar/iscsi/login"
+
 // fault is a class of error of RFC 3720 §6.
 type fault uint8
 
@@ -12,7 +14,7 @@ const (
 	// badRequest: the payload digest of a request is wrong, immediate data included.
 	// A retry brings all of it again (§6.7 [R-6.7-5]).
 	badRequest
-	// lostConnection: nothing is continued on another connection (§6.12).
+	// lostConnection: the transport of a connection is gone (§6.12).
 	lostConnection
 	// badData: the payload digest of a Data-Out is wrong (§6.7 [R-6.7-4]).
 	badData
@@ -33,6 +35,8 @@ type remedy uint8
 const (
 	closeConnection remedy = iota + 1
 	endSession
+	// park: its commands wait for their reassignment (§6.1.4.3).
+	park
 	// dropRequest: Reject; its number stays open.
 	dropRequest
 	// failTask: the command ends with CHECK CONDITION once its bursts have ended.
@@ -48,18 +52,29 @@ const (
 )
 
 // MaxRecoveryLevel is the highest ErrorRecoveryLevel a session can have.
-const MaxRecoveryLevel = 1
+const MaxRecoveryLevel = 2
 
 // remedies says what a fault leads to at each ErrorRecoveryLevel. Nothing else here or
 // in the transport looks at the level.
 var remedies = [...][MaxRecoveryLevel + 1]remedy{
-	badHeader:      {closeConnection, closeConnection},
-	badRequest:     {dropRequest, dropRequest},
-	lostConnection: {endSession, endSession},
-	badData:        {failTask, askAgain},
-	missingData:    {failTask, askAgain},
-	lateData:       {await, askAgain},
-	lostAnswer:     {refuseSNACK, sendAgain},
+	badHeader:      {closeConnection, closeConnection, closeConnection},
+	badRequest:     {dropRequest, dropRequest, dropRequest},
+	lostConnection: {endSession, endSession, park},
+	badData:        {failTask, askAgain, askAgain},
+	missingData:    {failTask, askAgain, askAgain},
+	lateData:       {await, askAgain, askAgain},
+	lostAnswer:     {refuseSNACK, sendAgain, sendAgain},
 }
+
+// Parks says whether the commands of a connection that is lost wait to be reassigned.
+func (c *Conn) Parks() bool { return c.remedy(lostConnection) == park }
+
+// Parks is the same of a session with these parameters, and Shares says whether its
+// connections have an order in common: it may have several, or others that take the
+// place of those it has lost (§5.3.4 [R-5.3.4-1]).
+func Parks(p login.Params) bool { return remedies[lostConnection][p.ErrorRecoveryLevel] == park }
+
+// Shares is described with Parks.
+func Shares(p login.Params) bool { return p.MaxConnections > 1 || Parks(p) }
 
 func (c *Conn) remedy(f fault) remedy { return remedies[f][c.Params.ErrorRecoveryLevel] }

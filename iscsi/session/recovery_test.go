@@ -10,13 +10,13 @@ import (
 func TestRecovery_Table(t *testing.T) {
 	conform.Covers(t, "R-6.1.5-1", "R-6.1.5-2", "R-6.7-2", "R-6.7-5")
 	want := map[fault][MaxRecoveryLevel + 1]remedy{
-		badHeader:      {closeConnection, closeConnection},
-		badRequest:     {dropRequest, dropRequest},
-		lostConnection: {endSession, endSession},
-		badData:        {failTask, askAgain},
-		missingData:    {failTask, askAgain},
-		lateData:       {await, askAgain},
-		lostAnswer:     {refuseSNACK, sendAgain},
+		badHeader:      {closeConnection, closeConnection, closeConnection},
+		badRequest:     {dropRequest, dropRequest, dropRequest},
+		lostConnection: {endSession, endSession, park},
+		badData:        {failTask, askAgain, askAgain},
+		missingData:    {failTask, askAgain, askAgain},
+		lateData:       {await, askAgain, askAgain},
+		lostAnswer:     {refuseSNACK, sendAgain, sendAgain},
 	}
 	if len(remedies) != len(want) {
 		t.Fatalf("%d faults, want %d", len(remedies), len(want))

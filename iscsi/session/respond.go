@@ -30,6 +30,9 @@ func (t *Task) MayRespond() bool {
 func (c *Conn) EmitResponse(t *Task, h *pdu.Header, scratch []byte) (data []byte) {
 	switch t.Kind {
 	case KindSCSI:
+		if t.said != nil {
+			return c.sayAgain(t, h, scratch)
+		}
 		return c.scsiResponse(t, h, scratch)
 	case KindManage:
 		c.begin(h, pdu.OpTaskResponse, t.ITT)

@@ -28,6 +28,8 @@ type retention struct {
 	count  uint8
 
 	freed Freed
+	// commands: what was answered may be reassigned.
+	commands bool
 }
 
 // answer is a PDU that took a StatSN.
@@ -36,8 +38,10 @@ type answer struct {
 	inline      [MaxInlineBytes]byte
 	inlineBytes uint8
 	text        []byte
-	// plan is that of the data-in of the command it ended.
-	plan plan
+	// plan is that of the data-in of the command it ended, essence the command where it
+	// may be reassigned.
+	plan    plan
+	essence essence
 }
 
 // mark is a place in data-in: a PDU by its DataSN, where it begins, and how much of
@@ -79,10 +83,10 @@ func renewRetention(old *retention, c *Conn) *retention {
 	if old != nil && len(old.answers) == n && len(old.plans) == len(c.tasks) {
 		clear(old.answers)
 		clear(old.plans)
-		*old = retention{answers: old.answers, plans: old.plans}
+		*old = retention{answers: old.answers, plans: old.plans, commands: c.Parks()}
 		return old
 	}
-	return &retention{answers: make([]answer, n), plans: make([]plan, len(c.tasks))}
+	return &retention{answers: make([]answer, n), plans: make([]plan, len(c.tasks)), commands: c.Parks()}
 }
 
 func (k *retention) at(n serial.StatSN) *answer {
@@ -133,6 +137,9 @@ func (k *retention) conclude(t *Task, sense []byte) {
 	if k != nil && k.last != nil {
 		k.last.inlineBytes = uint8(copy(k.last.inline[:], sense))
 		k.last.plan = *k.planOf(t)
+		if k.commands {
+			k.last.essence = essence{t.Command, t.CmdSN, t.Read, t.Write, t.EDTL, t.BidiRead}
+		}
 	}
 }
 

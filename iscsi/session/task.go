@@ -69,6 +69,7 @@ type Task struct {
 	Function  sam.Function
 	RefTag    pdu.ITT
 	RefCmdSN  serial.CmdSN
+	RefDataSN serial.DataSN
 	Result    pdu.TaskResult
 	Reason    pdu.LogoutReason
 	CID       pdu.CID
@@ -78,6 +79,8 @@ type Task struct {
 	textMore  bool // C of the request
 	textTTT   pdu.TTT
 	textHead  []byte // the whole header of the request, for a Reject
+	// said is the answer of a command that was reassigned after it was answered.
+	said *saidAnswer
 }
 
 // Index is the slab index, constant over the life of the session.

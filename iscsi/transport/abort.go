@@ -14,7 +14,7 @@ func (c *Conn) abort(t *task) {
 		return
 	}
 	if t.s.Phase == session.Waiting {
-		leaving := c.phase == closing || c.logout != nil
+		leaving := c.phase == closing || c.logout != nil || c.reopening
 		if !c.sess.StopWaiting(t.s, leaving) && leaving {
 			c.cleared(t)
 		}

@@ -137,7 +137,7 @@ func (c *Conn) stall(b *batch) {
 // ended.
 func (c *Conn) watch(now int64) (alive bool) {
 	if c.stalledAt != 0 && now-c.stalledAt >= c.stack.limits.PingNanos {
-		c.close("it acknowledges nothing")
+		c.lost("it acknowledges nothing")
 		return false
 	}
 	quiet := c.sess.Quiet()

@@ -49,6 +49,12 @@ func (c *Conn) tick() {
 		if now-c.heard >= l.PingNanos && !c.askForLife(now) {
 			return
 		}
+	case parked:
+		if now >= c.deadline {
+			// RFC 3720 §7.2 [R-7.2-1], M1: nobody took its commands in time.
+			c.close("its commands were not reassigned")
+			return
+		}
 	case gone, closing:
 		return
 	}
@@ -60,7 +66,7 @@ func (c *Conn) askForLife(now int64) (alive bool) {
 	// RFC 3720 §6.12 [R-6.12-1]: a ping finds a dead peer that TCP keeps. Discovery
 	// knows no pings, and an idle one ends (RFC 7143 §7.4 [N-10]).
 	if c.pinged || c.phase == leaving || c.sess.Identity.Discovery {
-		c.close("no sign of life")
+		c.lost("no sign of life")
 		return false
 	}
 	c.pinged, c.wantsPing = true, true

@@ -25,6 +25,8 @@ const (
 	fullFeature
 	// leaving: the last PDU is on its way, then the connection closes.
 	leaving
+	// parked: the socket is gone, its commands wait to be reassigned.
+	parked
 	// closing: nothing is sent any more; operations under way are awaited.
 	closing
 )
@@ -115,6 +117,13 @@ type Conn struct {
 	logout   *task   // waits for every other task to end
 	// alone says of a connection that logs out that it waits for no other one.
 	alone bool
+	// removing: a logout for recovery of this connection is being answered; recovered:
+	// its commands may be reassigned; reopening: numbers that were not due come again.
+	// seeks are questions for commands that cannot be answered yet.
+	removing, recovered, reopening bool
+	seeks                          []Seek
+	// dropped are connections of the session that were lost, to be announced here.
+	dropped []pdu.CID
 	// fences are what other connections of the session wait for.
 	fences    []fence
 	coldReset bool
@@ -205,7 +214,7 @@ func (c *Conn) close(why string) {
 		return
 	}
 	c.logClose(why)
-	if c.phase == fullFeature && !c.silent {
+	if (c.phase == fullFeature || c.phase == parked) && !c.silent {
 		c.interrupted()
 	}
 	c.phase = closing
@@ -214,16 +223,16 @@ func (c *Conn) close(why string) {
 		c.askColdReset()
 	}
 	c.stack.stats.Dropped++
-	c.stack.loop.Submit(reactor.Op{Code: reactor.Shutdown, Token: c.token(KindEnd), FD: c.fd})
-	if c.receiving {
-		// Shutdown ends a receive that waits; one into a place may wait for more.
-		c.stack.loop.Submit(reactor.Op{Code: reactor.Cancel, Token: c.token(KindEnd), Target: c.token(KindRecv)})
-	}
+	c.hangUp()
 	c.dropHeld()
 	c.place, c.delayed, c.logout = nil, nil, nil
 	c.dropBuild()
 	c.abortAll(nil)
 	c.knock()
+	for _, q := range c.seeks {
+		c.stack.keeper.Found(c.name(), q.Token, Finding{Kind: FoundNothing})
+	}
+	c.seeks = nil
 	c.gone()
 }
 
@@ -269,7 +278,9 @@ func (c *Conn) gone() {
 	c.phase = gone
 	c.passThrough()
 	s := c.stack
-	s.loop.Submit(reactor.Op{Code: reactor.Close, Token: c.token(KindEnd), FD: c.fd})
+	if c.fd >= 0 {
+		s.loop.Submit(reactor.Op{Code: reactor.Close, Token: c.token(KindEnd), FD: c.fd})
+	}
 	s.promised[c.promisedOf] -= c.promised
 	var id login.Identity
 	if c.sess != nil {

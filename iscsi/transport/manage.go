@@ -22,6 +22,10 @@ func (c *Conn) runManage(t *task) {
 	}
 	step, ref := c.sess.RunManage(t.s)
 	switch step {
+	case session.ManageSeek:
+		c.stack.keeper.Seek(c.name(), t.s.Owner, Seek{
+			ITT: t.s.RefTag, ExpDataSN: t.s.RefDataSN, Abort: t.s.Function != sam.TaskReassign,
+		})
 	case session.ManageDone:
 		c.respond(t)
 		c.start()

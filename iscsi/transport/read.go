@@ -57,6 +57,13 @@ func (c *Conn) progressRead(t *task) {
 	if t.syncing {
 		return
 	}
+	if c.phase == parked {
+		// Nobody takes it; who does will read it again.
+		if t.moving == 0 {
+			c.dropData(t)
+		}
+		return
+	}
 	for i := range t.count {
 		k := t.chunkAt(i)
 		if !k.done {
@@ -66,7 +73,8 @@ func (c *Conn) progressRead(t *task) {
 	}
 	total := t.s.In.Total
 	for t.issued < total && t.count < maxChunks {
-		if !c.readChunk(t, min(total-t.issued, chunkBytes)) {
+		// Pieces end where they would in a read from the start.
+		if !c.readChunk(t, min(total-t.issued, chunkBytes-t.issued%chunkBytes)) {
 			break
 		}
 	}

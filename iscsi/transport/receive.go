@@ -30,7 +30,7 @@ func (c *Conn) arm() {
 // its place, else whatever arrives.
 func (c *Conn) listen() {
 	c.arming = false
-	if c.receiving || c.held != nil || c.phase == closing || c.phase == gone || c.phase == admitting {
+	if c.receiving || c.held != nil || c.phase == closing || c.phase == parked || c.phase == gone || c.phase == admitting {
 		return
 	}
 	op := reactor.Op{Code: reactor.Recv, Token: c.token(KindRecv), FD: c.fd}
@@ -47,12 +47,15 @@ func (c *Conn) received(x reactor.Completion) {
 	direct := c.direct
 	c.direct = nil
 	switch {
+	case c.phase == parked:
+		c.stack.recycle(x.Buffer)
+		c.vacate()
+		return
 	case c.phase == closing || x.Result <= 0:
 		c.stack.recycle(x.Buffer)
-		// The end of the stream in the middle of anything is a connection failure; at
-		// level 0 the session ends with it (RFC 3720 §6.12 [R-6.12-2]).
-		c.close(endOfStream(x.Result))
-		c.gone()
+		// The end of the stream in the middle of anything is a connection failure; below
+		// level 2 its commands end with it (RFC 3720 §6.12 [R-6.12-2]).
+		c.lost(endOfStream(x.Result))
 		return
 	case direct != nil:
 		c.bytesIn += uint64(x.Result)
@@ -149,7 +152,7 @@ func (c *Conn) header() {
 	if c.framer.HeaderDigest && digest.Update(0, c.framer.Covered()) != c.framer.HeaderCRC() {
 		// DEVIATION [D-5]: RFC 3720 §6.7 [R-6.7-2]: with the header wrong its lengths
 		// are too, and without markers nothing tells where the next PDU starts.
-		c.close("header digest error")
+		c.lost("header digest error")
 		return
 	}
 	d := c.sess.Header(h, c.framer.AHS())

@@ -9,7 +9,7 @@ import (
 
 // start runs every task that may start now.
 func (c *Conn) start() {
-	for c.phase == fullFeature && !c.goodbye {
+	for (c.phase == fullFeature || c.phase == parked) && !c.goodbye {
 		s := c.sess.NextReady()
 		if s == nil {
 			break
@@ -23,6 +23,12 @@ func (c *Conn) start() {
 
 // run starts one delivered task.
 func (c *Conn) run(t *task) {
+	if c.phase == parked && t.s.Kind != session.KindSCSI {
+		// There is nobody to answer.
+		c.sess.Release(t.s)
+		c.over(t)
+		return
+	}
 	switch t.s.Kind {
 	case session.KindSCSI:
 		c.runCommand(t)
@@ -49,8 +55,12 @@ func (c *Conn) runLogout(t *task) {
 	case session.LogoutAnswered:
 		c.respond(t)
 	case session.LogoutElsewhere:
-		c.stack.keeper.Logout(c.name(), t.s.Owner, t.s.CID, false)
+		c.stack.keeper.Logout(c.name(), t.s.Owner, t.s.CID, t.s.Reason)
 	case session.LogoutHere:
+		if t.s.Reason == pdu.RemoveForRecovery {
+			c.remove(t)
+			return
+		}
 		if t.s.Reason == pdu.CloseConnection {
 			c.interrupted()
 		}
@@ -59,7 +69,7 @@ func (c *Conn) runLogout(t *task) {
 		c.abortAll(t)
 		if !c.alone {
 			// RFC 3720 §10.14 [R-10.14-1]: the commands of every connection end.
-			c.stack.keeper.Logout(c.name(), t.s.Owner, 0, true)
+			c.stack.keeper.Logout(c.name(), t.s.Owner, 0, t.s.Reason)
 		}
 		c.logoutReady()
 	}
@@ -84,6 +94,9 @@ func (c *Conn) runCommand(t *task) {
 // begun carries out what the device server decided.
 func (c *Conn) begun(t *task) {
 	t.asking = false
+	if t.orphan != nil && !c.continued(t) {
+		return
+	}
 	if t.s.Phase == session.Aborting {
 		c.quiet(t)
 		return
@@ -187,6 +200,10 @@ func (c *Conn) executed(t *task) {
 	if t.s.Phase == session.Aborting {
 		c.quiet(t)
 		return
+	}
+	if c.phase == parked {
+		// What it returns is asked for again.
+		c.dropData(t)
 	}
 	c.sess.DataInReady(t.s)
 	t.ready = t.s.In.Total

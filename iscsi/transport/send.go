@@ -8,7 +8,7 @@ import (
 
 // flush sends what a connection has to say, unless a send is under way.
 func (c *Conn) flush() bool {
-	if c.phase == closing || c.phase == gone || c.flying != nil {
+	if c.phase == closing || c.phase == gone || c.phase == parked || c.flying != nil {
 		return false
 	}
 	if c.phase == fullFeature {
@@ -33,7 +33,7 @@ func (c *Conn) send() {
 // sent takes the end of a send: what is left of it goes on, else the next batch.
 func (c *Conn) sent(result int32) {
 	b := c.flying
-	if result > 0 && c.phase != closing {
+	if result > 0 && c.phase != closing && c.phase != parked {
 		c.bytesOut += uint64(result)
 		n := uint64(result)
 		for b.sent < b.v && n >= b.iov[b.sent].Len {
@@ -51,9 +51,12 @@ func (c *Conn) sent(result int32) {
 	b.drop(c)
 	c.stack.putBatch(b)
 	switch {
+	case c.phase == parked:
+		c.vacate()
 	case result <= 0 || c.phase == closing:
-		c.close("connection lost: " + syscallError(result))
-		c.gone()
+		c.lost("connection lost: " + syscallError(result))
+	case c.phase == leaving && c.removing:
+		c.park("removed for recovery")
 	case c.phase == leaving && (c.build == nil || c.build.n == 0):
 		c.close("done")
 	default:
@@ -97,6 +100,11 @@ func (c *Conn) pump() {
 	if c.newRecv != 0 && !b.full() && c.mayAnswer() {
 		c.sess.EmitRenegotiation(&h, renegotiateSeconds, c.newRecv)
 		c.newRecv = 0
+		b.add(&h, nil, nil, hd, dd)
+	}
+	for len(c.dropped) > 0 && !b.full() && c.mayAnswer() {
+		c.sess.EmitDropped(&h, c.dropped[0])
+		c.dropped = c.dropped[1:]
 		b.add(&h, nil, nil, hd, dd)
 	}
 	n := 0

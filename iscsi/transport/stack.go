@@ -108,9 +108,17 @@ type Keeper interface {
 	Fence(h Handle, owner uint64)
 	// Passed says that a connection has passed a fence.
 	Passed(h Handle, token uint32)
-	// Logout asks to close one other connection of the session of h, or all of them; the
-	// answer is Stack.LoggedOut with the owner.
-	Logout(h Handle, owner uint64, cid pdu.CID, all bool)
+	// Logout asks to close one other connection of the session of h, or all of them, or
+	// to remove one for recovery; the answer is Stack.LoggedOut with the owner.
+	Logout(h Handle, owner uint64, cid pdu.CID, reason pdu.LogoutReason)
+	// Parked says that a connection is lost and its commands wait, Recovered that they
+	// may be reassigned.
+	Parked(h Handle, removed bool)
+	Recovered(h Handle)
+	// Seek asks every other connection of the session of h for a command; the answer is
+	// Stack.Sought with the owner. Found answers for one of them.
+	Seek(h Handle, owner uint64, q Seek)
+	Found(h Handle, token uint32, f Finding)
 }
 
 // Application is a login that asks for a session.
@@ -165,6 +173,8 @@ type Stack struct {
 	stats   Stats
 	// active is the connection being served, for Quarantine.
 	active *Conn
+	// draining: the target stops, and nothing waits any more.
+	draining bool
 }
 
 // Stats are counts since the start.
@@ -269,6 +279,9 @@ func (s *Stack) Event(e lun.Event) {
 			c.managed(t)
 		}
 	}
+	if c := s.active; c != nil && len(c.seeks) > 0 {
+		c.handOut()
+	}
 }
 
 // Admitted brings the answer to Keeper.Admit.
@@ -310,9 +323,12 @@ func (s *Stack) Quarantine() bool {
 // Discovery sessions know no Async Message (RFC 7143 §7.4 [N-10]) and are closed, as
 // are logins.
 func (s *Stack) Drain() {
+	s.draining = true
 	for _, c := range s.conns {
 		switch c.phase {
 		case gone, closing:
+		case parked:
+			c.close("the target stops")
 		case fullFeature:
 			if !c.sess.Identity.Discovery {
 				c.askForLogout()
@@ -403,10 +419,14 @@ type View struct {
 // negotiated anew (RFC 3720 §10.9.1, event 4).
 func (s *Stack) Revise(view func(login.Identity) View) {
 	for _, c := range s.conns {
-		if c.phase != fullFeature || c.units == nil {
+		if c.phase != fullFeature && c.phase != parked || c.units == nil {
 			continue
 		}
 		v := view(c.sess.Identity)
+		if c.phase == parked {
+			c.reviseParked(v.Units)
+			continue
+		}
 		switch m := v.Units; {
 		case m == nil:
 			c.farewell()
@@ -417,6 +437,14 @@ func (s *Stack) Revise(view func(login.Identity) View) {
 			c.remap(m)
 		}
 		c.renegotiate(v.MaxRecv)
+	}
+}
+
+// reviseParked ends the commands of a lost connection whose session has another LUN map
+// now: the units they are for may go.
+func (c *Conn) reviseParked(m *lun.Map) {
+	if m == nil || !m.Same(c.units) {
+		c.close("its units have changed")
 	}
 }
 

@@ -70,6 +70,8 @@ func (c *Conn) info() SessionInfo {
 // state says in words where a session stands.
 func (c *Conn) state() string {
 	switch {
+	case c.phase == parked:
+		return "lost; its commands wait"
 	case c.phase == closing:
 		return "closing"
 	case c.phase == leaving, c.goodbye:

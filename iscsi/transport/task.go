@@ -68,8 +68,10 @@ type progress struct {
 	waiter, next *task
 	// kept is what is kept of its data-in (keep.go). rewound: its transfer went back into
 	// that.
-	kept     int32
-	rewound  bool
+	kept    int32
+	rewound bool
+	// orphan is what a command was before it was reassigned, until it has begun anew.
+	orphan   *Orphan
 	deadline int64
 	waits    bool // counted in Conn.aborts
 }
@@ -146,6 +148,9 @@ func (c *Conn) move(t *task, i uint8, op blk.Op, compare bool) {
 
 // enqueue lets a task say something when the turn ends.
 func (c *Conn) enqueue(t *task) {
+	if c.phase == parked || c.removing && t != c.logout {
+		return
+	}
 	if !t.queued {
 		t.queued = true
 		c.queue = append(c.queue, t)

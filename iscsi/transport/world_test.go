@@ -220,10 +220,16 @@ func (w *world) Through(netip.Addr) { w.through++ }
 func (w *world) ColdReset(string)   { w.cold = true }
 
 // A world has one connection in each session, so nobody asks for others.
-func (w *world) Send(int, Message)                    { w.Error("a message to another reactor") }
-func (w *world) Fence(Handle, uint64)                 { w.Error("a fence") }
-func (w *world) Passed(Handle, uint32)                { w.Error("a fence was passed") }
-func (w *world) Logout(Handle, uint64, pdu.CID, bool) { w.Error("a logout of another connection") }
+func (w *world) Send(int, Message)     { w.Error("a message to another reactor") }
+func (w *world) Fence(Handle, uint64)  { w.Error("a fence") }
+func (w *world) Passed(Handle, uint32) { w.Error("a fence was passed") }
+func (w *world) Logout(Handle, uint64, pdu.CID, pdu.LogoutReason) {
+	w.Error("a logout of another connection")
+}
+func (w *world) Parked(Handle, bool)           { w.Error("a connection whose commands wait") }
+func (w *world) Recovered(Handle)              { w.Error("a logout for recovery") }
+func (w *world) Seek(Handle, uint64, Seek)     { w.Error("a search") }
+func (w *world) Found(Handle, uint32, Finding) { w.Error("the end of a search") }
 
 // turn is one turn of a reactor, as the engine's.
 func (w *world) turn() {

@@ -84,6 +84,11 @@ type Command struct {
 	ExpectedOutBytes int64
 	// Path is the way the command came; nil shows no port and no units.
 	Path *Path
+	// Resumed says that the command has begun before, and goes on for another owner: it
+	// has passed what meets a new one. Replaces is the ticket it has had at the home of
+	// its unit, NoTicket when it had none there.
+	Resumed  bool
+	Replaces uint32
 	// ReadOnly says that this initiator may not write to the unit, whatever others
 	// may.
 	ReadOnly bool
@@ -110,6 +115,9 @@ type Command struct {
 	Buffer   []byte
 	Received int
 }
+
+// NoTicket is no ticket.
+const NoTicket = ^uint32(0)
 
 // Opcode is the first byte of the CDB.
 func (c *Command) Opcode() byte { return c.CDB[0] }

@@ -1,0 +1,181 @@
+package engine
+
+import (
+	"slices"
+
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/session"
+	"lunar/iscsi/transport"
+)
+
+// What is here is recovery level 2 as the directory sees it: connections that are lost
+// and whose commands wait (RFC 3720 §6.1.4.3, §7.2), and who looks for one of them.
+
+// of finds the connection of a session by its handle.
+func (e *sessionEntry) of(conn transport.Handle) *member {
+	for i := range e.members {
+		if e.members[i].conn == conn {
+			return &e.members[i]
+		}
+	}
+	return nil
+}
+
+// living is how many connections of the session are not lost.
+func (e *sessionEntry) living() (n int) {
+	for _, m := range e.members {
+		if !m.parked {
+			n++
+		}
+	}
+	return n
+}
+
+// replace ends a connection so that another can take its place: where commands wait to
+// be reassigned, by a logout for recovery, else for good (RFC 3720 §10.14.1
+// [R-10.14-6]).
+func (e *sessionEntry) replace(cid pdu.CID) []order {
+	m := e.member(cid)
+	if e.ending || m == nil || m.ending {
+		return nil
+	}
+	m.ending = true
+	if session.Parks(e.params) {
+		return []order{{kind: orderRecover, conn: m.conn}}
+	}
+	return []order{{kind: orderClose, conn: m.conn}}
+}
+
+// parked takes the loss of a connection whose commands wait. Another one tells the
+// initiator (§6.1.4.3 [R-6.1.4.3-1]), unless it asked for it.
+func (d *directory) parked(conn transport.Handle, removed bool) []order {
+	e := d.conns[conn]
+	if e == nil {
+		return nil
+	}
+	orders := d.passedAll(conn)
+	m := e.of(conn)
+	if m == nil {
+		return orders
+	}
+	m.parked = true
+	if removed || m.ending || m.loggedOut {
+		return orders
+	}
+	for _, other := range e.members {
+		if !other.parked && !other.ending {
+			return append(orders, order{kind: orderAnnounce, conn: other.conn, cid: m.cid})
+		}
+	}
+	return orders
+}
+
+// recovered takes the end of a logout for recovery: who asked for it hears, and who
+// waited for the place has it.
+func (d *directory) recovered(conn transport.Handle) (orders []order) {
+	e := d.conns[conn]
+	if e == nil {
+		return nil
+	}
+	m := e.of(conn)
+	if m == nil || m.recovered {
+		return nil
+	}
+	m.parked, m.recovered, m.ending = true, true, false
+	if m.loggedOut {
+		m.loggedOut = false
+		orders = append(orders, order{kind: orderLoggedOut, conn: m.asker, owner: m.owner, result: pdu.LogoutDone})
+	}
+	if e.ending {
+		return orders
+	}
+	return append(orders, d.readmit(e)...)
+}
+
+// readmit decides anew on the logins that wait at a session.
+func (d *directory) readmit(e *sessionEntry) (orders []order) {
+	waiting := e.waiting
+	e.waiting = nil
+	for _, r := range waiting {
+		delete(d.conns, r.Conn)
+		orders = append(orders, d.admit(r)...)
+	}
+	return orders
+}
+
+// remove carries out a logout for recovery of another connection.
+func (d *directory) remove(e *sessionEntry, asker transport.Handle, owner uint64, cid pdu.CID) []order {
+	m := e.member(cid)
+	if m == nil || m.loggedOut {
+		return []order{{kind: orderLoggedOut, conn: asker, owner: owner, result: pdu.LogoutCIDNotFound}}
+	}
+	m.loggedOut, m.asker, m.owner = true, asker, owner
+	return []order{{kind: orderRecover, conn: m.conn}}
+}
+
+// search is a question for a command to every other connection of a session.
+type search struct {
+	asker transport.Handle
+	owner uint64
+	waits []transport.Handle
+}
+
+// seek asks where a command is.
+func (d *directory) seek(asker transport.Handle, owner uint64, q transport.Seek) (orders []order) {
+	e := d.conns[asker]
+	if e == nil {
+		return nil // it has ended
+	}
+	x := &search{asker: asker, owner: owner}
+	for _, m := range e.members {
+		if m.conn != asker {
+			x.waits = append(x.waits, m.conn)
+		}
+	}
+	if len(x.waits) == 0 {
+		return []order{x.answer(transport.Finding{Kind: transport.FoundNothing})}
+	}
+	for d.lastFence++; d.fences[d.lastFence] != nil || d.searches[d.lastFence] != nil; {
+		d.lastFence++
+	}
+	q.Token = d.lastFence
+	d.searches[q.Token] = x
+	for _, c := range x.waits {
+		orders = append(orders, order{kind: orderSeek, conn: c, seek: q})
+	}
+	return orders
+}
+
+func (x *search) answer(f transport.Finding) order {
+	return order{kind: orderSought, conn: x.asker, owner: x.owner, finding: f}
+}
+
+// nobody is the owner of no task.
+const nobody = ^uint64(0)
+
+// found takes the answer of one connection. The first that knows the command decides; a
+// command that nobody asks for any more ends where it was.
+func (d *directory) found(conn transport.Handle, token uint32, f transport.Finding) []order {
+	x := d.searches[token]
+	if x == nil {
+		if f.Orphan == nil {
+			return nil
+		}
+		return []order{{kind: orderSought, conn: conn, owner: nobody, finding: f}}
+	}
+	x.waits = slices.DeleteFunc(x.waits, func(h transport.Handle) bool { return h == conn })
+	if f.Kind == transport.FoundNothing && len(x.waits) > 0 {
+		return nil
+	}
+	delete(d.searches, token)
+	return []order{x.answer(f)}
+}
+
+// abandon takes the questions of a connection that has ended away.
+func (d *directory) abandon(conn transport.Handle) {
+	for token, x := range d.searches {
+		if x.asker == conn {
+			delete(d.searches, token)
+		}
+	}
+}

@@ -1,0 +1,441 @@
+package engine
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"lunar/internal/conform"
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/serial"
+	"lunar/scsi/sam"
+)
+
+const level2 = "ErrorRecoveryLevel=2"
+
+// logout sends a Logout Request and returns the answer.
+func (s *together) logout(r *raw, reason pdu.LogoutReason, cid pdu.CID) pdu.LogoutResponse {
+	s.t.Helper()
+	h := new(pdu.Header)
+	h.SetOpcode(pdu.OpLogoutReq)
+	h.SetImmediate()
+	h.SetFlags(pdu.FlagFinal)
+	pdu.AsLogoutRequest(h).SetReason(reason)
+	pdu.AsLogoutRequest(h).SetCID(cid)
+	r.send(s.number(h), nil)
+	return pdu.AsLogoutResponse(&r.past(pdu.OpAsync, pdu.OpLogoutResp).Header)
+}
+
+// past receives a PDU behind others that may come before it.
+func (r *raw) past(may, want pdu.Opcode) *pduOf {
+	r.t.Helper()
+	for {
+		p, err := r.conn.Receive()
+		if err != nil {
+			r.t.Fatalf("connection %v: %v", r, err)
+		}
+		if o := p.Header.Opcode(); o != may && o != pdu.OpNOPIn || o == want {
+			if o != want {
+				r.t.Fatalf("connection %v: %v instead of %v", r, o, want)
+			}
+			return &pduOf{p.Header, p.Data}
+		}
+	}
+}
+
+type pduOf struct {
+	Header pdu.Header
+	Data   []byte
+}
+
+// reassign asks for a command to go on over a connection.
+func (s *together) reassign(r *raw, itt pdu.ITT, have uint32) pdu.TaskResult {
+	s.t.Helper()
+	return s.function(r, sam.TaskReassign, itt, have)
+}
+
+func (s *together) function(r *raw, f sam.Function, itt pdu.ITT, have uint32) pdu.TaskResult {
+	s.t.Helper()
+	h := new(pdu.Header)
+	h.SetOpcode(pdu.OpTaskRequest)
+	h.SetImmediate()
+	q := pdu.AsTaskRequest(h)
+	q.SetFunction(f)
+	q.SetReferencedTag(itt)
+	q.SetExpDataSN(serial.Data(have))
+	r.send(s.number(h), nil)
+	return pdu.AsTaskResponse(&r.past(pdu.OpAsync, pdu.OpTaskResponse).Header).Result()
+}
+
+// lose cuts a connection and waits until the target knows.
+func (s *together) lose(i int) {
+	s.t.Helper()
+	_ = s.conns[i].conn.Close()
+	lost := s.e.eventually(func() bool {
+		for _, x := range mustStatus(s.t, s.e).Sessions {
+			if x.State == "lost; its commands wait" {
+				return true
+			}
+		}
+		return false
+	})
+	if !lost {
+		s.t.Fatal("the loss was not seen")
+	}
+}
+
+func (s *together) fill(lba byte, blocks byte, n uint32) {
+	s.t.Helper()
+	h := s.command(sam.Simple, []byte{0x2a, 0, 0, 0, 0, lba, 0, 0, blocks}, uint32(blocks)*512, 0)
+	s.conns[0].send(h, many(n, int(blocks)))
+	s.conns[0].answered(h, sam.Good)
+}
+
+// many are blocks with consecutive stamps.
+func many(n uint32, blocks int) (b []byte) {
+	for i := range blocks {
+		b = append(b, stamp(n+uint32(i))...)
+	}
+	return b
+}
+
+func onReactors(t *testing.T, f func(t *testing.T, e *Engine)) {
+	for _, n := range []int{1, 3} {
+		f(t, oneUnit(t, n))
+	}
+}
+
+// A read goes on, on another connection, behind the data that the initiator has.
+func TestRecovery_ReadHalfDone(t *testing.T) {
+	conform.Covers(t, "R-10.5.6-1", "R-10.6-1", "R-6.2.2-2", "R-6.2.2-3", "R-6.2.2-5", "R-10.14-2", "R-10.15.3-1", "R-6.1.4.3-1", "R-10.9.1-3")
+	conform.Trap(t, 33)
+	onReactors(t, func(t *testing.T, e *Engine) {
+		s := joined(t, e, 3, level2)
+		s.fill(0, 64, 100)
+		h := s.command(sam.Simple, []byte{0x28, 0, 0, 0, 0, 0, 0, 0, 64}, 0, 64*512)
+		lost := s.conns[1]
+		lost.send(h, nil)
+		first := lost.receive(pdu.OpDataIn)
+		if len(first.Data) != 8192 {
+			t.Fatalf("%d bytes", len(first.Data))
+		}
+		s.lose(1)
+		other := s.conns[2]
+		// §6.1.4.3: the loss is told on another connection.
+		a := s.conns[0].past(pdu.OpNOPIn, pdu.OpAsync)
+		if x := pdu.AsAsync(&a.Header); x.Event() != pdu.EventDropping {
+			t.Errorf("event %d", x.Event())
+		}
+		if got := s.reassign(other, h.ITT(), 1); got != pdu.TaskStillAllegiant {
+			t.Errorf("before the logout: %v", got)
+		}
+		l := s.logout(other, pdu.RemoveForRecovery, 1)
+		if wait, retain := l.Times(); l.Result() != pdu.LogoutDone || wait != 2 || retain != 20 {
+			t.Fatalf("logout for recovery: %v, %d, %d", l.Result(), wait, retain)
+		}
+		if got := s.reassign(other, h.ITT(), 1); got != pdu.FunctionComplete {
+			t.Fatalf("reassign: %v", got)
+		}
+		data := append([]byte(nil), first.Data...)
+		for sn := uint32(1); ; sn++ {
+			p := other.receive(pdu.OpDataIn)
+			d := pdu.AsDataIn(&p.Header)
+			if d.DataSN() != serial.Data(sn) || d.BufferOffset() != uint32(len(data)) || p.Header.ITT() != h.ITT() {
+				t.Fatalf("Data-In %v at %d of %x", d.DataSN(), d.BufferOffset(), p.Header.ITT())
+			}
+			data = append(data, p.Data...)
+			if p.Header.Flags()&pdu.DataStatus != 0 {
+				break
+			}
+		}
+		if !bytes.Equal(data, many(100, 64)) {
+			t.Error("the data is not what was written")
+		}
+		if got := s.reassign(other, h.ITT(), 0); got != pdu.TaskStillAllegiant && got != pdu.TaskDoesNotExist {
+			t.Errorf("a second time: %v", got)
+		}
+	})
+}
+
+// Numbers of data that was not sent acknowledge nothing.
+func TestRecovery_ExpDataSN(t *testing.T) {
+	conform.Covers(t, "R-10.5.6-3", "R-10.5.6-2")
+	conform.Trap(t, 33)
+	for have, want := range map[uint32]uint32{0: 0, 4: 4, 5: 0, 1 << 31: 0, 3: 3} {
+		e := oneUnit(t, 2)
+		s := joined(t, e, 2, level2)
+		h := s.command(sam.Simple, []byte{0x28, 0, 0, 0, 0, 0, 0, 0, 64}, 0, 64*512)
+		lost := s.conns[1]
+		lost.send(h, nil)
+		for range 4 {
+			lost.receive(pdu.OpDataIn)
+		}
+		s.lose(1)
+		s.logout(s.conns[0], pdu.RemoveForRecovery, 1)
+		if got := s.reassign(s.conns[0], h.ITT(), have); got != pdu.FunctionComplete {
+			t.Fatalf("have %d: %v", have, got)
+		}
+		if want == 4 {
+			// All of the data is there; the status is what is left.
+			s.conns[0].receive(pdu.OpSCSIResponse)
+			continue
+		}
+		p := s.conns[0].receive(pdu.OpDataIn)
+		if d := pdu.AsDataIn(&p.Header); d.DataSN() != serial.Data(want) || d.BufferOffset() != want*8192 {
+			t.Errorf("have %d: goes on with %v at %d", have, d.DataSN(), d.BufferOffset())
+		}
+	}
+}
+
+// A write whose data was asked for goes on with what is missing.
+func TestRecovery_WriteWithOpenR2T(t *testing.T) {
+	conform.Covers(t, "R-6.2.2-2", "R-6.2.2-3")
+	conform.Trap(t, 33)
+	onReactors(t, func(t *testing.T, e *Engine) {
+		for _, a := range []sam.Attribute{sam.Simple, sam.Ordered} {
+			s := joined(t, e, 3, level2, "MaxBurstLength=4096", "ImmediateData=No")
+			h := s.command(a, []byte{0x2a, 0, 0, 0, 0, 8, 0, 0, 24}, 24*512, 0)
+			lost := s.conns[1]
+			lost.send(h, nil)
+			want := many(200, 24)
+			r2t := pdu.AsR2T(&lost.receive(pdu.OpR2T).Header)
+			lost.burst(r2t, want)
+			lost.receive(pdu.OpR2T) // and no data
+			// One behind it waits for it when it is ORDERED, whatever becomes of it.
+			behind := s.command(sam.Ordered, []byte{0x2a, 0, 0, 0, 0, 9, 0, 0, 1}, 512, 0)
+			s.conns[0].send(behind, nil)
+			s.lose(1)
+			other := s.conns[2]
+			s.logout(other, pdu.RemoveForRecovery, 1)
+			if got := s.reassign(other, h.ITT(), 1); got != pdu.FunctionComplete {
+				t.Fatalf("reassign: %v", got)
+			}
+			r2t = pdu.AsR2T(&other.receive(pdu.OpR2T).Header)
+			if r2t.R2TSN() != serial.Data(1) {
+				t.Errorf("R2TSN %v", r2t.R2TSN())
+			}
+			for {
+				other.burst(r2t, want)
+				p, err := other.conn.Receive()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if p.Header.Opcode() == pdu.OpSCSIResponse {
+					if pdu.AsSCSIResponse(&p.Header).Status() != sam.Good {
+						t.Fatalf("status %02x %x", pdu.AsSCSIResponse(&p.Header).Status(), p.Data)
+					}
+					break
+				}
+				r2t = pdu.AsR2T(&p.Header)
+			}
+			p := s.conns[0].past(pdu.OpAsync, pdu.OpR2T)
+			s.conns[0].finish(pdu.AsR2T(&p.Header), 999)
+			s.conns[0].answered(behind, sam.Good)
+			copy(want[512:], stamp(999))
+			h = s.command(sam.Ordered, []byte{0x28, 0, 0, 0, 0, 8, 0, 0, 24}, 0, 24*512)
+			s.conns[0].send(h, nil)
+			if got := s.conns[0].answered(h, sam.Good); !bytes.Equal(got, want) {
+				t.Error("the medium does not hold what was written")
+			}
+			s.logout(s.conns[0], pdu.CloseSession, 0)
+		}
+	})
+}
+
+// burst sends what an R2T asks for.
+func (r *raw) burst(r2t pdu.R2T, all []byte) {
+	r.t.Helper()
+	h := new(pdu.Header)
+	h.SetOpcode(pdu.OpDataOut)
+	h.SetFlags(pdu.FlagFinal)
+	h.SetITT(r2t.Header.ITT())
+	h.SetLUN(r2t.Header.LUN())
+	d := pdu.AsDataOut(h)
+	d.SetTTT(r2t.TTT())
+	d.SetBufferOffset(r2t.BufferOffset())
+	r.send(h, all[r2t.BufferOffset():][:r2t.DesiredBytes()])
+}
+
+// A status that was not acknowledged comes again.
+func TestRecovery_StatusLost(t *testing.T) {
+	conform.Covers(t, "R-6.2.2-3", "R-6.1.3-1")
+	conform.Trap(t, 33)
+	onReactors(t, func(t *testing.T, e *Engine) {
+		s := joined(t, e, 3, level2)
+		lost, other := s.conns[1], s.conns[2]
+		w := s.write(sam.Simple, 3)
+		lost.send(w, stamp(5))
+		lost.answered(w, sam.Good)
+		bad := s.command(sam.Simple, []byte{0x2a, 0, 0xff, 0, 0, 0, 0, 0, 1}, 512, 0)
+		lost.send(bad, stamp(5))
+		lost.answered(bad, sam.CheckCondition)
+		s.lose(1)
+		s.logout(other, pdu.RemoveForRecovery, 1)
+		for h, want := range map[*pdu.Header]sam.Status{w: sam.Good, bad: sam.CheckCondition} {
+			if got := s.reassign(other, h.ITT(), 0); got != pdu.FunctionComplete {
+				t.Fatalf("reassign: %v", got)
+			}
+			p := other.receive(pdu.OpSCSIResponse)
+			if got := pdu.AsSCSIResponse(&p.Header).Status(); got != want || p.Header.ITT() != h.ITT() || (want != sam.Good) != (len(p.Data) > 2) {
+				t.Errorf("status %02x of %x with %d bytes", got, uint32(p.Header.ITT()), len(p.Data))
+			}
+		}
+		// What was written in between stays: nothing is done twice.
+		o := s.write(sam.Simple, 3)
+		other.send(o, stamp(6))
+		other.answered(o, sam.Good)
+		if got := s.reassign(other, w.ITT(), 0); got != pdu.TaskDoesNotExist {
+			t.Errorf("once more: %v", got)
+		}
+	})
+}
+
+// What may not be reassigned.
+func TestRecovery_Refusals(t *testing.T) {
+	conform.Covers(t, "R-6.2.2-4", "R-10.5.1-14", "R-10.5.1-13")
+	conform.Trap(t, 33)
+	e := oneUnit(t, 2)
+	s := joined(t, e, 2, level2)
+	if got := s.reassign(s.conns[0], 4711, 0); got != pdu.TaskDoesNotExist {
+		t.Errorf("an unknown tag: %v", got)
+	}
+	open := s.command(sam.Simple, []byte{0x2a, 0, 0, 0, 0, 5, 0, 0, 1}, 512, 0)
+	s.conns[1].send(open, nil)
+	s.conns[1].receive(pdu.OpR2T)
+	for i, r := range s.conns {
+		if got := s.reassign(r, open.ITT(), 0); got != pdu.TaskStillAllegiant {
+			t.Errorf("asked on %d: %v", i, got)
+		}
+	}
+	// A function that waits for an earlier number is no command.
+	s.cmdSN++ // never comes
+	h := new(pdu.Header)
+	h.SetOpcode(pdu.OpTaskRequest)
+	h.SetImmediate()
+	pdu.AsTaskRequest(h).SetFunction(sam.AbortTaskSet)
+	pdu.AsTaskRequest(h).SetReferencedTag(pdu.NoTag)
+	s.conns[1].send(s.number(h), nil)
+	s.conns[1].send(s.ping(nil), nil)
+	s.conns[1].receive(pdu.OpNOPIn)
+	for i, r := range s.conns {
+		if got := s.reassign(r, h.ITT(), 0); got != pdu.FunctionRejected {
+			t.Errorf("a function, asked on %d: %v", i, got)
+		}
+	}
+	low := joined2(t, e, "ErrorRecoveryLevel=1")
+	if got := low.reassign(low.conns[0], 1, 0); got != pdu.ReassignmentNotSupported {
+		t.Errorf("at level 1: %v", got)
+	}
+}
+
+// joined2 is joined with another initiator port.
+func joined2(t *testing.T, e *Engine, keys ...string) *together {
+	t.Helper()
+	s := &together{t: t, e: e, cmdSN: 5}
+	r := dialRaw(t, e, 0)
+	r.isid[5]++
+	r.cmdSN = s.cmdSN
+	if l := r.login(0, append([]string{"TargetName=" + DefaultTarget}, keys...)...); l.Status() != pdu.LoginSuccess {
+		t.Fatalf("login: %v", l.Status())
+	}
+	s.conns = []*raw{r}
+	s.pass(r)
+	return s
+}
+
+// A session with one connection goes on when that logs in again under its identifier:
+// the login is the logout for recovery.
+func TestRecovery_Continuation(t *testing.T) {
+	conform.Covers(t, "R-5.3.6-1", "R-5.3.4-1", "R-10.14-6", "R-7.2-1", "R-7.2-2", "R-7.3-1")
+	conform.Trap(t, 17)
+	onReactors(t, func(t *testing.T, e *Engine) {
+		for _, alive := range []bool{false, true} {
+			s := joined(t, e, 1, level2, "MaxConnections=1", "ImmediateData=No")
+			h := s.command(sam.Simple, []byte{0x2a, 0, 0, 0, 0, 5, 0, 0, 1}, 512, 0)
+			s.conns[0].send(h, nil)
+			s.conns[0].receive(pdu.OpR2T)
+			if !alive {
+				s.lose(0)
+			}
+			r := s.join(0)
+			if alive {
+				s.conns[0].closed(pdu.OpAsync)
+			}
+			if got := s.reassign(r, h.ITT(), 0); got != pdu.FunctionComplete {
+				t.Fatalf("reassign: %v", got)
+			}
+			r.finish(pdu.AsR2T(&r.receive(pdu.OpR2T).Header), 77)
+			r.answered(h, sam.Good)
+			h = s.read(sam.Simple, 5)
+			r.send(h, nil)
+			if got := r.answered(h, sam.Good); !bytes.Equal(got, stamp(77)) {
+				t.Errorf("block 5 holds %x", got[:8])
+			}
+			s.logout(r, pdu.CloseSession, 0)
+			eventuallyEnds(t, e, 0)
+		}
+	})
+}
+
+// A connection may remove itself: the answer is the last it says.
+func TestRecovery_RemovesItself(t *testing.T) {
+	conform.Covers(t, "R-10.14-2")
+	e := oneUnit(t, 3)
+	s := joined(t, e, 2, level2, "ImmediateData=No")
+	h := s.command(sam.Simple, []byte{0x2a, 0, 0, 0, 0, 5, 0, 0, 1}, 512, 0)
+	s.conns[1].send(h, nil)
+	s.conns[1].receive(pdu.OpR2T)
+	if l := s.logout(s.conns[1], pdu.RemoveForRecovery, 1); l.Result() != pdu.LogoutDone {
+		t.Fatalf("logout: %v", l.Result())
+	}
+	s.conns[1].closed(pdu.OpAsync)
+	if got := s.reassign(s.conns[0], h.ITT(), 0); got != pdu.FunctionComplete {
+		t.Fatalf("reassign: %v", got)
+	}
+	s.conns[0].finish(pdu.AsR2T(&s.conns[0].receive(pdu.OpR2T).Header), 1)
+	s.conns[0].answered(h, sam.Good)
+}
+
+// A command of a lost connection can be ended from another one.
+func TestRecovery_AbortTask(t *testing.T) {
+	conform.Covers(t, "R-10.5.1-8")
+	e := oneUnit(t, 3)
+	s := joined(t, e, 2, level2, "ImmediateData=No")
+	h := s.command(sam.Simple, []byte{0x2a, 0, 0, 0, 0, 5, 0, 0, 1}, 512, 0)
+	s.conns[1].send(h, nil)
+	s.conns[1].receive(pdu.OpR2T)
+	s.lose(1)
+	s.logout(s.conns[0], pdu.RemoveForRecovery, 1)
+	if got := s.function(s.conns[0], sam.AbortTask, h.ITT(), 0); got != pdu.FunctionComplete {
+		t.Errorf("abort: %v", got)
+	}
+	if got := s.reassign(s.conns[0], h.ITT(), 0); got != pdu.TaskDoesNotExist {
+		t.Errorf("reassign: %v", got)
+	}
+}
+
+// Commands that nobody takes end in time, and the nexus hears of it.
+func TestRecovery_TimesOut(t *testing.T) {
+	conform.Covers(t, "R-6.4.1-1", "R-7.2-1", "R-10.14.5-1", "R-6.5-1", "R-12.15-1")
+	conform.Trap(t, 33)
+	e := oneUnit(t, 2)
+	s := joined(t, e, 2, level2, "DefaultTime2Wait=0", "DefaultTime2Retain=1", "ImmediateData=No")
+	h := s.command(sam.Simple, []byte{0x2a, 0, 0, 0, 0, 5, 0, 0, 1}, 512, 0)
+	s.conns[1].send(h, nil)
+	s.conns[1].receive(pdu.OpR2T)
+	s.lose(1)
+	began := time.Now()
+	eventuallyEnds(t, e, 1)
+	if waited := time.Since(began); waited < 2*time.Second {
+		t.Errorf("ended after %v; Time2Wait and Time2Retain are 2 and 1 s", waited)
+	}
+	if got := s.reassign(s.conns[0], h.ITT(), 0); got != pdu.TaskDoesNotExist {
+		t.Errorf("reassign: %v", got)
+	}
+	q := s.command(sam.Simple, make([]byte, 6), 0, 0)
+	s.conns[0].send(q, nil)
+	p := s.conns[0].receive(pdu.OpSCSIResponse)
+	if len(p.Data) < 16 || p.Data[2+12] != 0x47 || p.Data[2+13] != 0x7f {
+		t.Errorf("sense % x", p.Data)
+	}
+}

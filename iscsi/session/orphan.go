@@ -1,0 +1,196 @@
+package session
+
+import (
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/serial"
+	"lunar/scsi/sam"
+)
+
+// Orphan is a command whose connection is gone, on its way to the one that it is
+// reassigned to (RFC 3720 §6.2.2). Data is not taken along: what has not been
+// acknowledged is read again, and what is not on the medium is asked for again.
+type Orphan struct {
+	Command     sam.Command
+	ITT         pdu.ITT
+	CmdSN       serial.CmdSN
+	Read, Write bool
+	EDTL        uint32
+	BidiRead    uint32
+	// counted: it holds a place in the command window.
+	counted bool
+	// Concluded says that the outcome stands, in Command or as a header with data of
+	// ours that was sent already, and only needs to be told.
+	Concluded bool
+	head      pdu.Header
+	inline    []byte
+	said      bool
+
+	failed  bool
+	failure sam.Sense
+	moved   int64
+	// From is where its data-in goes on and DataSN the number there, R2TSN the number of
+	// the next R2T, Written how far its data-out is on the medium.
+	From, DataSN, R2TSN, Written uint32
+	burst                        uint32
+	// sent is how far its data-in had gone out.
+	sent mark
+}
+
+// Counted says whether the command holds a place in the command window.
+func (o *Orphan) Counted() bool { return o.counted }
+
+// Answered says whether a command with this tag was answered and the answer not
+// acknowledged.
+func (c *Conn) Answered(itt pdu.ITT) bool {
+	for n := c.expStatSN; n != c.statSN; n = n.Next() {
+		if a := c.answerAt(n); a != nil && a.plan.serial != 0 && a.plan.itt == itt {
+			return true
+		}
+	}
+	return false
+}
+
+// essence is what of a command is needed to carry it out once more.
+type essence struct {
+	command     sam.Command
+	cmdSN       serial.CmdSN
+	read, write bool
+	edtl, bidi  uint32
+}
+
+// Orphan makes a task that is quiet an orphan, and ends it here. Its data-out is on the
+// medium up to written; the initiator says that it has the Data-In and R2Ts before
+// expDataSN.
+func (c *Conn) Orphan(t *Task, expDataSN serial.DataSN, written uint32) Orphan {
+	o := Orphan{
+		Command: t.Command, ITT: t.ITT, CmdSN: t.CmdSN, Read: t.Read, Write: t.Write, EDTL: t.EDTL, BidiRead: t.BidiRead,
+		counted: t.counted, failed: t.failed, failure: t.failure, moved: t.moved, Written: written,
+	}
+	// Good data-in is asked of the device server again; any other outcome stands.
+	o.Concluded = t.Phase == Responding && (t.Status != sam.Good || t.In.Total == 0)
+	p := c.kept.planOf(t)
+	c.resumeAt(&o, p, expDataSN)
+	t.counted = false
+	c.Release(t)
+	return o
+}
+
+// OrphanOf makes an orphan of a command that was answered and whose answer was not
+// acknowledged. It is false when there is none with this tag.
+func (c *Conn) OrphanOf(itt pdu.ITT, expDataSN serial.DataSN) (o Orphan, ok bool) {
+	for n := c.statSN; n != c.expStatSN; {
+		n = n.Add(^uint32(0))
+		a := c.answerAt(n)
+		if a == nil || a.plan.serial == 0 || a.plan.itt != itt {
+			continue
+		}
+		e := &a.essence
+		o = Orphan{
+			Command: e.command, ITT: itt, CmdSN: e.cmdSN, Read: e.read, Write: e.write, EDTL: e.edtl, BidiRead: e.bidi,
+		}
+		good := a.head.Opcode() == pdu.OpDataIn || pdu.AsSCSIResponse(&a.head).Status() == sam.Good
+		o.Concluded = !good || a.plan.total == 0 || e.write
+		if o.Concluded {
+			o.said, o.head, o.inline = true, a.head, append([]byte(nil), a.inline[:a.inlineBytes]...)
+		}
+		c.resumeAt(&o, &a.plan, expDataSN)
+		*a = answer{}
+		return o, true
+	}
+	return o, false
+}
+
+// resumeAt finds where the data of an orphan goes on. Numbers that acknowledge nothing new
+// or what was not sent are ignored (RFC 3720 §10.5.6 [R-10.5.6-3]).
+func (c *Conn) resumeAt(o *Orphan, p *plan, expDataSN serial.DataSN) {
+	sn := expDataSN.Uint32()
+	o.R2TSN, o.sent = p.ended, p.sent
+	if sn > p.ended && sn <= p.r2ts {
+		o.R2TSN = sn
+	}
+	o.From, o.DataSN, o.burst = p.acked.offset, p.acked.sn, p.acked.burst
+	if p.segment == 0 {
+		// Nothing was sent.
+		o.From, o.DataSN, o.burst = 0, p.r2ts, 0
+		return
+	}
+	if sn > p.acked.sn && sn >= p.from.sn && sn <= p.sent.sn {
+		d := p.cursor(sn, c.Params.MaxBurstLength)
+		o.From, o.DataSN, o.burst = d.Sent, sn, d.burst
+	}
+}
+
+// Adopt takes an orphan in as a task of this connection. It is nil when there is no
+// place for one that has given its place in the window back.
+func (c *Conn) Adopt(o *Orphan) *Task {
+	if !o.counted {
+		if c.functions+c.others >= c.immediate-1 {
+			return nil
+		}
+		c.others++
+	}
+	if len(c.free) == 0 {
+		return nil
+	}
+	i := c.free[len(c.free)-1]
+	c.free = c.free[:len(c.free)-1]
+	t := &c.tasks[i]
+	t.reset()
+	owner := t.Owner
+	t.Command = o.Command
+	t.Owner = owner
+	t.Kind, t.Phase, t.ITT, t.CmdSN, t.counted, t.Immediate = KindSCSI, Running, o.ITT, o.CmdSN, o.counted, !o.counted
+	t.Read, t.Write, t.EDTL, t.BidiRead = o.Read, o.Write, o.EDTL, o.BidiRead
+	t.failed, t.failure, t.moved = o.failed, o.failure, o.moved
+	t.Out.Total = t.EDTL
+	if !t.Write {
+		t.Out.Total = 0
+	}
+	if o.said {
+		t.said = &saidAnswer{o.head, o.inline}
+	}
+	if o.Concluded {
+		// Only the outcome is left; residuals speak of what was done for it.
+		t.Out.Total = 0
+		t.In = DataIn{Total: o.sent.offset, Sent: o.sent.offset}
+	}
+	c.dir.add(t.ITT, i)
+	c.kept.begin(t)
+	return t
+}
+
+// Resume puts a task where its data went on, once the device server has decided again.
+func (c *Conn) Resume(t *Task, o *Orphan) {
+	if t.In.Total > 0 {
+		t.In.Sent, t.In.burst = min(o.From, t.In.Total), o.burst
+		t.In.sn = o.DataSN - min(o.DataSN, o.R2TSN)
+	}
+	t.Out.r2tSN = o.R2TSN
+	switch t.Action {
+	case sam.WriteMedium, sam.CompareMedium:
+		t.Out.Received = min(o.Written, t.Out.Total)
+		t.Out.asked = t.Out.Received
+	}
+}
+
+// saidAnswer is an answer that was given on a connection that is gone.
+type saidAnswer struct {
+	head   pdu.Header
+	inline []byte
+}
+
+// sayAgain writes the answer of a task that was given before, under the next StatSN of
+// this connection (RFC 3720 §6.2.2 [R-6.2.2-3], [R-10.4.9-1]).
+func (c *Conn) sayAgain(t *Task, h *pdu.Header, scratch []byte) (data []byte) {
+	a := t.said
+	*h = a.head
+	if h.Opcode() == pdu.OpSCSIResponse {
+		// §6.2.2 [R-6.2.2-6]: a SNACK Tag belongs to the connection that is gone.
+		pdu.AsSCSIResponse(h).SetSNACKTag(0)
+	}
+	data = scratch[:copy(scratch[:MaxInlineBytes], a.inline)]
+	c.Release(t)
+	c.status(pdu.Response{Header: h})
+	c.kept.conclude(t, data)
+	return data
+}

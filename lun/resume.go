@@ -1,0 +1,73 @@
+package lun
+
+import "lunar/scsi/sam"
+
+// resume begins a command anew that has begun before and goes on for another owner. It
+// takes the place of the entry it had: nothing that waited for that one passes it. Only
+// when this has been told does its owner have that entry forgotten (Local.Forget).
+func (u *Unit) resume(c *sam.Command) {
+	s := u.sides[u.home]
+	e := &s.tasks.entries[c.Ticket]
+	if c.Replaces != sam.NoTicket {
+		u.replace(c, e)
+	} else if c.NACA() && u.device.NormACA() {
+		e.naca = true
+		u.aca.watched++
+		u.gate.close()
+	}
+	u.begun++
+	if s.tasks.endsResumed(c) {
+		// A function over it is under way, and told its owner of before.
+		c.Action, c.Status = sam.Complete, sam.TaskAborted
+		return
+	}
+	u.device.Begin(c)
+	u.mirror(c.Nexus)
+}
+
+// replace takes over what the unit knows of the entry that a command had here.
+func (u *Unit) replace(c *sam.Command, e *entry) {
+	old := &u.sides[u.home].tasks.entries[c.Replaces]
+	e.naca, e.aca, old.naca = old.naca, old.aca, false
+	if u.alone && u.lone == c.Replaces {
+		u.lone = c.Ticket
+	}
+	if u.aca.attended && u.aca.ticket == c.Replaces {
+		u.aca.ticket = c.Ticket
+	}
+}
+
+// endsResumed says whether a function that is not concluded ends a command that comes
+// anew.
+func (s *taskSet) endsResumed(c *sam.Command) bool {
+	for i := range s.functions {
+		// As if it had been here before all others.
+		if s.functions[i].affects(&entry{arrival: 1, nexus: c.Nexus, place: c.Place}) {
+			return true
+		}
+	}
+	return false
+}
+
+// Forget takes a command out of a unit's task set that goes on under another ticket, or
+// whose owner is gone; reactor is the one it began on.
+func (l *Local) Forget(u *Unit, reactor int, ticket uint32) {
+	at := u.home
+	if ticket&plainTicket != 0 {
+		at = reactor
+	}
+	if at == l.reactor {
+		u.forget(l, ticket, sam.Good)
+		return
+	}
+	l.post.Post(at, Message{kind: askForget, unit: u, ticket: ticket})
+}
+
+// AtHome is the ticket by which the home of a unit knows a command, NoTicket when it
+// came in through the gate.
+func AtHome(ticket uint32) uint32 {
+	if ticket&plainTicket != 0 {
+		return sam.NoTicket
+	}
+	return ticket
+}
