@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"slices"
 	"testing"
 
 	"lunar/internal/buf"
@@ -102,7 +103,12 @@ func allocations(t testing.TB, write bool, keys ...string) float64 {
 	wires := make([][]byte, runs+20)
 	for i := range wires {
 		p.SetCmdSN(serial.Cmd(10 + uint32(i)))
+		// Everything before it is acknowledged; the Login Response took the first number.
+		p.SetExpStatSN(serial.Stat(2 + uint32(i)))
 		wires[i] = c.wire(h, data)
+	}
+	if recovers := w.stack.conns[0].keep != nil; recovers != slices.Contains(keys, "ErrorRecoveryLevel=1") {
+		t.Fatalf("recovers: %v", recovers)
 	}
 	next := 0
 	one := func() {
@@ -135,6 +141,8 @@ func TestAllocations(t *testing.T) {
 	for name, n := range map[string]float64{
 		"READ": allocations(t, false), "WRITE": allocations(t, true),
 		"READ with digests": allocations(t, false, digests...), "WRITE with digests": allocations(t, true, digests...),
+		"READ with recovery":  allocations(t, false, "ErrorRecoveryLevel=1"),
+		"WRITE with recovery": allocations(t, true, "ErrorRecoveryLevel=1"),
 	} {
 		t.Logf("4 KiB %s: %v allocations", name, n)
 		if n != 0 {

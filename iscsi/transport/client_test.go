@@ -27,6 +27,8 @@ type client struct {
 	nextT  uint32
 	got    []answer
 	part   answer // the PDU that is coming
+	// acks, when set, says what the client acknowledges.
+	acks func() serial.StatSN
 	// numbers are those of the last PDU, nil before the first.
 	numbers *numbers
 }
@@ -41,6 +43,9 @@ func (w *world) dial() *client {
 // wire lays out a PDU.
 func (c *client) wire(h *pdu.Header, data []byte) []byte {
 	h.SetDataBytes(len(data))
+	if c.acks != nil {
+		pdu.Request{Header: h}.SetExpStatSN(c.acks())
+	}
 	out := append([]byte(nil), h[:]...)
 	if c.framer.HeaderDigest {
 		out = binary.LittleEndian.AppendUint32(out, digest.Update(0, out))

@@ -8,12 +8,13 @@ import (
 	"lunar/iscsi/pdu"
 )
 
-// Whatever level is asked for, level 0 is agreed to; then nothing is sent again, and
-// a failed connection is followed by a new session.
+// A target that offers level 0 agrees to that, whatever is asked for; then nothing is
+// sent again, and a failed connection is followed by a new session.
 func TestRecovery_LevelZero(t *testing.T) {
 	conform.Covers(t, "R-6.1.5-1", "R-6.1.5-2", "R-6.1.5-3", "R-6.12-2", "R-6.1.4.4-1")
 	for _, key := range []string{"ErrorRecoveryLevel=0", "ErrorRecoveryLevel=1", "ErrorRecoveryLevel=2"} {
 		w := newWorld(t, options{})
+		w.portal.Login.Offer.ErrorRecoveryLevel = 0
 		c := w.dial()
 		c.send(c.loginRequest(key))
 		a := c.one(pdu.OpLoginResp)
