@@ -439,3 +439,41 @@ func TestRecovery_TimesOut(t *testing.T) {
 		t.Errorf("sense % x", p.Data)
 	}
 }
+
+// The SNACK Tag of a read belongs to the connection that is gone: its status carries
+// none, and so rides on the last Data-In again.
+func TestRecovery_SNACKTag(t *testing.T) {
+	conform.Covers(t, "R-6.2.2-6")
+	e := oneUnit(t, 3)
+	for _, answered := range []bool{false, true} {
+		s := joined(t, e, 2, level2)
+		h := s.command(sam.Simple, []byte{0x28, 0, 0, 0, 0, 0, 0, 0, 64}, 0, 64*512)
+		lost := s.conns[1]
+		lost.send(h, nil)
+		if answered {
+			lost.answered(h, sam.Good)
+		} else {
+			lost.receive(pdu.OpDataIn)
+		}
+		q := new(pdu.Header)
+		q.SetOpcode(pdu.OpSNACK)
+		q.SetITT(h.ITT())
+		x := pdu.AsSNACK(q)
+		x.SetType(pdu.SNACKRData)
+		x.SetTag(77)
+		lost.send(q, nil)
+		p := lost.past(pdu.OpDataIn, pdu.OpSCSIResponse)
+		if got := pdu.AsSCSIResponse(&p.Header).SNACKTag(); got != 77 {
+			t.Fatalf("tag %d", got)
+		}
+		s.lose(1)
+		s.logout(s.conns[0], pdu.RemoveForRecovery, 1)
+		if got := s.reassign(s.conns[0], h.ITT(), 2); got != pdu.FunctionComplete {
+			t.Fatalf("reassign: %v", got)
+		}
+		if n := len(s.conns[0].answered(h, sam.Good)); n != 64*512-2*8192 {
+			t.Errorf("%d bytes behind two PDUs", n)
+		}
+		s.logout(s.conns[0], pdu.CloseSession, 0)
+	}
+}

@@ -444,7 +444,7 @@ func TestRecovery_IsNegotiated(t *testing.T) {
 		keys       []string
 		level, out string
 	}{
-		{[]string{"ErrorRecoveryLevel=2", "MaxOutstandingR2T=8"}, "1", "1"},
+		{[]string{"ErrorRecoveryLevel=2", "MaxOutstandingR2T=8"}, "2", "1"},
 		{[]string{"MaxOutstandingR2T=8", "ErrorRecoveryLevel=1"}, "1", "1"},
 		{[]string{"MaxOutstandingR2T=8", "ErrorRecoveryLevel=0"}, "0", "8"},
 		{[]string{"MaxOutstandingR2T=8", "ErrorRecoveryLevel=3"}, "Reject", "8"},
@@ -458,7 +458,7 @@ func TestRecovery_IsNegotiated(t *testing.T) {
 		if !slices.Contains(got, "ErrorRecoveryLevel="+k.level) || k.out != "" && !slices.Contains(got, "MaxOutstandingR2T="+k.out) {
 			t.Errorf("%v is answered %q", k.keys, got)
 		}
-		if recovers := w.stack.conns[0].keep != nil; recovers != (k.level == "1") {
+		if recovers := w.stack.conns[0].keep != nil; recovers != (k.level == "1" || k.level == "2") {
 			t.Errorf("%v: recovers %v", k.keys, recovers)
 		}
 	}
