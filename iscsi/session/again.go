@@ -67,6 +67,11 @@ func (c *Conn) statusAgain(o *repeat, h *pdu.Header, scratch []byte) (a Again, o
 		return a, false
 	}
 	a.Slot = c.Slot(o.stat)
+	if kept.head.DataBytes() > int(c.Params.MaxSend) {
+		// Longer than the initiator takes by now.
+		a.Lost = true
+		return a, true
+	}
 	o.stat = o.stat.Next()
 	c.repeat(kept, h, scratch, &a)
 	return a, true
@@ -118,10 +123,6 @@ func (c *Conn) dataAgain(o *repeat, h *pdu.Header) (a Again, ok bool) {
 	if p == nil || p.recut != o.recut {
 		return a, false
 	}
-	if o.lost {
-		a.Lost = true
-		return a, true
-	}
 	if o.sn < p.r2ts {
 		// R2Ts before the last are fulfilled, as one is in flight.
 		o.sn = max(o.sn, p.ended)
@@ -132,6 +133,12 @@ func (c *Conn) dataAgain(o *repeat, h *pdu.Header) (a Again, ok bool) {
 	if o.sn < p.r2ts {
 		c.r2tAgain(a.Task, h, o.sn)
 		o.sn++
+		return a, true
+	}
+	if o.lost || p.segment > c.segment() {
+		// §10.16.3 [R-10.16.3-1]: the initiator takes other segments since; R-Data asks for
+		// those.
+		a.Lost = true
 		return a, true
 	}
 	if o.sn < p.from.sn {

@@ -78,7 +78,7 @@ func (d *DataOut) ask(ttt pdu.TTT, bytes uint32) (offset, r2tSN uint32) {
 	d.bursts[(d.first+d.count)%MaxBursts] = burst{ttt: ttt, offset: offset, bytes: bytes}
 	d.count++
 	d.r2tSN++
-	d.asked = max(d.asked, offset+bytes)
+	d.asked = offset + bytes
 	return offset, r2tSN
 }
 

@@ -116,7 +116,6 @@ func (c *Conn) snackData(p pdu.SNACK) (wrong pdu.RejectReason, next uint32) {
 	if to > plan.r2ts {
 		start := max(from, plan.r2ts)
 		if start < plan.from.sn {
-			// §10.16.3 [R-10.16.3-1]: it was cut by another length; R-Data asks for that.
 			o.lost = true
 		}
 		o.at = plan.cursor(start, c.Params.MaxBurstLength)
@@ -170,7 +169,7 @@ func (c *Conn) dataACK(p pdu.SNACK) pdu.RejectReason {
 	case first > plan.sent.sn:
 		// §10.17.1: it acknowledges what was not sent.
 		return pdu.RejectInvalidDataACK
-	case first <= plan.acked.sn || first < plan.from.sn:
+	case first < plan.from.sn:
 		return 0
 	}
 	d := plan.cursor(first, c.Params.MaxBurstLength)

@@ -5,244 +5,11 @@ import (
 	"slices"
 	"testing"
 
-	"lunar/internal/buf"
 	"lunar/internal/conform"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
-	"lunar/lun/blk"
 	"lunar/scsi/sam"
 )
-
-// recovering is a patient that loses nothing by itself; tests lose and damage.
-func (w *world) recovering(keys ...string) *patient {
-	w.Helper()
-	return newPatient(w, 0, 0, keys...)
-}
-
-// ack acknowledges everything that came.
-func (p *patient) ack() { p.exp = p.numbers.stat.Uint32() }
-
-// sameButWindow says whether b is a copy of a, but for ExpCmdSN and MaxCmdSN.
-func sameButWindow(a, b *answer) bool {
-	x, y := a.h, b.h
-	clear(x[28:36])
-	clear(y[28:36])
-	return x == y && bytes.Equal(a.data, b.data)
-}
-
-// copies complains unless the answers are copies of those.
-func (p *patient) copies(what string, want []answer) {
-	p.w.Helper()
-	got := p.answers()
-	if len(got) != len(want) {
-		p.w.Fatalf("%s: %s, want %s", what, names(got), names(want))
-	}
-	for i := range got {
-		if !sameButWindow(&got[i], &want[i]) {
-			p.w.Errorf("%s: PDU %d\n%x\nis no copy of\n%x", what, i, got[i].h, want[i].h)
-		}
-	}
-}
-
-func (p *patient) rejected(what string, want pdu.RejectReason, next uint32) {
-	p.w.Helper()
-	a := p.one(pdu.OpReject)
-	r := pdu.AsReject(&a.h)
-	if r.Reason() != want || r.DataSN() != serial.Data(next) {
-		p.w.Errorf("%s: reason %v, DataSN %v, want %v, %d", what, r.Reason(), r.DataSN(), want, next)
-	}
-}
-
-// What is sent again is what was sent, to the last byte, whatever the medium holds by
-// now: of the medium and of the device server, with and without status.
-func TestSNACK_BringsExactCopies(t *testing.T) {
-	conform.Covers(t, "R-10.16-1", "R-10.16-2", "R-10.16-3", "R-10.4.9-1", "R-6.1.3-1", "R-6.7-3", "R-10.7.2-2")
-	conform.Trap(t, 32)
-	for _, blocks := range []int{1, 16, 1500} {
-		w := newWorld(t, options{})
-		copy(w.medium, w.bytesOf(unitBytes))
-		p := w.recovering("MaxRecvDataSegmentLength=65536", "MaxBurstLength=262144", "HeaderDigest=CRC32C")
-		itt := p.read10(5, blocks)
-		first := p.answers()
-		p.command([]byte{0x12, 0, 0, 0, 255, 0}, pdu.FlagFinal|pdu.CommandRead, 255, nil)
-		inquiry := p.answers()
-		p.command([]byte{0x28, 0, 0x7f, 0, 0, 0, 0, 0, 1, 0}, pdu.FlagFinal|pdu.CommandRead, 512, nil)
-		sense := p.answers()
-		clear(w.medium)
-		p.snack(pdu.SNACKData, itt, noTag, 0, 0)
-		p.copies("Data-In", first)
-		p.snack(pdu.SNACKData, itt, noTag, uint32(len(first)-1), 1)
-		p.copies("the last", first[len(first)-1:])
-		p.snack(pdu.SNACKData, inquiry[0].h.ITT(), noTag, 0, 0)
-		p.copies("parameter data", inquiry)
-		p.snack(pdu.SNACKStatus, pdu.NoTag, noTag, p.exp, 0)
-		p.copies("answers", slices.Concat(first[len(first)-1:], inquiry, sense))
-		// A write in between moves the window.
-		p.write10(900, 1, make([]byte, 512), true)
-		p.one(pdu.OpSCSIResponse)
-		p.snack(pdu.SNACKData, itt, noTag, 0, 0)
-		again := p.answers()
-		if r := (pdu.Response{Header: &again[0].h}); len(again) != len(first) || r.ExpCmdSN() != serial.Cmd(p.cmdSN) {
-			t.Errorf("%s, ExpCmdSN %v, want %d", names(again), r.ExpCmdSN(), p.cmdSN)
-		}
-		p.ack()
-		p.snack(pdu.SNACKData, itt, noTag, 0, 0)
-		p.rejected("acknowledged data", pdu.RejectProtocolError, 0)
-		p.snack(pdu.SNACKStatus, pdu.NoTag, noTag, p.exp-1, 1)
-		p.rejected("an acknowledged answer", pdu.RejectProtocolError, 0)
-		if w.stack.kept != 0 {
-			t.Errorf("%d bytes are kept of what is acknowledged", w.stack.kept)
-		}
-	}
-}
-
-// A read that is under way: its data comes again, a DataACK frees it, and a new length
-// of segments has it cut anew; then the status comes with the tag.
-func TestSNACK_OfAReadUnderWay(t *testing.T) {
-	conform.Covers(t, "R-10.7.2-1", "R-10.7.4-2", "R-10.16.2-1", "R-10.16.2-2", "R-10.16.3-1", "R-10.16.3-2", "R-10.16.3-3", "R-10.16.5-1", "R-10.16-4", "R-10.17.2-1", "R-10.4.4-1")
-	conform.Trap(t, 32)
-	w := newWorld(t, options{})
-	copy(w.medium, w.bytesOf(unitBytes))
-	p := w.recovering("MaxRecvDataSegmentLength=65536", "MaxBurstLength=131072")
-	w.queue.held, w.queue.slow = true, true
-	itt := p.read10(0, 2048) // four pieces
-	w.settle()
-	for range 2 {
-		i := slices.IndexFunc(w.queue.waiting, func(r *blk.Request) bool { return true })
-		for k, r := range w.queue.waiting {
-			if r.Offset < w.queue.waiting[i].Offset {
-				i = k
-			}
-		}
-		w.local.Complete(uint32(i), 0)
-		w.settle()
-	}
-	first := p.answers()
-	if len(first) != 8 || len(dataIn(first)) != 512<<10 {
-		t.Fatalf("%s", names(first))
-	}
-	asked := pdu.AsDataIn(&first[1].h)
-	for i := range first {
-		d := pdu.AsDataIn(&first[i].h)
-		if a := d.Flags()&pdu.DataAcknowledge != 0; a != (i%2 == 1) || a != (d.TTT() != pdu.NoTag) {
-			t.Errorf("Data-In %d: flags %#x, tag %x", i, d.Flags(), uint32(d.TTT()))
-		}
-	}
-	p.snack(pdu.SNACKData, itt, noTag, 0, 0)
-	p.copies("what was sent so far", first)
-	p.snack(pdu.SNACKData, itt, noTag, 6, 3)
-	p.rejected("what was not sent yet", pdu.RejectProtocolError, 8)
-	kept := w.stack.kept
-	p.snack(pdu.SNACKDataACK, pdu.NoTag, uint32(asked.TTT()), 4, 0)
-	if got := p.answers(); len(got) > 0 || w.stack.kept != kept-256<<10 {
-		t.Errorf("a DataACK is answered %s, %d bytes are kept of %d", names(got), w.stack.kept, kept)
-	}
-	p.snack(pdu.SNACKData, itt, noTag, 3, 1)
-	p.rejected("acknowledged data", pdu.RejectProtocolError, 8)
-	// The initiator takes less from now on.
-	h := p.request(pdu.OpTextReq, true)
-	pdu.AsTextRequest(h).SetTTT(pdu.NoTag)
-	p.send(h, []byte("MaxRecvDataSegmentLength=16384\x00"))
-	p.one(pdu.OpTextResp)
-	p.snack(pdu.SNACKRData, itt, 0x77, 0, 0)
-	again := p.answers()
-	if len(again) != 16 {
-		t.Fatalf("%s", names(again))
-	}
-	w.queue.held = false
-	all := append(again, p.answers()...)
-	at := 256 << 10
-	for i := range all[:len(all)-1] {
-		d := pdu.AsDataIn(&all[i].h)
-		if d.Opcode() != pdu.OpDataIn || d.DataSN().Uint32() != uint32(4+i) || int(d.BufferOffset()) != at || len(all[i].data) > 16384 || d.Flags()&pdu.DataStatus != 0 {
-			t.Fatalf("PDU %d: %v, DataSN %v, offset %d, %d bytes, flags %#x", i, d.Opcode(), d.DataSN(), d.BufferOffset(), len(all[i].data), d.Flags())
-		}
-		at += len(all[i].data)
-	}
-	last := pdu.AsSCSIResponse(&all[len(all)-1].h)
-	if last.Opcode() != pdu.OpSCSIResponse || last.SNACKTag() != 0x77 || last.Status() != sam.Good || last.ExpDataSN().Uint32() != uint32(4+len(all)-1) {
-		t.Errorf("%v, tag %x, status %v, ExpDataSN %v behind %d", last.Opcode(), last.SNACKTag(), last.Status(), last.ExpDataSN(), len(all)-1)
-	}
-	if got := dataIn(all); !bytes.Equal(got, w.medium[256<<10:1<<20]) {
-		t.Error("what comes again is something else")
-	}
-	// The data is asked for as a whole once more, then acknowledged with the status.
-	p.snack(pdu.SNACKRData, itt, 0x78, 0, 0)
-	all = p.answers()
-	r := pdu.AsSCSIResponse(&all[len(all)-1].h)
-	if !bytes.Equal(dataIn(all), w.medium[256<<10:1<<20]) || r.SNACKTag() != 0x78 || r.StatSN() != last.StatSN() {
-		t.Errorf("%d bytes, tag %x, StatSN %v, want %v", len(dataIn(all)), r.SNACKTag(), r.StatSN(), last.StatSN())
-	}
-}
-
-// Data that is not there any more: Reject 03, and a command without a status ends with
-// 0B/1113, behind which its data is not asked for any more.
-func TestSNACK_ThatCannotBeServed(t *testing.T) {
-	conform.Covers(t, "R-6.7-3", "R-10.17.1-1", "R-10.4.7.2-1")
-	w := newWorld(t, options{limits: func(l *Limits) { l.KeepBytes = 300 << 10 }})
-	p := w.recovering("MaxRecvDataSegmentLength=65536", "MaxBurstLength=262144")
-	w.queue.held, w.queue.slow = true, true
-	itt := p.read10(0, 1536) // three pieces, of which one is kept
-	w.settle()
-	for range 2 {
-		first := 0
-		for k, r := range w.queue.waiting {
-			if r.Offset < w.queue.waiting[first].Offset {
-				first = k
-			}
-		}
-		w.local.Complete(uint32(first), 0)
-		w.settle()
-	}
-	sent := p.answers()
-	p.snack(pdu.SNACKData, itt, noTag, 4, 4)
-	p.copies("what is kept", sent[4:])
-	p.snack(pdu.SNACKData, itt, noTag, 3, 1)
-	w.settle()
-	w.queue.held = false
-	a := p.answers()
-	if len(a) != 2 || a[0].h.Opcode() != pdu.OpReject || pdu.AsReject(&a[0].h).Reason() != pdu.RejectSNACK || senseOf(p.client, &a[1]) != 0xb1113 || a[1].h.ITT() != itt {
-		t.Fatalf("%s, sense %05x", names(a), senseOf(p.client, &a[1]))
-	}
-	// Another that has its status: the Reject is all.
-	w.queue.slow = false
-	itt = p.read10(0, 1536)
-	p.answers()
-	p.snack(pdu.SNACKData, itt, noTag, 0, 1)
-	p.rejected("data of a command that is over", pdu.RejectSNACK, 0)
-	itt = p.read10(0, 1536)
-	p.answers()
-	p.snack(pdu.SNACKRData, itt, 5, 0, 0)
-	p.rejected("all of it", pdu.RejectSNACK, 0)
-}
-
-// A session that recovers keeps no memory from others that need it, nor more than its
-// share.
-func TestKeep_YieldsToOthers(t *testing.T) {
-	w := newWorld(t, options{staged: []buf.Class{{Bytes: blk.MaxRequestBytes, Count: 8}}})
-	p := w.recovering("MaxBurstLength=262144", "MaxRecvDataSegmentLength=262144")
-	copy(w.medium, w.bytesOf(unitBytes))
-	for i := range 6 {
-		p.read10(512*i, 512)
-		p.one(pdu.OpDataIn)
-	}
-	if w.stack.kept != 2*blk.MaxRequestBytes {
-		t.Errorf("%d bytes are kept, want a quarter of %d", w.stack.kept, w.staged.Bytes())
-	}
-	// Somebody takes all the rest; reads go on with what was kept.
-	var taken []*buf.Buf
-	for b := w.staged.Get(1); b != nil; b = w.staged.Get(1) {
-		taken = append(taken, b)
-	}
-	other := w.recovering("MaxBurstLength=262144")
-	itt := other.read10(0, 512)
-	if got := other.answers(); !bytes.Equal(dataIn(got), w.medium[:256<<10]) || got[0].h.ITT() != itt {
-		t.Errorf("%s", names(got))
-	}
-	for _, b := range taken {
-		b.Release()
-	}
-}
 
 // Damaged write data never reaches the medium, also where it was received straight into
 // its place; what was right is not asked for again.
@@ -293,6 +60,47 @@ func TestDataOut_DamagedIsAskedForAgain(t *testing.T) {
 	}
 }
 
+// A first burst whose start is lost has its place all the same.
+func TestDataOut_StartIsAskedForAgain(t *testing.T) {
+	conform.Covers(t, "R-6.8-1", "R-E.2.3-1", "R-10.8-7")
+	w := newWorld(t, options{})
+	p := w.recovering("InitialR2T=No", "FirstBurstLength=8192")
+	data := w.bytesOf(16384)
+	itt := p.write10(4, 32, nil, false)
+	w.settle()
+	p.dataOut(itt, pdu.NoTag, 1, 4096, data[4096:8192], true)
+	r := p.one(pdu.OpR2T)
+	if q := pdu.AsR2T(&r.h); q.BufferOffset() != 0 || q.DesiredBytes() != 4096 {
+		t.Fatalf("R2T for %d at %d", q.DesiredBytes(), q.BufferOffset())
+	}
+	p.answerR2T(&r, data, 2048)
+	r = p.one(pdu.OpR2T)
+	p.answerR2T(&r, data, 8192)
+	if a := p.one(pdu.OpSCSIResponse); statusOf(&a) != sam.Good {
+		t.Errorf("sense %05x", senseOf(p.client, &a))
+	}
+	p.check(4, data)
+}
+
+// A PDU that comes slowly is no silence.
+func TestDataOut_SlowIsNotLate(t *testing.T) {
+	conform.Covers(t, "R-6.1.4.1-1")
+	w := newWorld(t, options{})
+	p := w.recovering("InitialR2T=Yes", "ImmediateData=No")
+	data := w.bytesOf(4096)
+	itt := p.write10(0, 8, nil, true)
+	r := p.one(pdu.OpR2T)
+	b := p.wire(dataOutHeader(itt, pdu.AsR2T(&r.h).TTT(), 0, 0, true), data)
+	p.peer.Write(b[:2000])
+	w.settle()
+	w.pass(12e9)
+	p.peer.Write(b[2000:])
+	if a := p.one(pdu.OpSCSIResponse); statusOf(&a) != sam.Good {
+		t.Errorf("sense %05x", senseOf(p.client, &a))
+	}
+	p.check(0, data)
+}
+
 // A parameter list that comes unasked and damaged is put together all the same.
 func TestDataOut_ParameterListIsAskedForAgain(t *testing.T) {
 	conform.Covers(t, "R-6.7-4", "R-6.8-1")
@@ -309,11 +117,22 @@ func TestDataOut_ParameterListIsAskedForAgain(t *testing.T) {
 	c := pdu.AsSCSICommand(h)
 	c.SetEDTL(24)
 	copy(c.CDB()[:], []byte{0x42, 0, 0, 0, 0, 0, 0, 0, 24, 0})
+	// Its turn comes when its data has: the command before it is late.
+	p.cmdSN++
+	pdu.Request{Header: h}.SetCmdSN(serial.Cmd(p.cmdSN - 1))
 	p.send(h, nil)
 	p.dataOut(h.ITT(), pdu.NoTag, 1, 8, list[8:16], false)
 	w.settle()
 	p.dataOut(h.ITT(), pdu.NoTag, 2, 16, list[16:], true)
-	r := p.one(pdu.OpR2T)
+	w.settle()
+	p.cmdSN -= 2
+	p.command(make([]byte, 6), pdu.FlagFinal, 0, nil)
+	p.cmdSN++
+	got := p.answers()
+	if len(got) != 2 || got[1].h.Opcode() != pdu.OpR2T {
+		t.Fatalf("%s", names(got))
+	}
+	r := got[1]
 	if q := pdu.AsR2T(&r.h); q.BufferOffset() != 0 || q.DesiredBytes() != 8 {
 		t.Fatalf("R2T for %d at %d", q.DesiredBytes(), q.BufferOffset())
 	}
@@ -407,19 +226,6 @@ func TestKeep_IsBounded(t *testing.T) {
 			t.Error("it acknowledges nothing and stays")
 		}
 	}
-}
-
-// Messages that nobody asked for are recovered like answers.
-func TestSNACK_OfAsyncAndReject(t *testing.T) {
-	conform.Covers(t, "N-14", "R-10.16-2")
-	w := newWorld(t, options{})
-	p := w.recovering()
-	p.send(p.request(0x1c, true), nil)
-	all := []answer{p.one(pdu.OpReject)}
-	w.stack.Drain()
-	all = append(all, p.one(pdu.OpAsync))
-	p.snack(pdu.SNACKStatus, pdu.NoTag, noTag, 0, 0)
-	p.copies("Reject and Async Message", all)
 }
 
 // With its header wrong, nothing tells where the next PDU starts: the connection closes
