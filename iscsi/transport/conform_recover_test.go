@@ -90,11 +90,16 @@ func TestDataOut_SlowIsNotLate(t *testing.T) {
 	data := w.bytesOf(4096)
 	itt := p.write10(0, 8, nil, true)
 	r := p.one(pdu.OpR2T)
-	b := p.wire(dataOutHeader(itt, pdu.AsR2T(&r.h).TTT(), 0, 0, true), data)
+	ttt := pdu.AsR2T(&r.h).TTT()
+	b := p.wire(dataOutHeader(itt, ttt, 0, 0, false), data[:2048])
 	p.peer.Write(b[:2000])
 	w.settle()
 	w.pass(12e9)
 	p.peer.Write(b[2000:])
+	if got := p.answers(); len(got) != 0 {
+		t.Errorf("%s while data comes", names(got))
+	}
+	p.dataOut(itt, ttt, 1, 2048, data[2048:], true)
 	if a := p.one(pdu.OpSCSIResponse); statusOf(&a) != sam.Good {
 		t.Errorf("sense %05x", senseOf(p.client, &a))
 	}

@@ -287,11 +287,11 @@ func TestSNACK_AcrossANewSegmentLength(t *testing.T) {
 	conform.Covers(t, "R-10.16.3-1", "R-6.7-3", "R-10.16-3", "R-10.7.1-1")
 	w := newWorld(t, options{})
 	p := w.recovering("MaxRecvDataSegmentLength=65536", "MaxBurstLength=524288")
-	itt, before := p.halfRead(4)
+	itt, _ := p.halfRead(4)
 	p.declare("32768")
 	p.snack(pdu.SNACKData, itt, noTag, 7, 1)
 	p.spoiled(itt)
-	itt, before = p.halfRead(4)
+	itt, before := p.halfRead(4)
 	p.declare("16384")
 	w.finishFirst(1)
 	after := p.answers()
@@ -311,12 +311,13 @@ func TestSNACK_AcrossANewSegmentLength(t *testing.T) {
 func TestSNACK_InTheMiddleOfAPiece(t *testing.T) {
 	conform.Covers(t, "R-10.16-3", "R-6.1.3-1")
 	w := newWorld(t, options{})
-	p := w.recovering("MaxRecvDataSegmentLength=512", "MaxBurstLength=262144")
-	itt := p.read10(0, 512)
+	// A piece is 263 PDUs, a send 256: most sends end inside a piece.
+	p := w.recovering("MaxRecvDataSegmentLength=1000", "MaxBurstLength=2000000")
+	itt := p.read10(0, 2048)
 	for before := len(p.peer.Read()); len(p.peer.Read()) == before; {
 		w.turn()
 	}
-	p.snack(pdu.SNACKData, itt, noTag, 3, 2)
+	p.snack(pdu.SNACKData, itt, noTag, 300, 2)
 	all := p.answers()
 	count := map[uint32]int{}
 	for i := range all {
@@ -325,8 +326,8 @@ func TestSNACK_InTheMiddleOfAPiece(t *testing.T) {
 		}
 		count[pdu.AsDataIn(&all[i].h).DataSN().Uint32()]++
 	}
-	if len(all) != 514 || count[3] != 2 || count[4] != 2 {
-		t.Errorf("%d Data-In, %d and %d times 3 and 4", len(all), count[3], count[4])
+	if len(all) != 4*263+2 || count[300] != 2 || count[301] != 2 {
+		t.Errorf("%d Data-In, %d and %d times 300 and 301", len(all), count[300], count[301])
 	}
 	p.ack()
 	itt, _ = p.halfRead(4)
