@@ -118,7 +118,7 @@ func (c *Conn) endData(t *Task, intact bool) Verdict {
 	case again && intact:
 		t.Out.take(c.open.offset, c.open.bytes)
 	case again:
-		t.Out.miss(c.open.offset, c.open.offset+c.open.bytes, senseServiceCRC)
+		t.Out.miss(c.open.offset, c.open.offset+c.open.bytes, true)
 	case !intact:
 		// §6.7 [R-6.7-1], [R-6.7-4]: refused; at level 0 the task ends with 47/05 once
 		// every burst has ended.

@@ -3,7 +3,6 @@ package session
 import (
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
-	"lunar/scsi/sam"
 )
 
 // What is here follows the data of a write where recovery R2Ts ask again for what
@@ -24,9 +23,10 @@ type hole struct {
 	// attempts are recovery R2Ts since data last came; idle is how long the burst has
 	// been silent.
 	attempts, idle uint8
-	// given up: unsolicited data that still comes belongs to a burst that is over.
+	// lapsed: unsolicited data that still comes belongs to a burst that is over.
 	lapsed bool
-	cause  sam.Sense
+	// damaged says that the fault seen last was a digest, not a gap.
+	damaged bool
 }
 
 // gap says whether there is a hole.
@@ -49,11 +49,11 @@ func (d *DataOut) Within(n uint32) uint32 {
 }
 
 // miss notes that the bytes from lo to hi have to come again.
-func (d *DataOut) miss(lo, hi uint32, cause sam.Sense) {
+func (d *DataOut) miss(lo, hi uint32, damaged bool) {
 	if lo >= hi {
 		return
 	}
-	d.hole.cause = cause
+	d.hole.damaged = damaged
 	if hi > d.hole.end {
 		// Behind it all, or behind a hole: the answer to a recovery R2T never gets
 		// beyond the hole, which stays as it is.
@@ -100,11 +100,11 @@ func (c *Conn) follow(t *Task, p pdu.DataOut, sn *uint32, at, end uint32) Dispos
 	if t.failed || t.Phase == Aborting || n == 0 {
 		return Disposition{Verdict: Skip, Task: t}
 	}
-	t.Out.miss(at, offset, senseAmountOfData)
+	t.Out.miss(at, offset, false)
 	if p.DataSN() != next && offset == at {
 		// §6.8 [R-6.8-1]: a number is missing and no data; something is wrong with what
 		// is here.
-		t.Out.miss(offset, offset+n, senseAmountOfData)
+		t.Out.miss(offset, offset+n, false)
 		return Disposition{Verdict: Skip, Task: t}
 	}
 	return c.put(t, offset, n)
@@ -138,13 +138,16 @@ func (c *Conn) lapse(t *Task) {
 	} else if o.count > 0 {
 		b := o.current()
 		if !t.failed {
-			o.miss(b.offset+b.got, b.offset+b.bytes, senseAmountOfData)
+			o.miss(b.offset+b.got, b.offset+b.bytes, false)
 		}
 		o.endBurst()
 	}
 	o.hole.idle = 0
 	if o.gap() && o.Received < o.Total && o.hole.attempts == maxAttempts {
-		t.FailData(o.hole.cause)
+		if o.hole.damaged {
+			t.FailData(senseServiceCRC)
+		}
+		t.FailData(senseAmountOfData)
 	}
 }
 

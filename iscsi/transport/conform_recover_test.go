@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -9,6 +10,8 @@ import (
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
 	"lunar/scsi/sam"
+
+	"pgregory.net/rapid"
 )
 
 // Damaged write data never reaches the medium, also where it was received straight into
@@ -190,49 +193,6 @@ func TestClock_AsksForWhatIsLate(t *testing.T) {
 	}
 }
 
-// Who acknowledges nothing gets no more answers than there is room for, is asked for an
-// acknowledgement, goes on when it comes, and is dropped when it does not.
-func TestKeep_IsBounded(t *testing.T) {
-	conform.Covers(t, "R-3.2.2.2-2", "R-3.2.2.2-3", "R-6.1.3-1")
-	conform.Trap(t, 27)
-	for _, relents := range []bool{true, false} {
-		w := newWorld(t, options{})
-		p := w.recovering()
-		room := w.stack.conns[0].sess.Retained()
-		var got []answer
-		for range 100 {
-			p.command(make([]byte, 6), pdu.FlagFinal, 0, nil)
-			got = append(got, p.answers()...)
-		}
-		nop := &got[len(got)-1]
-		if len(got) != room+1 || nop.h.Opcode() != pdu.OpNOPIn || pdu.AsNOPIn(&nop.h).TTT() == pdu.NoTag {
-			t.Fatalf("%d answers, room for %d, then %v", len(got), room, nop.h.Opcode())
-		}
-		// Those that were answered are open to recovery.
-		p.snack(pdu.SNACKStatus, pdu.NoTag, noTag, p.exp+uint32(room)-1, 1)
-		p.copies("the last", got[room-1:room])
-		if relents {
-			p.ack()
-			h := p.request(pdu.OpNOPOut, true)
-			h.SetITT(pdu.NoTag)
-			p.send(h, nil)
-			if more := p.answers(); len(more) == 0 || more[0].h.Opcode() != pdu.OpSCSIResponse {
-				t.Errorf("it acknowledges, and %s", names(more))
-			}
-			continue
-		}
-		for range 12 {
-			h := p.request(pdu.OpNOPOut, true)
-			h.SetITT(pdu.NoTag)
-			p.send(h, nil)
-			w.pass(2e9)
-		}
-		if !p.peer.Ended() {
-			t.Error("it acknowledges nothing and stays")
-		}
-	}
-}
-
 // With its header wrong, nothing tells where the next PDU starts: the connection closes
 // at level 1 too (deviation D-5).
 func TestRecovery_HeaderDigestError(t *testing.T) {
@@ -273,4 +233,34 @@ func TestRecovery_IsNegotiated(t *testing.T) {
 			t.Errorf("%v: recovers %v", k.keys, recovers)
 		}
 	}
+}
+
+// Whatever is lost of what the target sends, and damaged or lost of the data it is sent:
+// every command ends once, with GOOD, and with the right data on both sides.
+func TestRecovery_LosesNothing(t *testing.T) {
+	conform.Covers(t, "R-10.16-1", "R-10.16-2", "R-10.16-3", "R-10.4.9-1", "R-6.7-4", "R-6.8-1", "R-6.1.3-1", "R-10.8-7", "R-6.1.4.1-1")
+	rapid.Check(t, func(rt *rapid.T) {
+		seed := rapid.Uint64Range(0, 1<<20).Draw(rt, "seed")
+		lose := rapid.SampledFrom([]int{0, 3, 15, 30}).Draw(rt, "lose")
+		damage := rapid.SampledFrom([]int{0, 3, 20}).Draw(rt, "damage")
+		n := rapid.IntRange(1, 8).Draw(rt, "commands")
+		w := newWorld(t, options{seed: seed, slow: rapid.Bool().Draw(rt, "slow"), cut: rapid.Bool().Draw(rt, "cut")})
+		copy(w.medium, w.bytesOf(unitBytes))
+		p := newPatient(w, lose, damage, fmt.Sprintf("MaxBurstLength=%d", []int{8192, 65536, 262144}[w.rand.IntN(3)]),
+			fmt.Sprintf("MaxRecvDataSegmentLength=%d", []int{1000, 8192, 65536}[w.rand.IntN(3)]), "FirstBurstLength=8192", "InitialR2T=No")
+		for i := range n {
+			blocks := 1 + w.rand.IntN([]int{4, 64, 400}[w.rand.IntN(3)])
+			p.start(w.rand.IntN(2) == 0, i*600, blocks)
+			if w.rand.IntN(2) == 0 {
+				p.hear()
+			}
+		}
+		p.finish()
+		for itt, e := range p.errands {
+			if !bytes.Equal(w.medium[e.lba*512:][:len(e.data)], e.data) {
+				rt.Fatalf("task %x: the data differs (write %v)", itt, e.write)
+			}
+		}
+		w.checkEnd()
+	})
 }

@@ -5,101 +5,11 @@ import (
 	"slices"
 	"testing"
 
-	"lunar/internal/buf"
 	"lunar/internal/conform"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
-	"lunar/lun/blk"
 	"lunar/scsi/sam"
 )
-
-// recovering is a patient that loses nothing by itself; tests lose and damage.
-func (w *world) recovering(keys ...string) *patient {
-	w.Helper()
-	return newPatient(w, 0, 0, keys...)
-}
-
-// ack acknowledges everything that came.
-func (p *patient) ack() { p.exp = p.numbers.stat.Uint32() }
-
-// finishFirst has a held medium finish so many requests, those of the lowest offsets.
-func (w *world) finishFirst(n int) {
-	for range n {
-		first := 0
-		for k, r := range w.queue.waiting {
-			if r.Offset < w.queue.waiting[first].Offset {
-				first = k
-			}
-		}
-		w.local.Complete(uint32(first), 0)
-		w.settle()
-	}
-}
-
-// halfRead starts a read of so many pieces of 256 KiB, of which two have gone out.
-func (p *patient) halfRead(pieces int) (itt pdu.ITT, sent []answer) {
-	p.w.queue.held, p.w.queue.slow = true, true
-	itt = p.read10(0, 512*pieces)
-	p.w.settle()
-	p.w.finishFirst(2)
-	return itt, p.answers()
-}
-
-// declare says how long data segments may be from now on.
-func (p *patient) declare(length string) {
-	p.w.Helper()
-	h := p.request(pdu.OpTextReq, true)
-	pdu.AsTextRequest(h).SetTTT(pdu.NoTag)
-	p.send(h, []byte("MaxRecvDataSegmentLength="+length+"\x00"))
-	p.one(pdu.OpTextResp)
-}
-
-// spoiled complains unless a SNACK was refused and its command, without a status,
-// failed.
-func (p *patient) spoiled(itt pdu.ITT) {
-	p.w.Helper()
-	p.w.settle()
-	p.w.queue.held = false
-	a := p.answers()
-	if len(a) != 2 {
-		p.w.Fatalf("%s", names(a))
-	}
-	slices.SortFunc(a, func(x, y answer) int { return int(y.h.Opcode()) - int(x.h.Opcode()) })
-	if pdu.AsReject(&a[0].h).Reason() != pdu.RejectSNACK || senseOf(p.client, &a[1]) != 0xb1113 || a[1].h.ITT() != itt {
-		p.w.Fatalf("%s, sense %05x", names(a), senseOf(p.client, &a[1]))
-	}
-}
-
-// sameButWindow says whether b is a copy of a, but for ExpCmdSN and MaxCmdSN.
-func sameButWindow(a, b *answer) bool {
-	x, y := a.h, b.h
-	clear(x[28:36])
-	clear(y[28:36])
-	return x == y && bytes.Equal(a.data, b.data)
-}
-
-// copies complains unless the answers are copies of those.
-func (p *patient) copies(what string, want []answer) {
-	p.w.Helper()
-	got := p.answers()
-	if len(got) != len(want) {
-		p.w.Fatalf("%s: %s, want %s", what, names(got), names(want))
-	}
-	for i := range got {
-		if !sameButWindow(&got[i], &want[i]) {
-			p.w.Errorf("%s: PDU %d\n%x\nis no copy of\n%x", what, i, got[i].h, want[i].h)
-		}
-	}
-}
-
-func (p *patient) rejected(what string, want pdu.RejectReason, next uint32) {
-	p.w.Helper()
-	a := p.one(pdu.OpReject)
-	r := pdu.AsReject(&a.h)
-	if r.Reason() != want || r.DataSN() != serial.Data(next) {
-		p.w.Errorf("%s: reason %v, DataSN %v, want %v, %d", what, r.Reason(), r.DataSN(), want, next)
-	}
-}
 
 // What is sent again is what was sent, to the last byte, whatever the medium holds by
 // now: of the medium and of the device server, with and without status.
@@ -240,34 +150,6 @@ func TestSNACK_ThatCannotBeServed(t *testing.T) {
 	p.rejected("all of it", pdu.RejectSNACK, 0)
 }
 
-// A session that recovers keeps no memory from others that need it, nor more than its
-// share.
-func TestKeep_YieldsToOthers(t *testing.T) {
-	w := newWorld(t, options{staged: []buf.Class{{Bytes: blk.MaxRequestBytes, Count: 8}}})
-	p := w.recovering("MaxBurstLength=262144", "MaxRecvDataSegmentLength=262144")
-	copy(w.medium, w.bytesOf(unitBytes))
-	for i := range 6 {
-		p.read10(512*i, 512)
-		p.one(pdu.OpDataIn)
-	}
-	if w.stack.kept != 2*blk.MaxRequestBytes {
-		t.Errorf("%d bytes are kept, want a quarter of %d", w.stack.kept, w.staged.Bytes())
-	}
-	// Somebody takes all the rest; reads go on with what was kept.
-	var taken []*buf.Buf
-	for b := w.staged.Get(1); b != nil; b = w.staged.Get(1) {
-		taken = append(taken, b)
-	}
-	other := w.recovering("MaxBurstLength=262144")
-	itt := other.read10(0, 512)
-	if got := other.answers(); !bytes.Equal(dataIn(got), w.medium[:256<<10]) || got[0].h.ITT() != itt {
-		t.Errorf("%s", names(got))
-	}
-	for _, b := range taken {
-		b.Release()
-	}
-}
-
 // Messages that nobody asked for are recovered like answers.
 func TestSNACK_OfAsyncAndReject(t *testing.T) {
 	conform.Covers(t, "N-14", "R-10.16-2")
@@ -279,6 +161,27 @@ func TestSNACK_OfAsyncAndReject(t *testing.T) {
 	all = append(all, p.one(pdu.OpAsync))
 	p.snack(pdu.SNACKStatus, pdu.NoTag, noTag, 0, 0)
 	p.copies("Reject and Async Message", all)
+}
+
+// Data that is needed by others while it goes out anew: the command fails, in time.
+func TestSNACK_LosesItsDataOnTheWay(t *testing.T) {
+	conform.Covers(t, "R-6.7-3")
+	w := newWorld(t, options{})
+	p := w.recovering("MaxRecvDataSegmentLength=1000", "MaxBurstLength=2000000")
+	itt, _ := p.halfRead(3)
+	p.snack(pdu.SNACKRData, itt, 3, 0, 0)
+	for before := len(p.peer.Read()); len(p.peer.Read()) == before; {
+		w.turn()
+	}
+	for w.stack.conns[0].yield() {
+	}
+	w.settle()
+	w.queue.held = false
+	all := p.answers()
+	last := &all[len(all)-1]
+	if senseOf(p.client, last) != 0xb1113 || last.h.ITT() != itt || pdu.AsSCSIResponse(&last.h).SNACKTag() != 3 || len(all) < 2 {
+		t.Errorf("%d PDUs, then sense %05x", len(all)-1, senseOf(p.client, last))
+	}
 }
 
 // A new length of data segments counts from the next Data-In on. What was cut before is

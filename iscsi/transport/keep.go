@@ -37,15 +37,14 @@ type piece struct {
 // A piece of the chunks here is one of the session there.
 const _ = uint(session.PieceBytes-chunkBytes) + uint(chunkBytes-session.PieceBytes)
 
-// renewKeep is an empty keep for so many answers, in the memory of an old one if that
-// fits.
+// renewKeep is an empty keep for so many answers, in the memory of one that was given
+// up, if that fits.
 func renewKeep(old *keep, answers int, acked serial.StatSN) *keep {
-	k := old
-	if k == nil || len(k.slots) != answers {
-		k = &keep{pieces: make([]piece, 2*answers), slots: make([]int32, answers)}
+	if old != nil && len(old.slots) == answers {
+		old.acked = acked
+		return old
 	}
-	clear(k.slots)
-	k.free, k.acked, k.bytes = 0, acked, 0
+	k := &keep{pieces: make([]piece, 2*answers), slots: make([]int32, answers), acked: acked}
 	for i := range k.pieces {
 		k.pieces[i] = piece{next: k.free}
 		k.free = int32(i + 1)

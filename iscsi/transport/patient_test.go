@@ -1,16 +1,9 @@
 package transport
 
 import (
-	"bytes"
-	"fmt"
-	"testing"
-
-	"lunar/internal/conform"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
 	"lunar/scsi/sam"
-
-	"pgregory.net/rapid"
 )
 
 // errand is a command of a patient initiator.
@@ -280,34 +273,4 @@ func (p *patient) finish() {
 		}
 	}
 	p.w.Fatal("it does not end")
-}
-
-// Whatever is lost of what the target sends, and damaged or lost of the data it is sent:
-// every command ends once, with GOOD, and with the right data on both sides.
-func TestRecovery_LosesNothing(t *testing.T) {
-	conform.Covers(t, "R-10.16-1", "R-10.16-2", "R-10.16-3", "R-10.4.9-1", "R-6.7-4", "R-6.8-1", "R-6.1.3-1", "R-10.8-7", "R-6.1.4.1-1")
-	rapid.Check(t, func(rt *rapid.T) {
-		seed := rapid.Uint64Range(0, 1<<20).Draw(rt, "seed")
-		lose := rapid.SampledFrom([]int{0, 3, 15, 30}).Draw(rt, "lose")
-		damage := rapid.SampledFrom([]int{0, 3, 20}).Draw(rt, "damage")
-		n := rapid.IntRange(1, 8).Draw(rt, "commands")
-		w := newWorld(t, options{seed: seed, slow: rapid.Bool().Draw(rt, "slow"), cut: rapid.Bool().Draw(rt, "cut")})
-		copy(w.medium, w.bytesOf(unitBytes))
-		p := newPatient(w, lose, damage, fmt.Sprintf("MaxBurstLength=%d", []int{8192, 65536, 262144}[w.rand.IntN(3)]),
-			fmt.Sprintf("MaxRecvDataSegmentLength=%d", []int{1000, 8192, 65536}[w.rand.IntN(3)]), "FirstBurstLength=8192", "InitialR2T=No")
-		for i := range n {
-			blocks := 1 + w.rand.IntN([]int{4, 64, 400}[w.rand.IntN(3)])
-			p.start(w.rand.IntN(2) == 0, i*600, blocks)
-			if w.rand.IntN(2) == 0 {
-				p.hear()
-			}
-		}
-		p.finish()
-		for itt, e := range p.errands {
-			if !bytes.Equal(w.medium[e.lba*512:][:len(e.data)], e.data) {
-				rt.Fatalf("task %x: the data differs (write %v)", itt, e.write)
-			}
-		}
-		w.checkEnd()
-	})
 }
