@@ -65,14 +65,15 @@ func DefaultParams() Params {
 // Offer is our side of every negotiation: the values RFC 3720 §12 combines with
 // the initiator's.
 type Offer struct {
-	MaxConnections           uint32
-	InitialR2T               bool
-	ImmediateData            bool
-	MaxBurstLength           uint32
-	FirstBurstLength         uint32
-	DefaultTime2Wait         uint32
-	DefaultTime2Retain       uint32
-	MaxOutstandingR2T        uint32
+	MaxConnections     uint32
+	InitialR2T         bool
+	ImmediateData      bool
+	MaxBurstLength     uint32
+	FirstBurstLength   uint32
+	DefaultTime2Wait   uint32
+	DefaultTime2Retain uint32
+	MaxOutstandingR2T  uint32
+	// ErrorRecoveryLevel is at most 1: sessions have no more.
 	ErrorRecoveryLevel       uint32
 	MaxRecvDataSegmentLength uint32
 }

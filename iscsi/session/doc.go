@@ -13,7 +13,7 @@
 // while it executes. States: the connection's S-states (states.go) and the
 // task's life (task.go).
 //
-// Sections covered: RFC 3720 §3.2 (numbering, order), §10.3–10.11, §10.14,
-// §10.14–10.19, §6 at ErrorRecoveryLevel 0 and 1 (recovery.go says what that means,
-// retain.go, snack.go, again.go and missing.go do it), appendix D.
+// Sections covered: RFC 3720 §3.2 (numbering, order), §10.3–10.11, §10.14–10.19, §6 at
+// ErrorRecoveryLevel 0 and 1 (recovery.go says what that means, retain.go, snack.go,
+// again.go and missing.go do it), appendix D.
 package session

@@ -117,8 +117,9 @@ func (c *Conn) emitKept(t *task, b *batch) bool {
 	return true
 }
 
-// mayAnswer says whether an answer may be given: there is room to keep it.
-func (c *Conn) mayAnswer() bool { return c.keep == nil || !c.sess.Full() }
+// mayAnswer says whether an answer may be given: there is room to keep it, or it is the
+// last.
+func (c *Conn) mayAnswer() bool { return c.keep == nil || !c.sess.Full() || c.sess.LoggingOut() }
 
 // stall asks an initiator that acknowledges nothing for an acknowledgement. No answer
 // is given until it comes, so no command ends and the command window stays where it

@@ -52,14 +52,28 @@ func renewKeep(old *keep, answers int, acked serial.StatSN) *keep {
 	return k
 }
 
-// keepPiece keeps a buffer of a task that was laid out to be sent. What is oldest makes
-// room; where there is none, it is not kept.
+// room makes room to keep n bytes more: what is oldest goes, here or, when all
+// connections together keep too much, anywhere. It is false where there is none.
+func (c *Conn) room(n int) bool {
+	k, s := c.keep, c.stack
+	for k.free == 0 || k.bytes+n > s.limits.KeepBytes {
+		if !c.yield() {
+			return false
+		}
+	}
+	for s.kept+n > s.staged.Bytes()/stagedShare {
+		if !s.evict() {
+			return false
+		}
+	}
+	return true
+}
+
+// keepPiece keeps a buffer of a task that was laid out to be sent, if there is room.
 func (c *Conn) keepPiece(t *task, b *buf.Buf, offset, end uint32) {
 	k, n := c.keep, len(b.Bytes())
-	for k.free == 0 || k.bytes+n > c.stack.limits.KeepBytes || c.stack.kept+n > c.stack.staged.Bytes()/stagedShare {
-		if !c.yield() {
-			return
-		}
+	if !c.room(n) {
+		return
 	}
 	i := k.free
 	p := &k.pieces[i-1]
@@ -120,14 +134,22 @@ func (c *Conn) yield() bool {
 	return false
 }
 
+// evict gives up a piece of one connection after the other. It is false when none keeps
+// anything.
+func (s *Stack) evict() bool {
+	for range s.conns {
+		s.evicted = (s.evicted + 1) % len(s.conns)
+		if s.conns[s.evicted].yield() {
+			return true
+		}
+	}
+	return false
+}
+
 // borrow is a buffer of the staged memory; what connections keep makes room for it.
 func (s *Stack) borrow(n int) *buf.Buf {
 	b := s.staged.Get(n)
-	for i := 0; b == nil && s.kept > 0 && i < len(s.conns); {
-		if !s.conns[i].yield() {
-			i++
-			continue
-		}
+	for b == nil && s.kept > 0 && s.evict() {
 		b = s.staged.Get(n)
 	}
 	return b
@@ -135,7 +157,7 @@ func (s *Stack) borrow(n int) *buf.Buf {
 
 // concluded gives what is kept of a task to its answer, which was laid out last.
 func (c *Conn) concluded(t *task) {
-	if c.keep == nil {
+	if t.kept == 0 {
 		return
 	}
 	c.keep.slots[c.sess.Slot(c.sess.StatSN().Add(^uint32(0)))] = t.kept

@@ -81,6 +81,48 @@ func TestKeep_IsBounded(t *testing.T) {
 	}
 }
 
+// What all connections keep together has a bound too; each gives up some.
+func TestKeep_IsShared(t *testing.T) {
+	w := newWorld(t, options{staged: []buf.Class{{Bytes: blk.MaxRequestBytes, Count: 16}}})
+	var all []*patient
+	for range 3 {
+		p := w.recovering("MaxBurstLength=262144", "MaxRecvDataSegmentLength=262144")
+		for i := range 6 {
+			p.read10(512*i, 512)
+			p.one(pdu.OpDataIn)
+		}
+		all = append(all, p)
+	}
+	if w.stack.kept != 4*blk.MaxRequestBytes {
+		t.Errorf("%d bytes are kept, want a quarter of %d", w.stack.kept, w.staged.Bytes())
+	}
+	last := all[2]
+	itt := last.read10(0, 512)
+	sent := last.answers()
+	last.snack(pdu.SNACKData, itt, noTag, 0, 0)
+	last.copies("what was sent last", sent)
+}
+
+// The response to a logout is the last answer, so there is always room for it.
+func TestKeep_LeavesRoomForALogout(t *testing.T) {
+	conform.Covers(t, "R-10.14-3")
+	w := newWorld(t, options{})
+	p := w.recovering()
+	p.read10(0, 64)
+	for range 80 {
+		p.command(make([]byte, 6), pdu.FlagFinal, 0, nil)
+		p.answers()
+	}
+	if !w.stack.conns[0].sess.Full() {
+		t.Fatal("there is room")
+	}
+	p.logout()
+	got := p.answers()
+	if len(got) != 1 || got[0].h.Opcode() != pdu.OpLogoutResp || !p.peer.Ended() {
+		t.Errorf("%s, ended %v", names(got), p.peer.Ended())
+	}
+}
+
 // A place for connections is used again, with and without recovery: what is kept belongs
 // to one session.
 func TestKeep_IsUsedAgain(t *testing.T) {

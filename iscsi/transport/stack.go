@@ -159,8 +159,9 @@ type Stack struct {
 	// finds none waits in hungry.
 	staged *buf.Pool
 	hungry []*Conn
-	// kept is how much of it holds data that may have to be sent again.
-	kept int
+	// kept is how much of it holds data that may have to be sent again, evicted the place
+	// of the connection that gave some up last.
+	kept, evicted int
 
 	conns  []*Conn
 	free   []int
