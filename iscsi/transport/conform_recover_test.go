@@ -109,6 +109,27 @@ func TestDataOut_SlowIsNotLate(t *testing.T) {
 	p.check(0, data)
 }
 
+// An initiator that sends the data of another command first is given more time, but not
+// for ever.
+func TestDataOut_BusyIsNoSilence(t *testing.T) {
+	conform.Covers(t, "R-6.1.4.1-1")
+	w := newWorld(t, options{})
+	p := w.recovering("InitialR2T=Yes", "ImmediateData=No")
+	p.write10(0, 8, nil, true)
+	p.one(pdu.OpR2T)
+	other := p.write10(64, 128, nil, true)
+	r := p.one(pdu.OpR2T)
+	for i := range uint32(14) {
+		p.dataOut(other, pdu.AsR2T(&r.h).TTT(), i, i*512, make([]byte, 512), false)
+		w.settle()
+		w.pass(2e9)
+		got := p.answers()
+		if asked := len(got) > 0; asked != (i == 11) {
+			t.Fatalf("after %d seconds: %s", 2*i+2, names(got))
+		}
+	}
+}
+
 // A parameter list that comes unasked and damaged is put together all the same.
 func TestDataOut_ParameterListIsAskedForAgain(t *testing.T) {
 	conform.Covers(t, "R-6.7-4", "R-6.8-1")

@@ -108,7 +108,8 @@ func TestKeep_LeavesRoomForALogout(t *testing.T) {
 	conform.Covers(t, "R-10.14-3")
 	w := newWorld(t, options{})
 	p := w.recovering()
-	p.read10(0, 64)
+	p.read10(0, 16)
+	p.one(pdu.OpDataIn)
 	for range 80 {
 		p.command(make([]byte, 6), pdu.FlagFinal, 0, nil)
 		p.answers()
@@ -120,6 +121,9 @@ func TestKeep_LeavesRoomForALogout(t *testing.T) {
 	got := p.answers()
 	if len(got) != 1 || got[0].h.Opcode() != pdu.OpLogoutResp || !p.peer.Ended() {
 		t.Errorf("%s, ended %v", names(got), p.peer.Ended())
+	}
+	if w.stack.kept != 0 {
+		t.Errorf("%d bytes are kept of a session that is over", w.stack.kept)
 	}
 }
 
