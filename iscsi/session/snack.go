@@ -62,8 +62,9 @@ func (c *Conn) snack(h *pdu.Header, ahs []byte) Disposition {
 
 // snackStatus has answers sent again.
 func (c *Conn) snackStatus(p pdu.SNACK) pdu.RejectReason {
-	if p.ITT() != pdu.NoTag || p.Tag() != uint32(pdu.NoTag) {
-		// §10.16.4 [R-10.16.4-1], §10.16.5 [R-10.16.5-2].
+	if p.ITT() != pdu.NoTag {
+		// §10.16.4 [R-10.16.4-1]. Initiators exist that leave the tag 0 (§10.16.5
+		// [R-10.16.5-2]); it says nothing here.
 		return pdu.RejectInvalidField
 	}
 	first, count := p.Run()
@@ -88,7 +89,7 @@ func (c *Conn) snackStatus(p pdu.SNACK) pdu.RejectReason {
 // snackData has Data-In or R2Ts sent again. When they cannot be, next is the number
 // that would come next.
 func (c *Conn) snackData(p pdu.SNACK) (wrong pdu.RejectReason, next uint32) {
-	if p.ITT() == pdu.NoTag || p.Tag() != uint32(pdu.NoTag) {
+	if p.ITT() == pdu.NoTag {
 		return pdu.RejectInvalidField, 0
 	}
 	t, plan := c.transferOf(p.ITT())
