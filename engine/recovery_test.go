@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 	"time"
 
@@ -475,5 +476,69 @@ func TestRecovery_SNACKTag(t *testing.T) {
 			t.Errorf("%d bytes behind two PDUs", n)
 		}
 		s.logout(s.conns[0], pdu.CloseSession, 0)
+	}
+}
+
+// The functions that RFC 7144 adds, at protocol level 2 and below it.
+func TestProtocolLevel2_Functions(t *testing.T) {
+	conform.Covers(t, "N-24", "N-26", "N-27")
+	e := oneUnit(t, 3)
+	s := joined(t, e, 2, level2, "iSCSIProtocolLevel=2", "ImmediateData=No")
+	ask := func(r *raw, f sam.Function, itt pdu.ITT) (pdu.TaskResult, [3]byte) {
+		h := new(pdu.Header)
+		h.SetOpcode(pdu.OpTaskRequest)
+		h.SetImmediate()
+		pdu.AsTaskRequest(h).SetFunction(f)
+		pdu.AsTaskRequest(h).SetReferencedTag(itt)
+		r.send(s.number(h), nil)
+		p := r.past(pdu.OpAsync, pdu.OpTaskResponse)
+		x := pdu.AsTaskResponse(&p.Header)
+		return x.Result(), x.AdditionalInformation()
+	}
+	a, b := s.conns[0], s.conns[1]
+	expect := func(what string, r *raw, f sam.Function, itt pdu.ITT, want pdu.TaskResult, info [3]byte) {
+		t.Helper()
+		if got, added := ask(r, f, itt); got != want || added != info {
+			t.Errorf("%s: %v %x, want %v %x", what, got, added, want, info)
+		}
+	}
+	none := [3]byte{}
+	expect("an empty task set", a, sam.QueryTaskSet, pdu.NoTag, pdu.FunctionComplete, none)
+	expect("an unknown task", a, sam.QueryTask, 99, pdu.FunctionComplete, none)
+	expect("no attention", a, sam.QueryAsynchronousEvent, pdu.NoTag, pdu.FunctionComplete, none)
+	open := s.command(sam.Simple, []byte{0x2a, 0, 0, 0, 0, 5, 0, 0, 1}, 512, 0)
+	b.send(open, nil)
+	b.receive(pdu.OpR2T)
+	expect("a task set", a, sam.QueryTaskSet, pdu.NoTag, pdu.FunctionSucceeded, none)
+	expect("a task", b, sam.QueryTask, open.ITT(), pdu.FunctionSucceeded, none)
+	// The descriptor of INQUIRY says what was agreed to.
+	h := s.command(sam.Simple, []byte{0x12, 0, 0, 0, 96, 0}, 0, 96)
+	a.send(h, nil)
+	if got := a.answered(h, sam.Good); got[60] != 0x09 || got[61] != 0x62 {
+		t.Errorf("version descriptor %x", got[60:62])
+	}
+	s.lose(1)
+	expect("a task whose connection is gone", a, sam.QueryTask, open.ITT(), pdu.FunctionSucceeded, none)
+	s.logout(a, pdu.CloseConnection, 1)
+	expect("an attention", a, sam.QueryAsynchronousEvent, pdu.NoTag, pdu.FunctionSucceeded, [3]byte{0x16, 0x47, 0x7f})
+	c := s.join(1)
+	if got, _ := ask(c, sam.NexusReset, pdu.NoTag); got != pdu.FunctionComplete {
+		t.Errorf("I_T NEXUS RESET: %v", got)
+	}
+	c.closed(pdu.OpAsync)
+	a.closed(pdu.OpAsync)
+	eventuallyEnds(t, e, 0)
+	// Another session of the same port hears of the loss.
+	again := dialRaw(t, e, 0)
+	again.in(DefaultTarget)
+	codes := []uint16{again.testReady(0), again.testReady(0), again.testReady(0)}
+	if !slices.Contains(codes, 0x2907) {
+		t.Errorf("attentions %04x", codes)
+	}
+	low := joined2(t, e)
+	for f := sam.QueryTask; f <= sam.QueryAsynchronousEvent; f++ {
+		if got := low.function(low.conns[0], f, 1, 0); got != pdu.FunctionNotSupported {
+			t.Errorf("function %d at level 1: %v", f, got)
+		}
 	}
 }

@@ -75,6 +75,7 @@ func (k *control) covers(t *task) bool {
 		// SAM-5 §7.4: for a command with the attribute ACA it is ABORT TASK.
 		return t.req.Attribute == sam.ACA && t.req.LUN == k.lun && t.cmdSN.Less(k.cmdSN)
 	case sam.TaskReassign:
+	case sam.QueryTask, sam.QueryTaskSet, sam.NexusReset, sam.QueryAsynchronousEvent:
 	}
 	return false
 }

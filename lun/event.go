@@ -67,6 +67,8 @@ type Message struct {
 	ticket uint32
 	// outcome is of the command that is finished.
 	outcome outcome
+	// found is the answer of a side to a function that asks.
+	found bool
 	Event
 }
 

@@ -212,6 +212,7 @@ func (l *Local) Receive(m Message) {
 	case askAbort:
 		m.unit.abort(l, m.unit.sides[l.reactor], m.Management)
 	case askConclude:
+		m.Management.Found = m.Management.Found || m.found
 		m.unit.concludeSide(l, m.Management)
 	case askAttend:
 		m.unit.attend(m.nexus, m.attention)

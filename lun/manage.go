@@ -14,6 +14,9 @@ type Management struct {
 	Place uint32
 	// Owner is the handle of whoever asked, see Owner.
 	Owner uint64
+	// Found is the answer to a function that only asks, Information what it adds.
+	Found       bool
+	Information [3]byte
 
 	// origin is the reactor that asked and mark what had arrived on its side then:
 	// commands behind the function in its own connection are not for it. On other
@@ -26,6 +29,12 @@ type Management struct {
 
 // manage starts a function at the home: every side ends its affected commands.
 func (u *Unit) manage(l *Local, m *Management) {
+	if m.Function == sam.QueryAsynchronousEvent {
+		// RFC 7144 §6.3, SAM-5 §7.11. There are no deferred errors.
+		m.Information, m.Found = u.device.NextAttention(m.Nexus)
+		l.tell(m.Owner, Event{Kind: Managed, Management: m})
+		return
+	}
 	for _, s := range u.sides {
 		if s != nil {
 			m.sides++
@@ -42,8 +51,24 @@ func (u *Unit) manage(l *Local, m *Management) {
 	}
 }
 
+// query answers QUERY TASK SET on one side: whether it holds a command of the nexus (SAM-5
+// §7.9).
+func (u *Unit) query(l *Local, s *side, m *Management) {
+	found := s.tasks.holds(m.Nexus)
+	if l.reactor != u.home {
+		l.post.Post(u.home, Message{kind: askConclude, unit: u, found: found, Event: Event{Management: m}})
+		return
+	}
+	m.Found = m.Found || found
+	u.concludeSide(l, m)
+}
+
 // abort starts a function on one side: every affected command is told to end.
 func (u *Unit) abort(l *Local, s *side, m *Management) {
+	if m.Function == sam.QueryTaskSet {
+		u.query(l, s, m)
+		return
+	}
 	f := sideFunction{m, s.tasks.arrivals, s.tasks.arrivals}
 	if m.origin == l.reactor {
 		f.before = m.mark

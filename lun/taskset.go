@@ -90,6 +90,16 @@ func (f *sideFunction) affects(e *entry) bool {
 	}
 }
 
+// holds says whether a command of a nexus is in the set.
+func (s *taskSet) holds(n sam.Nexus) bool {
+	for i := range s.entries {
+		if s.entries[i].arrival != 0 && s.entries[i].nexus == n {
+			return true
+		}
+	}
+	return false
+}
+
 func (s *taskSet) holdsAffected(f *sideFunction) bool {
 	for i := range s.entries {
 		if f.affects(&s.entries[i]) {

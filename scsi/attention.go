@@ -112,6 +112,23 @@ func (d *Device) pending(n sam.Nexus) bool {
 	return int(n) < len(d.nexuses) && d.nexuses[n].attention != 0
 }
 
+// NextAttention is the additional response information of QUERY ASYNCHRONOUS EVENT: the
+// sense key and code of the attention that n would be told next, and whether there are
+// more (SAM-5 §7.11). It is false when there is none.
+func (d *Device) NextAttention(n sam.Nexus) (information [3]byte, pending bool) {
+	if !d.pending(n) {
+		return information, false
+	}
+	all := d.nexuses[n].attention
+	const one, several = 0x10, 0x20 // UADE DEPTH
+	depth := byte(one)
+	if bits.OnesCount16(all) > 1 {
+		depth = several
+	}
+	code := attentionCodes[bits.TrailingZeros16(all)]
+	return [3]byte{depth | byte(sam.UnitAttention), byte(code >> 8), byte(code)}, true
+}
+
 // takeAttention returns the strongest pending attention of n as sense and clears
 // it (SAM-5 §5.14.1: reported once).
 func (d *Device) takeAttention(n sam.Nexus) sam.Sense {

@@ -22,11 +22,14 @@ const (
 	versionSPC4 = 0x06
 )
 
+// iscsiVersion is the transport's descriptor without a claimed version.
+const iscsiVersion = 0x0960
+
 // versionDescriptors are the standards claimed, in the order SPC-4 §6.6.2 asks
 // for: architecture, transport, then commands.
 var versionDescriptors = [...]uint16{
 	0x00a0, // SAM-5
-	0x0960, // iSCSI
+	iscsiVersion,
 	0x0460, // SPC-4
 	0x04c0, // SBC-3
 }
@@ -49,7 +52,7 @@ func (d *Device) inquiry(c *sam.Command) Program {
 	if c.CDB[1]&evpdMask != 0 {
 		d.scratch = d.vpdPage(d.scratch[:0], c.Path, d.findPage(c.CDB[2]))
 	} else {
-		d.scratch = d.standardInquiry(d.scratch[:0])
+		d.scratch = d.standardInquiry(d.scratch[:0], c.TransportLevel)
 	}
 	answer(c, d.scratch)
 	return Program{}
@@ -73,7 +76,7 @@ func (d *Device) format() byte {
 }
 
 // standardInquiry appends the standard INQUIRY data (SPC-4 §6.6.2).
-func (d *Device) standardInquiry(b []byte) []byte {
+func (d *Device) standardInquiry(b []byte, transportLevel uint8) []byte {
 	start := len(b)
 	b = append(b,
 		d.peripheral(),
@@ -91,6 +94,10 @@ func (d *Device) standardInquiry(b []byte) []byte {
 	// Bytes 36 to 57 are vendor specific and reserved; descriptors start at 58.
 	b = append(b, make([]byte, inquiryBytes-36)...)
 	for i, v := range versionDescriptors {
+		if v == iscsiVersion {
+			// RFC 7144 §4.2 [N-24]: what was agreed to counts.
+			v += uint16(transportLevel)
+		}
 		binary.BigEndian.PutUint16(b[start+58+2*i:], v)
 	}
 	return b

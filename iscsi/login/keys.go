@@ -190,7 +190,7 @@ var keys = [...]Key{
 		// RFC 7144 §7.1.1 [N-24].
 		name: "iSCSIProtocolLevel", kind: kindMin, when: inOperational, leadingOnly: true, normalOnly: true, max: 31,
 		number:    func(p *Params) *uint32 { return &p.ProtocolLevel },
-		ourNumber: func(*Offer) uint32 { return 1 },
+		ourNumber: func(*Offer) uint32 { return protocolLevel },
 	},
 	// RFC 7143 §13.26 [N-20]: declarative, and never alters behaviour.
 	{name: "X#NodeArchitecture", kind: kindNote, when: inOperational, leadingOnly: true},
@@ -198,6 +198,9 @@ var keys = [...]Key{
 }
 
 const (
+	// protocolLevel is what RFC 7144 adds.
+	protocolLevel = 2
+
 	firstBurstLength   = "FirstBurstLength"
 	maxOutstandingR2T  = "MaxOutstandingR2T"
 	errorRecoveryLevel = "ErrorRecoveryLevel"

@@ -10,6 +10,8 @@ const (
 	offRefTag    = 20
 	offRefCmdSN  = 32
 	offTaskData  = 36
+	// offAdditional is of the response (RFC 7144 §6.4.1).
+	offAdditional = 8
 )
 
 // TaskRequest is the Task Management Function Request, opcode 02h (RFC 3720
@@ -55,7 +57,9 @@ const (
 	ReassignmentNotSupported TaskResult = 4
 	FunctionNotSupported     TaskResult = 5
 	AuthorizationFailed      TaskResult = 6
-	FunctionRejected         TaskResult = 255
+	// FunctionSucceeded is the yes of functions that ask (RFC 7144 §6.4.2).
+	FunctionSucceeded TaskResult = 7
+	FunctionRejected  TaskResult = 255
 )
 
 // TaskResponse is the Task Management Function Response, opcode 22h (RFC 3720
@@ -70,3 +74,13 @@ func (p TaskResponse) Result() TaskResult { return TaskResult(p.Header[offRespon
 
 // SetResult writes the outcome.
 func (p TaskResponse) SetResult(r TaskResult) { p.Header[offResponse] = byte(r) }
+
+// AdditionalInformation is three bytes that a function which asks may return (RFC 7144
+// §6.4.1); SetAdditionalInformation writes them.
+func (p TaskResponse) AdditionalInformation() (b [3]byte) {
+	copy(b[:], p.Header[offAdditional:])
+	return b
+}
+
+// SetAdditionalInformation is described with AdditionalInformation.
+func (p TaskResponse) SetAdditionalInformation(b [3]byte) { copy(p.Header[offAdditional:], b[:]) }

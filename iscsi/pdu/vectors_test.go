@@ -78,6 +78,15 @@ var own = map[string]map[string]field{
 	},
 	"TaskResponse": {
 		"Result": {func(h *Header) uint64 { return uint64(AsTaskResponse(h).Result()) }, func(h *Header, v uint64) { AsTaskResponse(h).SetResult(TaskResult(v)) }},
+		"AdditionalInformation": {
+			func(h *Header) uint64 {
+				b := AsTaskResponse(h).AdditionalInformation()
+				return uint64(b[0])<<16 | uint64(b[1])<<8 | uint64(b[2])
+			},
+			func(h *Header, v uint64) {
+				AsTaskResponse(h).SetAdditionalInformation([3]byte{byte(v >> 16), byte(v >> 8), byte(v)})
+			},
+		},
 	},
 	"DataOut": {
 		"TTT":          {func(h *Header) uint64 { return uint64(AsDataOut(h).TTT()) }, func(h *Header, v uint64) { AsDataOut(h).SetTTT(TTT(v)) }},

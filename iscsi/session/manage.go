@@ -39,6 +39,9 @@ const (
 	// ManageSeek: the task is looked for on the connections of the session that are
 	// gone; then Result stands, or Reassigned goes on.
 	ManageSeek
+	// ManageNexus: every task of the nexus ends, then the response goes, then every
+	// connection of the session closes.
+	ManageNexus
 )
 
 // RunManage decides on a delivered function. For ManageTask it returns the task
@@ -53,10 +56,52 @@ func (c *Conn) RunManage(t *Task) (ManageStep, *Task) {
 		return ManageTarget, nil
 	case sam.TaskReassign:
 		return c.reassign(t), nil
+	case sam.QueryTask, sam.QueryTaskSet, sam.NexusReset, sam.QueryAsynchronousEvent:
+		return c.manage2(t), nil
 	default:
 		t.Result = pdu.FunctionNotSupported
 	}
 	return ManageDone, nil
+}
+
+// manage2 decides on the functions of protocol level 2 (RFC 7144 §6.3 [N-27]); below it
+// they are not supported.
+func (c *Conn) manage2(t *Task) ManageStep {
+	switch {
+	case c.Params.ProtocolLevel < protocolLevel2:
+		t.Result = pdu.FunctionNotSupported
+	case t.Function == sam.QueryTask:
+		return c.queryTask(t)
+	case t.Function == sam.NexusReset:
+		// What comes behind it on this connection is thrown away.
+		c.State, _ = c.State.Next(T9)
+		t.Result = pdu.FunctionComplete
+		return ManageNexus
+	default:
+		return ManageUnit
+	}
+	return ManageDone
+}
+
+// protocolLevel2 is the iSCSIProtocolLevel of RFC 7144.
+const protocolLevel2 = 2
+
+// queryTask says whether a command is in the task set (RFC 7144 §6.4.2). One that never
+// came is not, and its number stays open.
+func (c *Conn) queryTask(t *Task) ManageStep {
+	ref, ok := c.Find(t.RefTag)
+	switch {
+	case ok && ref.Kind != KindSCSI:
+		t.Result = pdu.FunctionRejected
+	case ok && ref.LUN == t.LUN && ref.Phase != Aborting:
+		t.Result = pdu.FunctionSucceeded
+	case !ok && c.Parks():
+		// Its connection may be gone.
+		return ManageSeek
+	default:
+		t.Result = pdu.FunctionComplete
+	}
+	return ManageDone
 }
 
 // reassign decides on TASK REASSIGN as far as this connection knows (§6.2.2).
@@ -100,6 +145,10 @@ func (c *Conn) abortTask(t *Task) (ManageStep, *Task) {
 
 // NotFound decides on a function over a task that no connection knows.
 func (c *Conn) NotFound(t *Task) {
+	if t.Function == sam.QueryTask {
+		t.Result = pdu.FunctionComplete
+		return
+	}
 	if t.Function == sam.AbortTask && t.RefCmdSN.Less(t.CmdSN) && c.giveUp(t.RefCmdSN) {
 		// §6.9 [R-6.9-1]: it never came. Its number counts as received, so a late copy
 		// is ignored and what waits behind it goes on.
@@ -121,6 +170,7 @@ func (c *Conn) MustWait(t *Task) bool {
 		// Those on their way to other cores have not come there yet.
 		return c.expected().Less(t.CmdSN) || c.shared != nil && t.Immediate && c.shared.Handed()
 	case sam.AbortTask, sam.ClearACA, sam.TaskReassign:
+	case sam.QueryTask, sam.QueryTaskSet, sam.NexusReset, sam.QueryAsynchronousEvent:
 	}
 	return false
 }

@@ -166,8 +166,7 @@ func (c *Conn) Resume(t *Task, o *Orphan) {
 		t.In.sn = o.DataSN - min(o.DataSN, o.R2TSN)
 	}
 	t.Out.r2tSN = o.R2TSN
-	switch t.Action {
-	case sam.WriteMedium, sam.CompareMedium:
+	if t.Action == sam.WriteMedium || t.Action == sam.CompareMedium {
 		t.Out.Received = min(o.Written, t.Out.Total)
 		t.Out.asked = t.Out.Received
 	}

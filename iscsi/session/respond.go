@@ -37,6 +37,10 @@ func (c *Conn) EmitResponse(t *Task, h *pdu.Header, scratch []byte) (data []byte
 	case KindManage:
 		c.begin(h, pdu.OpTaskResponse, t.ITT)
 		pdu.AsTaskResponse(h).SetResult(t.Result)
+		pdu.AsTaskResponse(h).SetAdditionalInformation(t.Information)
+		if t.Function == sam.NexusReset && c.State == InLogout {
+			c.State, _ = c.State.Next(T13)
+		}
 	case KindPing:
 		return c.pingResponse(t, h)
 	case KindText:

@@ -71,14 +71,16 @@ type Task struct {
 	RefCmdSN  serial.CmdSN
 	RefDataSN serial.DataSN
 	Result    pdu.TaskResult
-	Reason    pdu.LogoutReason
-	CID       pdu.CID
-	Logout    pdu.LogoutResult
-	Text      []byte
-	textFinal bool // F of the request
-	textMore  bool // C of the request
-	textTTT   pdu.TTT
-	textHead  []byte // the whole header of the request, for a Reject
+	// Information is what a function that asks adds to its result.
+	Information [3]byte
+	Reason      pdu.LogoutReason
+	CID         pdu.CID
+	Logout      pdu.LogoutResult
+	Text        []byte
+	textFinal   bool // F of the request
+	textMore    bool // C of the request
+	textTTT     pdu.TTT
+	textHead    []byte // the whole header of the request, for a Reject
 	// said is the answer of a command that was reassigned after it was answered.
 	said *saidAnswer
 }

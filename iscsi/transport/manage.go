@@ -24,8 +24,10 @@ func (c *Conn) runManage(t *task) {
 	switch step {
 	case session.ManageSeek:
 		c.stack.keeper.Seek(c.name(), t.s.Owner, Seek{
-			ITT: t.s.RefTag, ExpDataSN: t.s.RefDataSN, Abort: t.s.Function != sam.TaskReassign,
+			ITT: t.s.RefTag, ExpDataSN: t.s.RefDataSN, Abort: t.s.Function == sam.AbortTask, Ask: t.s.Function == sam.QueryTask,
 		})
+	case session.ManageNexus:
+		c.resetNexus(t)
 	case session.ManageDone:
 		c.respond(t)
 		c.start()
@@ -58,11 +60,26 @@ func (c *Conn) abortQueued(f *task) {
 	}
 }
 
+// resetNexus carries out I_T NEXUS RESET (RFC 7144 §6.3): all tasks of the nexus end, all
+// connections of its session close, and the units hear of the loss. The response goes
+// when the others are gone; that it arrives is not promised (§6.4.2).
+func (c *Conn) resetNexus(t *task) {
+	c.silent, c.logout, c.delayed = true, t, nil
+	c.alone = c.sess.Shared() == nil
+	c.abortAll(t)
+	if !c.alone {
+		c.stack.keeper.Logout(c.name(), t.s.Owner, 0, pdu.CloseSession)
+	}
+	c.logoutReady()
+}
+
 func (c *Conn) manageUnit(t *task, u *lun.Unit) {
 	t.functions++
-	c.stack.local.Manage(u, &lun.Management{
-		Function: t.s.Function, Nexus: c.nexus, Place: t.s.CmdSN.Uint32(), Owner: c.handle(t),
-	})
+	m := &lun.Management{Function: t.s.Function, Nexus: c.nexus, Place: t.s.CmdSN.Uint32(), Owner: c.handle(t)}
+	if t.s.Function.Asks() {
+		t.answer = m
+	}
+	c.stack.local.Manage(u, m)
 }
 
 // managed takes the end of a function on one unit. DEVIATION [D-1]: the response
@@ -74,6 +91,14 @@ func (c *Conn) managed(t *task) {
 		return
 	}
 	t.s.Result = pdu.FunctionComplete
+	if t.s.Function.Asks() {
+		if t.answer.Found {
+			t.s.Result, t.s.Information = pdu.FunctionSucceeded, t.answer.Information
+		}
+		t.answer = nil
+		c.respond(t)
+		return
+	}
 	c.coldReset = c.coldReset || t.s.Function == sam.TargetColdReset
 	if c.sess.Shared() != nil {
 		// Status that went over other connections is acknowledged first.

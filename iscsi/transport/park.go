@@ -151,8 +151,8 @@ type Seek struct {
 	ITT   pdu.ITT
 	// ExpDataSN is what the initiator has of its data.
 	ExpDataSN serial.DataSN
-	// Abort: it is to end, not to be reassigned.
-	Abort bool
+	// Abort: it is to end, not to be reassigned; Ask: only whether it is there.
+	Abort, Ask bool
 }
 
 // Finding is the answer to Seek.
@@ -176,6 +176,8 @@ const (
 	FoundOther
 	// FoundEnded: the command has ended, as Seek asked.
 	FoundEnded
+	// FoundHere: the command is there.
+	FoundHere
 	// FoundOrphan: the command may go on elsewhere.
 	FoundOrphan
 )
@@ -225,6 +227,8 @@ func (c *Conn) find(q Seek) Finding {
 	switch {
 	case live && ref.Kind != session.KindSCSI:
 		return Finding{Kind: FoundOther}
+	case live && q.Ask && ref.Phase != session.Aborting:
+		return Finding{Kind: FoundHere}
 	case live && (c.phase != parked || !c.recovered):
 		return Finding{Kind: FoundAllegiant}
 	case live && ref.Phase == session.Aborting:
@@ -237,7 +241,7 @@ func (c *Conn) find(q Seek) Finding {
 		return Finding{Kind: FoundEnded}
 	case live:
 		return c.orphan(&c.tasks[ref.Index()], q)
-	case q.Abort || c.phase != parked:
+	case q.Abort || q.Ask || c.phase != parked:
 		return Finding{Kind: FoundNothing}
 	case !c.recovered:
 		if c.sess.Answered(q.ITT) {
@@ -287,7 +291,7 @@ func (t *task) written() uint32 {
 		}
 		n = k.end()
 	}
-	return n &^ (uint32(t.unit.Info().BlockBytes) - 1)
+	return n &^ (t.unit.Info().BlockBytes - 1)
 }
 
 // Sought brings the answer to Keeper.Seek to the function that asked.
@@ -304,6 +308,8 @@ func (s *Stack) Sought(owner uint64, f Finding) {
 		t.s.Result = pdu.FunctionRejected
 	case FoundEnded:
 		t.s.Result = pdu.FunctionComplete
+	case FoundHere:
+		t.s.Result = pdu.FunctionSucceeded
 	case FoundOrphan:
 		c.adopt(t, f.Orphan)
 		return
@@ -389,7 +395,7 @@ func (c *Conn) continued(t *task) bool {
 	t.ready = t.s.In.Sent
 	t.issued = t.ready
 	if t.s.Action == sam.ReadMedium {
-		t.issued &^= uint32(t.unit.Info().BlockBytes) - 1
+		t.issued &^= t.unit.Info().BlockBytes - 1
 	}
 	return true
 }

@@ -81,7 +81,7 @@ func (c *Conn) runCommand(t *task) {
 	cmd := &t.s.Command
 	e, _ := c.unit(cmd.LUN)
 	t.unit, cmd.ReadOnly, cmd.Path = e.Unit, e.ReadOnly, c.units.Path()
-	cmd.Nexus, cmd.Place = c.nexus, t.s.CmdSN.Uint32()
+	cmd.Nexus, cmd.Place, cmd.TransportLevel = c.nexus, t.s.CmdSN.Uint32(), uint8(c.sess.Params.ProtocolLevel)
 	cmd.ExpectedOutBytes = t.s.ExpectOut()
 	t.began = true
 	if !c.stack.local.Begin(t.unit, cmd) {

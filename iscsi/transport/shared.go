@@ -112,7 +112,7 @@ func (s *Stack) Fenced(owner uint64) {
 // is gone, or all others are.
 func (s *Stack) LoggedOut(owner uint64, result pdu.LogoutResult) {
 	c, t := s.owner(owner)
-	if c == nil || c.phase != fullFeature || t.s.Kind != session.KindLogout {
+	if c == nil || c.phase != fullFeature || t.s.Kind != session.KindLogout && t != c.logout {
 		return
 	}
 	if c.logout == t {

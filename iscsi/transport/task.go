@@ -64,7 +64,9 @@ type progress struct {
 
 	// functions counts the units a task management function waits for. waiter is
 	// the first function that waits for this task to end, next the one behind.
-	functions    int
+	functions int
+	// answer is what a function that asks is told.
+	answer       *lun.Management
 	waiter, next *task
 	// kept is what is kept of its data-in (keep.go). rewound: its transfer went back into
 	// that.

@@ -89,6 +89,9 @@ type Command struct {
 	// its unit, NoTicket when it had none there.
 	Resumed  bool
 	Replaces uint32
+	// TransportLevel is the level of the transport's protocol that the nexus has agreed
+	// to, of which INQUIRY speaks; for iSCSI the iSCSIProtocolLevel (RFC 7144 §4.2).
+	TransportLevel uint8
 	// ReadOnly says that this initiator may not write to the unit, whatever others
 	// may.
 	ReadOnly bool

@@ -14,8 +14,20 @@ const (
 	TargetWarmReset  Function = 6
 	TargetColdReset  Function = 7
 	TaskReassign     Function = 8
+	// The rest are of RFC 7144 §6.3.
+	QueryTask              Function = 9
+	QueryTaskSet           Function = 10
+	NexusReset             Function = 11 // I_T NEXUS RESET
+	QueryAsynchronousEvent Function = 12
 )
 
 // NeedsLUN says whether the function acts on one logical unit, so that the LUN
-// field of its request is meaningful (RFC 3720 §10.5.3).
-func (f Function) NeedsLUN() bool { return f >= AbortTask && f <= LogicalUnitReset }
+// field of its request is meaningful (RFC 3720 §10.5.3, RFC 7144 §6.3.1).
+func (f Function) NeedsLUN() bool {
+	return f >= AbortTask && f <= LogicalUnitReset || f == QueryTask || f == QueryTaskSet || f == QueryAsynchronousEvent
+}
+
+// Asks says whether the function only asks: it ends nothing (RFC 7144 §6.3).
+func (f Function) Asks() bool {
+	return f == QueryTask || f == QueryTaskSet || f == QueryAsynchronousEvent
+}

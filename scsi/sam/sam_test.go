@@ -111,8 +111,9 @@ func TestCommand_NACA(t *testing.T) {
 }
 
 func TestFunction_NeedsLUN(t *testing.T) {
-	for f := range TaskReassign + 2 {
-		want := f == AbortTask || f == AbortTaskSet || f == ClearACA || f == ClearTaskSet || f == LogicalUnitReset
+	for f := range QueryAsynchronousEvent + 2 {
+		want := f == AbortTask || f == AbortTaskSet || f == ClearACA || f == ClearTaskSet || f == LogicalUnitReset ||
+			f == QueryTask || f == QueryTaskSet || f == QueryAsynchronousEvent
 		if f.NeedsLUN() != want {
 			t.Errorf("function %d", f)
 		}
