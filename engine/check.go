@@ -262,6 +262,8 @@ func checkOffer(path, target string, o *login.Offer) error {
 		{"first_burst_length", o.FirstBurstLength, minLength, min(unaskedBuffer, o.MaxBurstLength)},
 		{"max_recv_data_segment_length", o.MaxRecvDataSegmentLength, minLength, login.DefaultOffer().MaxRecvDataSegmentLength},
 		{"max_outstanding_r2t", o.MaxOutstandingR2T, 1, maxOutstandingR2T},
+		{"max_connections", o.MaxConnections, 1, login.DefaultOffer().MaxConnections},
+		{"error_recovery_level", o.ErrorRecoveryLevel, 0, login.DefaultOffer().ErrorRecoveryLevel},
 		{"default_time2wait", o.DefaultTime2Wait, 0, maxTime},
 		{"default_time2retain", o.DefaultTime2Retain, 0, maxTime},
 	} {

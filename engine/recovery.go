@@ -59,6 +59,7 @@ func (d *directory) parked(conn transport.Handle, removed bool) []order {
 		return orders
 	}
 	m.parked = true
+	orders = append(orders, e.crowd()...)
 	if removed || m.ending || m.loggedOut {
 		return orders
 	}
@@ -68,6 +69,30 @@ func (d *directory) parked(conn transport.Handle, removed bool) []order {
 		}
 	}
 	return orders
+}
+
+// maxParked is how many lost connections of a session are kept.
+const maxParked = 16
+
+// crowd ends the oldest of too many lost connections: one that cuts its connections as
+// fast as it makes them is not to fill the memory of all. DEVIATION [D-29].
+func (e *sessionEntry) crowd() []order {
+	oldest, n := (*member)(nil), 0
+	for i := range e.members {
+		m := &e.members[i]
+		if !m.parked || m.ending {
+			continue
+		}
+		n++
+		if oldest == nil || m.recovered && !oldest.recovered {
+			oldest = m
+		}
+	}
+	if n <= maxParked {
+		return nil
+	}
+	oldest.ending = true
+	return []order{{kind: orderClose, conn: oldest.conn}}
 }
 
 // recovered takes the end of a logout for recovery: who asked for it hears, and who
@@ -82,6 +107,7 @@ func (d *directory) recovered(conn transport.Handle) (orders []order) {
 		return nil
 	}
 	m.parked, m.recovered, m.ending = true, true, false
+	orders = append(orders, e.crowd()...)
 	if m.loggedOut {
 		m.loggedOut = false
 		orders = append(orders, order{kind: orderLoggedOut, conn: m.asker, owner: m.owner, result: pdu.LogoutDone})

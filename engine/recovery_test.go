@@ -542,3 +542,40 @@ func TestProtocolLevel2_Functions(t *testing.T) {
 		}
 	}
 }
+
+// An initiator that cuts its connections as fast as it makes them does not fill the
+// memory: the oldest that were lost end.
+func TestRecovery_ManyCuts(t *testing.T) {
+	e := oneUnit(t, 2)
+	s := joined(t, e, 1, level2, "ImmediateData=No")
+	for range 3 * maxParked {
+		r := s.join(1)
+		h := s.command(sam.Simple, []byte{0x2a, 0, 0, 0, 0, 5, 0, 0, 1}, 512, 0)
+		r.send(h, nil)
+		// An R2T, or the attention that commands of one that ended are gone.
+		if p, err := r.conn.Receive(); err != nil || p.Header.Opcode() != pdu.OpR2T && p.Header.Opcode() != pdu.OpSCSIResponse {
+			t.Fatalf("%v, %v", p.Header.Opcode(), err)
+		}
+		_ = r.conn.Close()
+	}
+	if !e.eventually(func() bool { return len(mustStatus(t, e).Sessions) <= maxParked+1 }) {
+		t.Errorf("%d connections, lost ones included", len(mustStatus(t, e).Sessions))
+	}
+	if l := s.logout(s.conns[0], pdu.CloseSession, 0); l.Result() != pdu.LogoutDone {
+		t.Errorf("logout: %v", l.Result())
+	}
+	eventuallyEnds(t, e, 0)
+	if err := e.Stop(); err != nil {
+		t.Error(err)
+	}
+	for _, k := range e.cores {
+		for _, u := range e.units {
+			if n := u.lun.Tasks(k.id); n != 0 {
+				t.Errorf("the unit holds %d commands on reactor %d", n, k.id)
+			}
+		}
+		if k.unasked.Free() != k.unasked.Bytes() || k.staged.Free() != k.staged.Bytes() {
+			t.Errorf("reactor %d: memory is missing", k.id)
+		}
+	}
+}

@@ -50,6 +50,16 @@ func (c *Conn) Answered(itt pdu.ITT) bool {
 	return false
 }
 
+// Remembers says whether a command that was answered may still be asked for.
+func (c *Conn) Remembers() bool {
+	for n := c.expStatSN; n != c.statSN; n = n.Next() {
+		if a := c.answerAt(n); a != nil && a.plan.serial != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // essence is what of a command is needed to carry it out once more.
 type essence struct {
 	command     sam.Command

@@ -52,11 +52,28 @@ func (c *Conn) park(why string) {
 		c.suspend(&c.tasks[i])
 	}
 	c.knock()
+	c.shrink()
 	c.stack.keeper.Parked(c.name(), c.removing)
 	if c.removing {
 		c.recover()
 	}
 	c.vacate()
+}
+
+// shrink gives back what was promised for data that comes unasked: none comes any more,
+// and each command has at most one such buffer.
+func (c *Conn) shrink() {
+	if n := c.sess.Live(); n < c.promised {
+		c.stack.promised[c.promisedOf] -= c.promised - n
+		c.promised = n
+	}
+}
+
+// spent ends a lost connection of which nothing can be asked any more.
+func (c *Conn) spent() {
+	if c.phase == parked && c.recovered && c.fd < 0 && c.sess.Live() == 0 && !c.sess.Remembers() {
+		c.close("all its commands were reassigned")
+	}
 }
 
 // hangUp ends both directions of the socket, and a receive that waits.
@@ -143,6 +160,7 @@ func (c *Conn) recover() {
 	c.reopening = false
 	c.knock()
 	c.stack.keeper.Recovered(c.name())
+	c.spent()
 }
 
 // Seek asks what became of a command of the session. The answer is Keeper.Found.
@@ -219,6 +237,7 @@ func (c *Conn) handOut() {
 		c.stack.keeper.Found(c.name(), q.Token, f)
 	}
 	c.seeks = c.seeks[:n]
+	c.spent()
 }
 
 // find answers a question; without a kind it cannot be answered yet.

@@ -195,6 +195,9 @@ func (c *Conn) over(t *task) {
 		}
 	}
 	c.logoutReady()
+	if c.phase == parked {
+		c.shrink()
+	}
 }
 
 // respond lets the response of a task go as soon as it may.

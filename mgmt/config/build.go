@@ -247,6 +247,8 @@ func offer(k *keys) *login.Offer {
 		{&o.FirstBurstLength, k.FirstBurstLength},
 		{&o.MaxRecvDataSegmentLength, k.MaxRecvDataSegmentLength},
 		{&o.MaxOutstandingR2T, k.MaxOutstandingR2T},
+		{&o.MaxConnections, k.MaxConnections},
+		{&o.ErrorRecoveryLevel, k.ErrorRecoveryLevel},
 		{&o.DefaultTime2Wait, k.DefaultTime2Wait},
 		{&o.DefaultTime2Retain, k.DefaultTime2Retain},
 	} {

@@ -68,6 +68,8 @@ type keys struct {
 	FirstBurstLength         *uint32 `toml:"first_burst_length"`
 	MaxRecvDataSegmentLength *uint32 `toml:"max_recv_data_segment_length"`
 	MaxOutstandingR2T        *uint32 `toml:"max_outstanding_r2t"`
+	MaxConnections           *uint32 `toml:"max_connections"`
+	ErrorRecoveryLevel       *uint32 `toml:"error_recovery_level"`
 	DefaultTime2Wait         *uint32 `toml:"default_time2wait"`
 	DefaultTime2Retain       *uint32 `toml:"default_time2retain"`
 }
