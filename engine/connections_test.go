@@ -234,6 +234,27 @@ func mustStatus(t *testing.T, e *Engine) *Status {
 	return s
 }
 
+// A format error ends every connection of the session (RFC 3720 §6.6).
+func TestConnections_FormatError(t *testing.T) {
+	conform.Covers(t, "R-6.6-1")
+	for _, keys := range [][]string{nil, {level2}} {
+		e := oneUnit(t, 3)
+		s := joined(t, e, 3, keys...)
+		h := s.write(sam.Simple, 0)
+		h.SetFlags(pdu.FlagFinal | pdu.CommandWrite)
+		h[4] = 1 // an additional header segment
+		wrong := make([]byte, 4)
+		wrong[1] = 200 // longer than all of them
+		if err := s.conns[1].conn.Send(h, wrong, nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range s.conns {
+			r.closed(pdu.OpAsync)
+		}
+		eventuallyEnds(t, e, 0)
+	}
+}
+
 // What a login may ask of a session that exists (RFC 3720 §5.3.1, §12.2).
 func TestConnections_WhoMayJoin(t *testing.T) {
 	conform.Trap(t, 34)

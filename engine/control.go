@@ -107,6 +107,16 @@ func (k *core) Logout(h transport.Handle, owner uint64, cid pdu.CID, reason pdu.
 	k.tell(func(d *directory) []order { return d.logout(h, owner, cid, reason) })
 }
 
+// EndSession implements transport.Keeper.
+func (k *core) EndSession(h transport.Handle) {
+	k.tell(func(d *directory) []order {
+		if e := d.conns[h]; e != nil && e.of(h) != nil {
+			return e.end(nil)
+		}
+		return nil
+	})
+}
+
 // Parked implements transport.Keeper.
 func (k *core) Parked(h transport.Handle, removed bool) {
 	k.tell(func(d *directory) []order { return d.parked(h, removed) })

@@ -165,7 +165,7 @@ func (c *Conn) header() {
 	}
 	switch d.Verdict {
 	case session.Drop:
-		c.close("format error: " + h.Opcode().String())
+		c.violated("format error: " + h.Opcode().String())
 		return
 	case session.Place:
 		if !c.placeFor(d) {
@@ -273,7 +273,7 @@ func (c *Conn) end() {
 		d.Task.Alone = lun.Alone(&d.Task.Command)
 	}
 	if c.sess.End(intact) == session.Drop {
-		c.close("too many errors")
+		c.violated("too many errors")
 		return
 	}
 	if d.Task != nil {

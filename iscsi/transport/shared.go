@@ -61,6 +61,15 @@ func (c *Conn) knock() {
 	}
 }
 
+// violated ends a connection whose initiator broke the rules, and with it the session,
+// all its connections (RFC 3720 §6.6 [R-6.6-1]).
+func (c *Conn) violated(why string) {
+	if c.sess.Shared() != nil {
+		c.stack.keeper.EndSession(c.name())
+	}
+	c.close(why)
+}
+
 // fence is a question of another connection of the session: whether all status sent up
 // to a number has been acknowledged.
 type fence struct {

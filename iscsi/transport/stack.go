@@ -111,6 +111,8 @@ type Keeper interface {
 	// Logout asks to close one other connection of the session of h, or all of them, or
 	// to remove one for recovery; the answer is Stack.LoggedOut with the owner.
 	Logout(h Handle, owner uint64, cid pdu.CID, reason pdu.LogoutReason)
+	// EndSession asks to close every connection of the session of h.
+	EndSession(h Handle)
 	// Parked says that a connection is lost and its commands wait, Recovered that they
 	// may be reassigned.
 	Parked(h Handle, removed bool)

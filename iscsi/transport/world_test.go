@@ -227,6 +227,7 @@ func (w *world) Logout(Handle, uint64, pdu.CID, pdu.LogoutReason) {
 	w.Error("a logout of another connection")
 }
 func (w *world) Parked(Handle, bool)           { w.Error("a connection whose commands wait") }
+func (w *world) EndSession(Handle)             {}
 func (w *world) Recovered(Handle)              { w.Error("a logout for recovery") }
 func (w *world) Seek(Handle, uint64, Seek)     { w.Error("a search") }
 func (w *world) Found(Handle, uint32, Finding) { w.Error("the end of a search") }
