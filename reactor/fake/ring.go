@@ -31,17 +31,22 @@ type Ring struct {
 	// memory is read or written when it completes.
 	Delay func(op reactor.Op) int64
 
-	now       int64
+	*machine
 	recv      []byte
 	recvBytes int
 	free      []int32
-	objects   []object // by descriptor
 	pending   []waiting
 	disk      []diskOp
 	ready     []reactor.Completion
 	failures  []failure
 	woken     atomic.Bool
 	closed    atomic.Bool
+}
+
+// machine is what rings beside each other share.
+type machine struct {
+	now     int64
+	objects []object // by descriptor
 }
 
 // object is what a descriptor means; at most one field is set.
@@ -71,7 +76,16 @@ func New() *Ring {
 // NewWithBuffers makes a ring that receives into recv, cut into pieces of
 // recvBytes.
 func NewWithBuffers(recv []byte, recvBytes int) *Ring {
-	r := &Ring{recv: recv, recvBytes: recvBytes}
+	return newRing(&machine{}, recv, recvBytes)
+}
+
+// Beside makes another ring of the same machine, for another loop: time and
+// descriptors are the same ones, so that a connection can go from one to the other.
+// All of them belong to one goroutine.
+func (r *Ring) Beside(recv []byte, recvBytes int) *Ring { return newRing(r.machine, recv, recvBytes) }
+
+func newRing(m *machine, recv []byte, recvBytes int) *Ring {
+	r := &Ring{machine: m, recv: recv, recvBytes: recvBytes}
 	for i := len(recv)/recvBytes - 1; i >= 0; i-- {
 		r.free = append(r.free, int32(i))
 	}

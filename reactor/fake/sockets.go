@@ -45,6 +45,13 @@ func (r *Ring) Dial(fd int32) *Peer {
 	return &Peer{s}
 }
 
+// Connect makes a connection that was accepted: our descriptor of it, and the other
+// side.
+func (r *Ring) Connect() (fd int32, p *Peer) {
+	s := &socket{}
+	return r.open(object{socket: s}), &Peer{s}
+}
+
 // Write sends p; after Close, Reset or the end of the connection it is lost.
 func (p *Peer) Write(b []byte) {
 	if !p.s.eof && !p.s.gone && !p.s.ended {
