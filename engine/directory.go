@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"maps"
+	"slices"
+
 	"lunar/iscsi/login"
 	cmdsn "lunar/iscsi/order"
 	"lunar/iscsi/pdu"
@@ -294,10 +297,10 @@ func (d *directory) over(e *sessionEntry) (orders []order) {
 	return orders
 }
 
-// of has every session of a target closed.
+// of has every session of a target closed, in the order of their handles.
 func (d *directory) of(target string) (orders []order) {
-	for _, e := range d.sessions {
-		if e.key.target == target {
+	for _, tsih := range slices.Sorted(maps.Keys(d.handles)) {
+		if e := d.handles[tsih]; e.key.target == target {
 			orders = append(orders, e.end(nil)...)
 		}
 	}

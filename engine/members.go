@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"slices"
 
 	"lunar/iscsi/pdu"
@@ -194,9 +195,11 @@ func (d *directory) passed(conn transport.Handle, token uint32) []order {
 	return []order{{kind: orderFenced, conn: f.asker, owner: f.owner}}
 }
 
-// passedAll takes a connection that has ended off every fence, and its own fences away.
+// passedAll takes a connection that has ended off every fence, and its own fences
+// away. The order of what follows is that of the tokens, the same in every run.
 func (d *directory) passedAll(conn transport.Handle) (orders []order) {
-	for token, f := range d.fences {
+	for _, token := range slices.Sorted(maps.Keys(d.fences)) {
+		f := d.fences[token]
 		if f.asker == conn {
 			delete(d.fences, token)
 			continue
