@@ -62,6 +62,14 @@ type core struct {
 	logins map[pdu.LoginStatus]uint64
 }
 
+// newCore is core id of so many, with a mailbox of so many messages.
+func newCore(e *Engine, id, cores, messages int) *core {
+	return &core{
+		id: id, engine: e, mail: queue.New[message](messages), outbox: make([][]message, cores),
+		logins: map[pdu.LoginStatus]uint64{}, gone: make(chan struct{}),
+	}
+}
+
 // run is the core's goroutine. It reports on started once its turn works, and by
 // gone when it ended.
 func (k *core) run(cpu int, started chan<- error) {
@@ -107,11 +115,15 @@ func (k *core) build(cpu int) error {
 	if err != nil {
 		return err
 	}
-	k.loop, err = reactor.NewLoop(reactor.Config{
+	return k.assemble(reactor.Config{
 		Ring: ring, Poll: k.engine.cfg.Poll, RecvBytes: m.recvBytes, RecvBuffers: recv, Mailbox: k.mail,
 		Timers: maxTimers,
-	})
-	if err != nil {
+	}, limits)
+}
+
+// assemble makes what turns on a ring, once the pools are there.
+func (k *core) assemble(cfg reactor.Config, limits transport.Limits) (err error) {
+	if k.loop, err = reactor.NewLoop(cfg); err != nil {
 		return err
 	}
 	k.local = lun.NewLocal(k.id, k.programs, k)

@@ -10,9 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"lunar/internal/queue"
 	"lunar/iscsi/auth"
-	"lunar/iscsi/pdu"
 	"lunar/lun"
 	"lunar/reactor"
 	"lunar/reactor/host"
@@ -93,10 +91,7 @@ func chance(b []byte) { _, _ = rand.Read(b) }
 func (e *Engine) startCores() error {
 	e.leaveProcessors()
 	for i := range e.cfg.CPUs {
-		e.cores = append(e.cores, &core{
-			id: i, engine: e, mail: queue.New[message](mailboxMessages), outbox: make([][]message, len(e.cfg.CPUs)),
-			logins: map[pdu.LoginStatus]uint64{}, gone: make(chan struct{}),
-		})
+		e.cores = append(e.cores, newCore(e, i, len(e.cfg.CPUs), mailboxMessages))
 	}
 	e.cores[0].directory = newDirectory(maxSessions, len(e.cores))
 	started := make(chan error, len(e.cores))

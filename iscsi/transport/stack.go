@@ -197,6 +197,10 @@ func New(r int, loop *reactor.Loop, local *lun.Local, unasked, staged *buf.Pool,
 	}
 }
 
+// Inherit takes over the memory that a stack without connections sends from. That one
+// is not used any more.
+func (s *Stack) Inherit(old *Stack) { s.batches, old.batches = old.batches, nil }
+
 // Stats are the counts so far.
 func (s *Stack) Stats() Stats { return s.stats }
 
