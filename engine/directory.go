@@ -284,9 +284,10 @@ func (d *directory) over(e *sessionEntry) (orders []order) {
 	orders = append(orders, order{kind: orderLoss, nexus: e.nexus})
 	for _, r := range e.waiting {
 		delete(d.conns, r.Conn)
-		if r.Identity.TSIH == e.tsih && d.sessions[e.key] == nil {
+		if r.Identity.TSIH == e.tsih && !e.ending && d.sessions[e.key] == nil {
 			// Reinstatement of the last connection: the session keeps the handle that the
-			// login names (§5.3.4 [R-5.3.4-3]).
+			// login names (§5.3.4 [R-5.3.4-3]). One that ended as a whole is gone: its
+			// numbers would begin anew behind the initiator's back.
 			orders = append(orders, d.create(r, e))
 			continue
 		}

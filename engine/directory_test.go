@@ -114,6 +114,16 @@ func TestDirectory_ConnectionReinstatement_KeepsTSIH(t *testing.T) {
 	wantOrders(t, "another port", d.admit(placed(conn(3), port(2, 0, 7))), "answer 3: 0000 tsih 2 nexus 1")
 }
 
+// A session that ends as a whole, by a reset or a logout, is not revived by a login that
+// waits for one of its connections: what was told of its numbers would not hold.
+func TestDirectory_EndedSession_KeepsNoHandle(t *testing.T) {
+	d := newDirectory(8, 3)
+	d.admit(placed(conn(1), port(1, 0, 7)))
+	wantOrders(t, "cold reset", d.of(testTarget), "close 1")
+	wantOrders(t, "login for its connection", d.admit(placed(conn(2), port(1, 1, 7))))
+	wantOrders(t, "end", d.ended(conn(1)), "loss 0", "answer 2: 020a tsih 0 nexus 0")
+}
+
 // A login that waited for a session which another reinstated is refused, and
 // does not end the other.
 func TestDirectory_WaitingForASessionThatWasReplaced(t *testing.T) {
