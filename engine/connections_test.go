@@ -207,6 +207,29 @@ func TestConnections_OneDies_NumbersComeAgain(t *testing.T) {
 	s.conns[3].answered(h, sam.Good)
 }
 
+// What is no SCSI command gives its number back in the same way.
+func TestConnections_OneDies_NumbersOfPingsComeAgain(t *testing.T) {
+	conform.Covers(t, "R-10.14-5")
+	e := oneUnit(t, 3)
+	s := joined(t, e, 3)
+	missing := s.write(sam.Simple, 1)
+	behind := s.number(s.conns[2].request(pdu.OpNOPOut))
+	lost := s.conns[2]
+	lost.send(behind, nil)
+	ping := s.ping(lost)
+	lost.send(ping, nil)
+	lost.receive(pdu.OpNOPIn) // so what came before it was received
+	_ = lost.conn.Close()
+	eventuallyEnds(t, e, 2)
+	again := s.conns[1]
+	again.send(behind, nil)
+	s.conns[0].send(missing, stamp(9))
+	s.conns[0].answered(missing, sam.Good)
+	if got := again.receive(pdu.OpNOPIn).Header.ITT(); got != behind.ITT() {
+		t.Errorf("a ping with tag %x is answered, want %x", got, behind.ITT())
+	}
+}
+
 // ping is an immediate NOP-Out that is answered.
 func (s *together) ping(*raw) *pdu.Header {
 	h := new(pdu.Header)

@@ -102,6 +102,8 @@ func (c *Conn) abortAll(except *task) {
 		case t.s.Kind == session.KindSCSI:
 			c.abort(t)
 		default:
+			// Another connection may bring its number, if it was not due yet.
+			c.sess.StopWaiting(t.s, true)
 			c.sess.Release(t.s)
 			c.over(t)
 		}
