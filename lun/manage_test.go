@@ -48,6 +48,25 @@ func TestManage_EmptyTaskSet_EndsAtOnce(t *testing.T) {
 	}
 }
 
+// An immediate function carries the number of the next command, which is behind it
+// wherever the two meet (RFC 3720 §10.5.1); an immediate command in front of it carries
+// the same number, and ends.
+func TestManage_SpareTheCommandOfItsNumber(t *testing.T) {
+	conform.Covers(t, "R-10.5.1-2")
+	for _, numbered := range []bool{true, false} {
+		w := newWorld(t)
+		w.open()
+		c := command(t, 0, 10, "28 00 00 00 00 00 00 00 01")
+		c.Place, c.Numbered = 14, numbered
+		w.begin(0, c)
+		w.locals[0].Manage(w.unit, &Management{Function: sam.LogicalUnitReset, Owner: Owner(0, 9), Place: 14})
+		w.settle()
+		if ended := len(w.take(c.Owner)) > 0; ended == numbered {
+			t.Errorf("numbered %v: ended %v", numbered, ended)
+		}
+	}
+}
+
 // Of the commands of two nexuses a function ends those it is for; its end comes
 // after the last of them is finished, and later commands are left alone.
 func TestManage_EndsWhatItIsFor_AfterTheLastFinish(t *testing.T) {

@@ -22,6 +22,8 @@ type entry struct {
 	arrival uint64
 	nexus   sam.Nexus
 	place   uint32
+	// numbered: place is its own.
+	numbered bool
 	// naca: its CHECK CONDITION establishes an ACA; aca: it was let in during one.
 	naca, aca bool
 	// program is what Execute started for the command, if anything.
@@ -39,7 +41,7 @@ func (s *taskSet) add(c *sam.Command) {
 	s.free = s.free[:len(s.free)-1]
 	s.arrivals++
 	s.count++
-	s.entries[c.Ticket] = entry{owner: c.Owner, arrival: s.arrivals, nexus: c.Nexus, place: c.Place}
+	s.entries[c.Ticket] = entry{owner: c.Owner, arrival: s.arrivals, nexus: c.Nexus, place: c.Place, numbered: c.Numbered}
 }
 
 func (s *taskSet) remove(ticket uint32) {
@@ -65,10 +67,11 @@ type sideFunction struct {
 
 // behind says whether a command comes after the function: in the order of its nexus,
 // whichever connections brought the two (RFC 3720 §10.5.1 [R-10.5.1-2]), else by
-// arrival.
+// arrival. The place of an immediate function is that of the next command with a number,
+// which is behind it.
 func (f *sideFunction) behind(e *entry) bool {
-	if e.nexus == f.Nexus && e.place != f.Place {
-		return e.arrival > f.seen || int32(e.place-f.Place) > 0
+	if e.nexus == f.Nexus && (e.place != f.Place || e.numbered) {
+		return e.arrival > f.seen || int32(e.place-f.Place) >= 0
 	}
 	return e.arrival > f.before
 }

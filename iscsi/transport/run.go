@@ -81,7 +81,8 @@ func (c *Conn) runCommand(t *task) {
 	cmd := &t.s.Command
 	e, _ := c.unit(cmd.LUN)
 	t.unit, cmd.ReadOnly, cmd.Path = e.Unit, e.ReadOnly, c.units.Path()
-	cmd.Nexus, cmd.Place, cmd.TransportLevel = c.nexus, t.s.CmdSN.Uint32(), uint8(c.sess.Params.ProtocolLevel)
+	cmd.Nexus, cmd.Place, cmd.Numbered = c.nexus, t.s.CmdSN.Uint32(), !t.s.Immediate
+	cmd.TransportLevel = uint8(c.sess.Params.ProtocolLevel)
 	cmd.ExpectedOutBytes = t.s.ExpectOut()
 	t.began = true
 	if !c.stack.local.Begin(t.unit, cmd) {

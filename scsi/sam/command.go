@@ -76,7 +76,10 @@ type Command struct {
 	Attribute Attribute
 	// Place is where the command stands in the order of its nexus, in serial
 	// arithmetic; the CmdSN of RFC 3720 §3.2.2.1.
-	Place    uint32
+	Place uint32
+	// Numbered says that Place is its own; else it is that of the next command (the I bit
+	// of RFC 3720 §10.2.1.1).
+	Numbered bool
 	CDBBytes uint8
 	CDB      [MaxCDBBytes]byte
 	// ExpectedOutBytes is what the initiator announced to send (the Expected Data
