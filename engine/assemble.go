@@ -62,7 +62,7 @@ func Assemble(c AssemblyConfig) (*Assembly, error) {
 	n := len(c.Cores)
 	e := &Engine{door: newDoor(Limits{}), absent: lun.NewAbsent(n), units: map[string]*unit{}, stopping: make(chan struct{})}
 	for i, spec := range c.Cores {
-		k := newCore(e, i, n, c.Messages)
+		k := newCore(e, i, c.Messages)
 		k.unasked, k.staged, k.programs = spec.Unasked, spec.Staged, spec.Programs
 		err := k.assemble(reactor.Config{
 			Ring: spec.Ring, Poll: reactor.Spin, RecvBytes: spec.RecvBytes, RecvBuffers: spec.RecvBuffers,
@@ -133,11 +133,6 @@ func (a *Assembly) Still() bool {
 	for _, k := range a.e.cores {
 		if !k.mail.Empty() || k.local.Running() > 0 || k.local.Pending() {
 			return false
-		}
-		for _, kept := range k.outbox {
-			if len(kept) > 0 {
-				return false
-			}
 		}
 	}
 	return true

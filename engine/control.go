@@ -56,30 +56,10 @@ func (k *core) receive(m message) {
 	}
 }
 
-// send gives another core a message, keeping the order when its mailbox is full.
+// send gives a core a message, this one too.
 func (k *core) send(to int, m message) {
-	if len(k.outbox[to]) > 0 || !k.engine.cores[to].mail.Push(m) {
-		k.outbox[to] = append(k.outbox[to], m)
-		return
-	}
+	k.engine.cores[to].mail.put(m)
 	k.engine.cores[to].loop.Wake()
-}
-
-// deliver tries again with what mailboxes had no room for.
-func (k *core) deliver() {
-	for to, kept := range k.outbox {
-		n := 0
-		for n < len(kept) && k.engine.cores[to].mail.Push(kept[n]) {
-			n++
-		}
-		if n > 0 {
-			k.outbox[to] = append(kept[:0], kept[n:]...)
-			k.engine.cores[to].loop.Wake()
-		}
-		if len(k.outbox[to]) > 0 {
-			k.loop.Arm(reactor.NewToken(kindStop, 0, 0), k.loop.Now()+time.Microsecond.Nanoseconds()*50)
-		}
-	}
 }
 
 // Post implements lun.Post.

@@ -29,9 +29,7 @@ const (
 type core struct {
 	id     int
 	engine *Engine
-	mail   *queue.MPSC[message]
-	// outbox keeps, in order, what another core's mailbox had no room for.
-	outbox [][]message
+	mail   mailbox
 
 	loop      *reactor.Loop
 	local     *lun.Local
@@ -62,10 +60,10 @@ type core struct {
 	logins map[pdu.LoginStatus]uint64
 }
 
-// newCore is core id of so many, with a mailbox of so many messages.
-func newCore(e *Engine, id, cores, messages int) *core {
+// newCore is a core with a mailbox of so many messages, before any spills.
+func newCore(e *Engine, id, messages int) *core {
 	return &core{
-		id: id, engine: e, mail: queue.New[message](messages), outbox: make([][]message, cores),
+		id: id, engine: e, mail: mailbox{mail: queue.New[message](messages)},
 		logins: map[pdu.LoginStatus]uint64{}, gone: make(chan struct{}),
 	}
 }
@@ -116,7 +114,7 @@ func (k *core) build(cpu int) error {
 		return err
 	}
 	return k.assemble(reactor.Config{
-		Ring: ring, Poll: k.engine.cfg.Poll, RecvBytes: m.recvBytes, RecvBuffers: recv, Mailbox: k.mail,
+		Ring: ring, Poll: k.engine.cfg.Poll, RecvBytes: m.recvBytes, RecvBuffers: recv, Mailbox: &k.mail,
 		Timers: maxTimers,
 	}, limits)
 }
@@ -189,7 +187,7 @@ func (k *core) turn() (err error) {
 	}
 	k.stack.Resume()
 	for range mailboxMessages {
-		m, ok := k.mail.Pop()
+		m, ok := k.mail.take()
 		if !ok {
 			break
 		}
@@ -210,7 +208,6 @@ func (k *core) turn() (err error) {
 		k.loop.Busy()
 	}
 	k.loop.Expect(k.local.Running() > 0)
-	k.deliver()
 	if k.stopping {
 		k.drain()
 	}

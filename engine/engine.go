@@ -91,7 +91,7 @@ func chance(b []byte) { _, _ = rand.Read(b) }
 func (e *Engine) startCores() error {
 	e.leaveProcessors()
 	for i := range e.cfg.CPUs {
-		e.cores = append(e.cores, newCore(e, i, len(e.cfg.CPUs), mailboxMessages))
+		e.cores = append(e.cores, newCore(e, i, mailboxMessages))
 	}
 	e.cores[0].directory = newDirectory(maxSessions, len(e.cores))
 	started := make(chan error, len(e.cores))
@@ -145,7 +145,7 @@ func (e *Engine) newRing(recv []byte, recvBytes int) (reactor.Ring, error) {
 // tell brings a control message to a core from outside the cores. The mailbox of
 // a core that lives has room again soon; one that has ended reads no more.
 func (e *Engine) tell(k *core, c *control) {
-	for !k.mail.Push(message{ctl: c}) {
+	for !k.mail.mail.Push(message{ctl: c}) {
 		select {
 		case <-k.gone:
 			return

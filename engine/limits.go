@@ -20,8 +20,8 @@ const (
 	maxRules   = 16384
 	// maxOutstandingR2T is the most R2Ts of one task that we agree to.
 	maxOutstandingR2T = 64
-	// mailboxMessages is how many messages wait for a reactor before its senders
-	// keep them.
+	// mailboxMessages is how many messages wait for a reactor before others spill: then
+	// its senders take a lock.
 	mailboxMessages = 1 << 14
 	// maxTimers is how many timers a reactor may have armed: one for each connection,
 	// and for those that ended within the last tick.

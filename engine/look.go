@@ -168,7 +168,7 @@ const maxAsked = 256
 func (e *Engine) ask(ctx context.Context, k *core, f func()) error {
 	done := make(chan struct{})
 	m := message{ctl: &control{run: func() { defer close(done); f() }}}
-	if k.asked.Add(1) > maxAsked || !k.mail.Push(m) {
+	if k.asked.Add(1) > maxAsked || !k.mail.mail.Push(m) {
 		k.asked.Add(-1)
 		return k.noAnswer()
 	}

@@ -84,5 +84,9 @@ func (q *MPSC[T]) Empty() bool {
 	return q.slots[q.head&q.mask].turn.Load() != q.head+1
 }
 
+// Idle reports whether nothing is in the queue, not even a value that its producer is
+// still writing. Consumer only.
+func (q *MPSC[T]) Idle() bool { return q.tail.Load() == q.head }
+
 // Cap is the number of values the queue can hold.
 func (q *MPSC[T]) Cap() int { return len(q.slots) }
