@@ -138,13 +138,14 @@ func (l *Local) Withdraw(u *Unit, owner uint64) {
 }
 
 // Manage starts a task management function; a Managed event comes when every
-// command it ends is gone.
+// command it ends is gone. From the home too it goes by message, unless its reactor is
+// alone: commands that other reactors sent before it lie in the mailbox.
 func (l *Local) Manage(u *Unit, m *Management) {
 	m.origin = l.reactor
 	if s := u.side(l.reactor); s != nil {
-		m.mark = s.tasks.arrivals
+		m.mark, m.behind = s.tasks.arrivals, u.gate.announced()
 	}
-	if u.home == l.reactor && !u.gate.announced() {
+	if l.post == nil {
 		u.manage(l, m)
 		return
 	}
@@ -196,7 +197,7 @@ func (l *Local) Receive(m Message) {
 	case askForget:
 		m.unit.forget(l, m.ticket, sam.Good)
 	case askManage:
-		if s := m.unit.side(l.reactor); s != nil && m.Management.origin == l.reactor {
+		if s := m.unit.side(l.reactor); s != nil && m.Management.origin == l.reactor && m.Management.behind {
 			// What this reactor sent itself before it has arrived now.
 			m.Management.mark = s.tasks.arrivals
 		}

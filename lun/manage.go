@@ -20,9 +20,11 @@ type Management struct {
 
 	// origin is the reactor that asked and mark what had arrived on its side then:
 	// commands behind the function in its own connection are not for it. On other
-	// sides its place is where the message finds it.
+	// sides its place is where the message finds it. behind says that what this reactor
+	// asked before was on its way to itself.
 	origin int
 	mark   uint64
+	behind bool
 	// sides is how many sides have not ended their part; the home counts.
 	sides int
 }

@@ -1,6 +1,7 @@
 package lun
 
 import (
+	"slices"
 	"testing"
 
 	"lunar/internal/conform"
@@ -64,6 +65,23 @@ func TestManage_SpareTheCommandOfItsNumber(t *testing.T) {
 		if ended := len(w.take(c.Owner)) > 0; ended == numbered {
 			t.Errorf("numbered %v: ended %v", numbered, ended)
 		}
+	}
+}
+
+// A function that was sent at the home is behind what another reactor had sent there
+// before, of the same nexus over another connection.
+func TestManage_AtHome_FindsWhatIsOnItsWay(t *testing.T) {
+	conform.Covers(t, "R-10.5.1-2")
+	w := newWorld(t)
+	w.open()
+	c := command(t, 1, 10, "00")
+	c.Nexus, c.Place, c.Numbered = 0, 13, true
+	w.locals[1].Begin(w.unit, c)
+	w.locals[0].Manage(w.unit, &Management{Function: sam.AbortTaskSet, Owner: Owner(0, 9), Place: 14})
+	w.pass(1, 0)
+	w.settle()
+	if got := w.take(c.Owner); !slices.ContainsFunc(got, func(e Event) bool { return e.Kind == Abort }) {
+		t.Errorf("the command heard %+v, want its end", got)
 	}
 }
 

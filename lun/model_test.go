@@ -112,9 +112,6 @@ func (x *taskSetRun) manage() {
 		Function: rapid.SampledFrom(append([]sam.Function{sam.ClearACA}, unitFunctions...)).Draw(x.rt, "function"),
 		Nexus:    x.nexus(), Place: uint32(x.next),
 	}
-	if x.direct(r) {
-		x.m.manage(m.Owner, function{kind: m.Function, nexus: m.Nexus, place: m.Place})
-	}
 	x.locals[r].Manage(x.unit, m)
 }
 

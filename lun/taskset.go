@@ -73,7 +73,10 @@ func (f *sideFunction) behind(e *entry) bool {
 	if e.nexus == f.Nexus && (e.place != f.Place || e.numbered) {
 		return e.arrival > f.seen || int32(e.place-f.Place) >= 0
 	}
-	return e.arrival > f.before
+	if e.nexus == f.Nexus {
+		return e.arrival > f.before
+	}
+	return e.arrival > f.seen
 }
 
 // affects says whether the function ends c (SAM-5 §7.3 ABORT TASK SET: of this
