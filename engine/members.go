@@ -21,6 +21,14 @@ type member struct {
 	loggedOut bool
 	asker     transport.Handle
 	owner     uint64
+	// others asked the same later.
+	others []asked
+}
+
+// asked is a task of a connection that hears of the end of another.
+type asked struct {
+	asker transport.Handle
+	owner uint64
 }
 
 // maxFailed bounds the connections that a session remembers to have failed.
@@ -98,6 +106,9 @@ func (e *sessionEntry) gone(m member) (orders []order) {
 	if m.loggedOut {
 		orders = append(orders, order{kind: orderLoggedOut, conn: m.asker, owner: m.owner, result: pdu.LogoutDone})
 	}
+	for _, o := range m.others {
+		orders = append(orders, order{kind: orderLoggedOut, conn: o.asker, owner: o.owner, result: pdu.LogoutDone})
+	}
 	if len(e.members) == 1 && e.members[0].loggedOut && e.members[0].asker == e.members[0].conn {
 		orders = append(orders, e.alone())
 	}
@@ -136,7 +147,12 @@ func (d *directory) logout(asker transport.Handle, owner uint64, cid pdu.CID, re
 		return orders
 	}
 	m := e.member(cid)
-	if m == nil || m.loggedOut {
+	if m != nil && m.loggedOut {
+		// The connection that asked first may have ended meanwhile.
+		m.others = append(m.others, asked{asker, owner})
+		return nil
+	}
+	if m == nil {
 		result := pdu.LogoutCIDNotFound
 		if e.remember(cid, false) {
 			// §10.14 [R-10.14-4]: the connection is dead already; its tasks ended with it.
