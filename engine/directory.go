@@ -203,17 +203,17 @@ func (d *directory) elsewhere(id login.Identity) bool {
 }
 
 // create makes the session of a login; of is the one whose connection it reinstates,
-// and whose handle and parameters it keeps, or nil.
+// and whose handle, parameters and numbers it keeps, or nil.
 func (d *directory) create(r request, of *sessionEntry) order {
 	e := &sessionEntry{key: keyOf(r.Identity), params: r.Params, user: r.Identity.User}
 	admit := transport.Admission{}
 	if of != nil {
-		e.tsih, e.params = of.tsih, of.params
+		e.tsih, e.params, e.order = of.tsih, of.params, of.order
 		admit.Session = &e.params
 	} else {
 		e.tsih = d.draw()
 	}
-	if session.Shares(e.params) {
+	if session.Shares(e.params) && e.order == nil {
 		e.order = cmdsn.New(r.First, r.Window)
 	}
 	e.nexus = d.nexuses.open(e.key)

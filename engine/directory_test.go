@@ -114,6 +114,20 @@ func TestDirectory_ConnectionReinstatement_KeepsTSIH(t *testing.T) {
 	wantOrders(t, "another port", d.admit(placed(conn(3), port(2, 0, 7))), "answer 3: 0000 tsih 2 nexus 1")
 }
 
+// Connection reinstatement keeps the numbers too, though no connection is left for a
+// moment: others may have brought commands since the login was sent.
+func TestDirectory_ConnectionReinstatement_KeepsNumbers(t *testing.T) {
+	d := newDirectory(8, 3)
+	r := placed(conn(1), port(1, 0, 7))
+	r.Params.MaxConnections = 2
+	order := d.admit(r)[0].admit.Order
+	d.admit(placed(conn(2), port(1, 1, 7)))
+	orders := d.ended(conn(1))
+	if got := orders[len(orders)-1].admit.Order; got == nil || got != order {
+		t.Errorf("the order is %p, was %p", got, order)
+	}
+}
+
 // A session that ends as a whole, by a reset or a logout, is not revived by a login that
 // waits for one of its connections: what was told of its numbers would not hold.
 func TestDirectory_EndedSession_KeepsNoHandle(t *testing.T) {
