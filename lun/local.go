@@ -65,11 +65,14 @@ func (l *Local) Begin(u *Unit, c *sam.Command) bool {
 	if s := u.side(l.reactor); s != nil && u.plain(l, s, c) {
 		return true
 	}
-	if u.home == l.reactor && !u.gate.announced() {
+	quiet := needsQuiet(c)
+	if u.home == l.reactor && !u.gate.announced() && (!quiet || !c.Joint) {
 		return u.begin(c)
 	}
-	// At home too: what was announced was delivered before, and lies in the mailbox.
-	if needsQuiet(c) {
+	// At home too: what was announced was delivered before, and lies in the mailbox, as
+	// does what other connections of a session brought before a command that passes
+	// nothing.
+	if quiet {
 		u.gate.announce()
 	}
 	l.post.Post(u.home, Message{kind: askBegin, unit: u, Event: Event{Command: c}})
@@ -138,14 +141,14 @@ func (l *Local) Withdraw(u *Unit, owner uint64) {
 }
 
 // Manage starts a task management function; a Managed event comes when every
-// command it ends is gone. From the home too it goes by message, unless its reactor is
-// alone: commands that other reactors sent before it lie in the mailbox.
+// command it ends is gone. From the home it goes by message too when other connections
+// may have sent commands before it: those lie in the mailbox.
 func (l *Local) Manage(u *Unit, m *Management) {
 	m.origin = l.reactor
 	if s := u.side(l.reactor); s != nil {
 		m.mark, m.behind = s.tasks.arrivals, u.gate.announced()
 	}
-	if l.post == nil {
+	if u.home == l.reactor && !u.gate.announced() && !m.Joint {
 		u.manage(l, m)
 		return
 	}

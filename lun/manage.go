@@ -12,6 +12,8 @@ type Management struct {
 	Nexus sam.Nexus
 	// Place is where the function stands in the order of its nexus, see sam.Command.
 	Place uint32
+	// Joint says that the nexus has several connections, see sam.Command.
+	Joint bool
 	// Owner is the handle of whoever asked, see Owner.
 	Owner uint64
 	// Found is the answer to a function that only asks, Information what it adds.

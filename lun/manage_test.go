@@ -77,12 +77,34 @@ func TestManage_AtHome_FindsWhatIsOnItsWay(t *testing.T) {
 	c := command(t, 1, 10, "00")
 	c.Nexus, c.Place, c.Numbered = 0, 13, true
 	w.locals[1].Begin(w.unit, c)
-	w.locals[0].Manage(w.unit, &Management{Function: sam.AbortTaskSet, Owner: Owner(0, 9), Place: 14})
+	w.locals[0].Manage(w.unit, &Management{Function: sam.AbortTaskSet, Owner: Owner(0, 9), Place: 14, Joint: true})
 	w.pass(1, 0)
 	w.settle()
 	if got := w.take(c.Owner); !slices.ContainsFunc(got, func(e Event) bool { return e.Kind == Abort }) {
 		t.Errorf("the command heard %+v, want its end", got)
 	}
+}
+
+// An ORDERED command at the home does not pass what another connection of its session
+// sent there from another reactor before.
+func TestLocal_OrderedAtHome_PassesNothingOnItsWay(t *testing.T) {
+	w := newWorld(t)
+	w.open()
+	first, second := command(t, 1, 10, "00"), command(t, 0, 11, "00")
+	first.Nexus, first.Joint, second.Joint = 0, true, true
+	second.Attribute = sam.Ordered
+	w.locals[1].Begin(w.unit, first)
+	if w.locals[0].Begin(w.unit, second) {
+		t.Error("the ORDERED command began in front of the other")
+	}
+	w.pass(1, 0)
+	w.settle()
+	for _, c := range []*sam.Command{first, second} {
+		w.want(c.Owner, Begun)
+		w.locals[OwnerReactor(c.Owner)].Finish(w.unit, c)
+		w.settle()
+	}
+	w.idle()
 }
 
 // Of the commands of two nexuses a function ends those it is for; its end comes

@@ -53,8 +53,9 @@ func (x *taskSetRun) begin() {
 	if rapid.Bool().Draw(x.rt, "NACA") {
 		c.CDB[5] = 0x04
 	}
+	c.Joint = rapid.Bool().Draw(x.rt, "joint")
 	x.commands[c.Owner] = c
-	if x.direct(r) {
+	if x.direct(r) && !(c.Joint && needsQuiet(c)) {
 		x.m.begin(c)
 	}
 	if x.locals[r].Begin(x.unit, c) {
@@ -110,7 +111,10 @@ func (x *taskSetRun) manage() {
 	m := &Management{
 		Owner:    Owner(r, x.next),
 		Function: rapid.SampledFrom(append([]sam.Function{sam.ClearACA}, unitFunctions...)).Draw(x.rt, "function"),
-		Nexus:    x.nexus(), Place: uint32(x.next),
+		Nexus:    x.nexus(), Place: uint32(x.next), Joint: rapid.Bool().Draw(x.rt, "joint"),
+	}
+	if x.direct(r) && !m.Joint {
+		x.m.manage(m.Owner, function{kind: m.Function, nexus: m.Nexus, place: m.Place})
 	}
 	x.locals[r].Manage(x.unit, m)
 }

@@ -75,7 +75,10 @@ func (c *Conn) resetNexus(t *task) {
 
 func (c *Conn) manageUnit(t *task, u *lun.Unit) {
 	t.functions++
-	m := &lun.Management{Function: t.s.Function, Nexus: c.nexus, Place: t.s.CmdSN.Uint32(), Owner: c.handle(t)}
+	m := &lun.Management{
+		Function: t.s.Function, Nexus: c.nexus, Place: t.s.CmdSN.Uint32(), Joint: c.sess.Shared() != nil,
+		Owner: c.handle(t),
+	}
 	if t.s.Function.Asks() {
 		t.answer = m
 	}

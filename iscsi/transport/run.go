@@ -82,7 +82,7 @@ func (c *Conn) runCommand(t *task) {
 	e, _ := c.unit(cmd.LUN)
 	t.unit, cmd.ReadOnly, cmd.Path = e.Unit, e.ReadOnly, c.units.Path()
 	cmd.Nexus, cmd.Place, cmd.Numbered = c.nexus, t.s.CmdSN.Uint32(), !t.s.Immediate
-	cmd.TransportLevel = uint8(c.sess.Params.ProtocolLevel)
+	cmd.Joint, cmd.TransportLevel = c.sess.Shared() != nil, uint8(c.sess.Params.ProtocolLevel)
 	cmd.ExpectedOutBytes = t.s.ExpectOut()
 	t.began = true
 	if !c.stack.local.Begin(t.unit, cmd) {

@@ -80,6 +80,9 @@ type Command struct {
 	// Numbered says that Place is its own; else it is that of the next command (the I bit
 	// of RFC 3720 §10.2.1.1).
 	Numbered bool
+	// Joint says that other connections, perhaps on other reactors, bring commands of the
+	// same order.
+	Joint    bool
 	CDBBytes uint8
 	CDB      [MaxCDBBytes]byte
 	// ExpectedOutBytes is what the initiator announced to send (the Expected Data
