@@ -208,7 +208,7 @@ func (d *directory) create(r request, of *sessionEntry) order {
 	e := &sessionEntry{key: keyOf(r.Identity), params: r.Params, user: r.Identity.User}
 	admit := transport.Admission{}
 	if of != nil {
-		e.tsih, e.params, e.order = of.tsih, of.params, of.order
+		e.tsih, e.params, e.order, e.failed = of.tsih, of.params, of.order, of.failed
 		admit.Session = &e.params
 	} else {
 		e.tsih = d.draw()

@@ -126,6 +126,13 @@ func TestDirectory_ConnectionReinstatement_KeepsNumbers(t *testing.T) {
 	if got := orders[len(orders)-1].admit.Order; got == nil || got != order {
 		t.Errorf("the order is %p, was %p", got, order)
 	}
+	d.admit(placed(conn(3), port(1, 1, 8)))
+	d.ended(conn(3)) // it failed
+	d.admit(placed(conn(4), port(1, 1, 7)))
+	d.ended(conn(2))
+	if got := d.logout(conn(4), 9, 8, false); len(got) != 1 || got[0].result != pdu.LogoutDone {
+		t.Errorf("logout of the connection that failed: %+v", got)
+	}
 }
 
 // A session that ends as a whole, by a reset or a logout, is not revived by a login that
