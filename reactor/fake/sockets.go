@@ -62,6 +62,9 @@ func (p *Peer) Write(b []byte) {
 // Read is every byte the target sent so far.
 func (p *Peer) Read() []byte { return p.s.out }
 
+// Unread is how many bytes that were sent have not been received.
+func (p *Peer) Unread() int { return len(p.s.in) }
+
 // Ended reports whether the target shut down or closed its side.
 func (p *Peer) Ended() bool { return p.s.ended }
 
