@@ -5,7 +5,7 @@ LINT_VERSION := v2.15.0
 FUZZTIME ?= 20s
 BIN := bin/lunar
 
-.PHONY: all run build test race short lint fmt fuzz bench ci arch conform conformance digest-arm64 tools clean
+.PHONY: all run build test race short lint fmt fuzz bench ci arch conform conformance digest-arm64 sim planted tools clean
 
 all: build lint test
 
@@ -49,6 +49,12 @@ bench: build ## this target, others and the machine's limits in interleaved roun
 	internal/system/tools.sh tgt istgt fio strace
 	./$(BIN) bench suite
 
+sim: ## the target and its initiators out of SEEDS seeds, or one SEED with its conversation, which SAVE=name keeps
+	$(GO) test -count=1 -timeout 10m -run 'TestSeeds|TestSaved' ./internal/simulate -v $(if $(SEED),-seed $(SEED) $(if $(SAVE),-save $(SAVE)),-seeds $(or $(SEEDS),1000))
+
+planted: ## shows that the simulation finds faults that are planted
+	GO="$(GO)" internal/simulate/planted.sh
+
 tools:
 	@"$$($(GO) env GOPATH)/bin/golangci-lint" version 2>/dev/null | grep -q "$(LINT_VERSION:v%=%)" || \
 	$(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
@@ -57,6 +63,7 @@ digest-arm64: ## the tests of digest on arm64, emulated if need be and possible
 	internal/system/digest-arm64.sh
 
 ci: lint test race digest-arm64 ## what must pass
+	$(MAKE) sim SEEDS=10000
 	$(MAKE) fuzz FUZZTIME=5s
 
 clean:

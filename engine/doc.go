@@ -4,7 +4,7 @@
 // Read engine.go first (start and stop), then core.go (one reactor's turn) and
 // directory.go (which sessions exist). check.go judges a configuration, catalog.go is
 // what one offers, apply.go leads from one to the next. limits.go adds up the memory,
-// backends.go has a line for each medium.
+// backends.go has a line for each medium. assemble.go makes the cores alone, for a simulation.
 //
 // Owner: Start's caller owns the Engine; every core owns what it runs; the
 // directory belongs to core 0. Cores speak to each other by mailbox only.

@@ -44,6 +44,7 @@ var levels = map[string]int{
 	"lunar/initiator/":         7,
 	"lunar/initiator/drive":    5, // on the rings
 	"lunar/engine":             5,
+	"lunar/internal/simulate":  6, // on the engine; by tests alone
 	"lunar/mgmt/config":        6, // on the engine
 	"lunar/mgmt/api":           6, // likewise
 	"lunar/bench/":             5, // the echo, on the rings; scripts of peers

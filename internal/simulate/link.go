@@ -1,0 +1,389 @@
+package simulate
+
+import (
+	"encoding/binary"
+
+	"lunar/digest"
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/serial"
+	"lunar/reactor/fake"
+)
+
+// link is one connection of an initiator: bytes on their way in both directions, and
+// what the connection may still say.
+type link struct {
+	host *host
+	cid  pdu.CID
+	peer *fake.Peer
+	// out is what was sent and has not arrived; visible is how much of what the target
+	// sent has arrived, seen how much of that was looked at.
+	out           []byte
+	visible, seen int
+	phase         phase
+	// leading: its login asks for a new session.
+	leading bool
+	// joined says that it was one of its session.
+	joined bool
+	// asked counts the logouts of it.
+	asked int
+	// statSN is the next status; exp and last are the window this connection showed.
+	statSN    serial.StatSN
+	exp, last serial.CmdSN
+	// recv is what we take in one data segment, maxSend what the target takes.
+	recv, maxSend int
+	// old is the connection in whose place it is.
+	old    *link
+	header bool
+	data   bool
+	// quiet keeps bytes from moving until these steps.
+	quietIn, quietOut int
+	// excuse is why the target may close the connection.
+	excuse string
+	heard  int64
+	began  int64
+	// swept says that what was under way when it died has been dealt with; sweeping that
+	// a logout or login about that is under way.
+	swept, sweeping bool
+	texting         bool
+	immediate       int // immediate requests under way
+	functions       int
+}
+
+type phase int
+
+const (
+	loggingIn phase = iota
+	full
+	// leaving: a logout was sent; nothing may follow.
+	leaving
+	// doomed: nobody listens, the target will close it.
+	doomed
+	dead
+)
+
+// send puts a PDU on its way. Numbers of the connection are filled in here.
+func (l *link) send(h *pdu.Header, data []byte, fault int) {
+	w := l.host.w
+	if l.phase != full && h.Opcode() != pdu.OpLoginReq {
+		return // it broke meanwhile
+	}
+	h.SetDataBytes(len(data))
+	pdu.Request{Header: h}.SetExpStatSN(l.statSN)
+	if w.trace != nil {
+		w.say("I%d.%d-> %s", l.host.n, l.cid, show(h))
+	}
+	start := len(l.out)
+	l.append(h, data)
+	switch fault {
+	case flipData:
+		if l.data && len(data) > 0 {
+			at := start + pdu.HeaderBytes + w.dice.below(len(data))
+			if l.header {
+				at += pdu.DigestBytes
+			}
+			l.out[at] ^= 1 << w.dice.below(8)
+			w.say("   a bit of the data is damaged")
+		}
+	case flipHeader:
+		// A damaged AHS length would only have the target wait for more.
+		if at := w.dice.below(pdu.HeaderBytes); l.header && at != 4 {
+			l.out[start+at] ^= 1 << w.dice.below(8)
+			l.excuse, l.host.shaken = "a damaged header", true
+			w.say("   a bit of the header is damaged")
+		}
+	case repeat:
+		l.append(h, data)
+		w.say("   and again")
+	}
+}
+
+// append lays out a PDU (RFC 3720 §10.2).
+func (l *link) append(h *pdu.Header, data []byte) {
+	l.out = append(l.out, h[:]...)
+	if l.header {
+		l.out = binary.LittleEndian.AppendUint32(l.out, digest.Update(0, h[:]))
+	}
+	if len(data) == 0 {
+		return
+	}
+	start := len(l.out)
+	l.out = append(l.out, data...)
+	l.out = append(l.out, make([]byte, pdu.PadBytes(len(data)))...)
+	if l.data {
+		l.out = binary.LittleEndian.AppendUint32(l.out, digest.Update(0, l.out[start:]))
+	}
+}
+
+// deliver lets bytes arrive at the target.
+func (l *link) deliver(n int) {
+	if n == 0 {
+		return
+	}
+	l.host.w.moved = true
+	l.heard = l.host.w.clock()
+	l.peer.Write(l.out[:n])
+	l.out = append(l.out[:0], l.out[n:]...)
+}
+
+// receive lets bytes of the target arrive, and takes what they complete.
+func (l *link) receive(most int) {
+	w := l.host.w
+	all := l.peer.Read()
+	if n := min(len(all)-l.visible, most); n > 0 {
+		w.moved = true
+		l.visible += n
+	}
+	for l.phase < doomed && w.failure == nil {
+		p := all[l.seen:l.visible]
+		h, data, n := l.cut(p)
+		if n == 0 {
+			break
+		}
+		l.seen += n
+		w.digest = mix(w.digest ^ binary.BigEndian.Uint64(h[16:]) ^ binary.BigEndian.Uint64(h[24:]) ^ uint64(h[0]))
+		if w.trace != nil {
+			w.say("T%d.%d-> %s", l.host.n, l.cid, show(&h))
+		}
+		l.take(&h, data)
+	}
+	if l.phase != dead && l.visible == len(all) && l.peer.Ended() {
+		l.ended()
+	}
+}
+
+// cut takes the first PDU off; n is 0 when it is not complete.
+func (l *link) cut(p []byte) (h pdu.Header, data []byte, n int) {
+	if len(p) < pdu.HeaderBytes {
+		return h, nil, 0
+	}
+	copy(h[:], p)
+	n = pdu.HeaderBytes + h.AHSBytes()
+	if l.header {
+		n += pdu.DigestBytes
+	}
+	bytes := h.DataBytes()
+	end := n
+	if bytes > 0 {
+		end += bytes + pdu.PadBytes(bytes)
+		if l.data {
+			end += pdu.DigestBytes
+		}
+	}
+	if len(p) < end {
+		return h, nil, 0
+	}
+	data = p[n : n+bytes]
+	l.check(p, n, end, &h)
+	return h, data, end
+}
+
+// check judges the digests of a PDU.
+func (l *link) check(p []byte, n, end int, h *pdu.Header) {
+	if l.header && binary.LittleEndian.Uint32(p[n-pdu.DigestBytes:]) != digest.Update(0, p[:n-pdu.DigestBytes]) {
+		l.host.w.fail("header digest", "%s", show(h))
+	}
+	if l.data && end > n && binary.LittleEndian.Uint32(p[end-pdu.DigestBytes:]) != digest.Update(0, p[n:end-pdu.DigestBytes]) {
+		l.host.w.fail("data digest", "%s", show(h))
+	}
+}
+
+// take judges a PDU of the target.
+func (l *link) take(h *pdu.Header, data []byte) {
+	w := l.host.w
+	if l.phase == loggingIn {
+		l.loginResponse(h, data)
+		return
+	}
+	l.numbers(h)
+	switch h.Opcode() {
+	case pdu.OpNOPIn:
+		if h.ITT() == pdu.NoTag {
+			l.answerPing(h)
+			return
+		}
+	case pdu.OpReject:
+		l.rejected(h, data)
+		return
+	case pdu.OpAsync:
+		if e := pdu.AsAsync(h).Event(); l.excuse == "" {
+			w.fail("async", "event %d without a cause", e)
+		}
+		return
+	default:
+		// Everything else answers a task.
+	}
+	if t := l.host.find(h.ITT()); t == nil {
+		w.fail("tag", "%s names no task", show(h))
+	} else if l.mine(t, h) {
+		l.answer(t, h, data)
+	}
+}
+
+// mine judges whether the target may say anything about a task here.
+func (l *link) mine(t *task, h *pdu.Header) bool {
+	w := l.host.w
+	late := h.Opcode() == pdu.OpDataIn && h.Flags()&pdu.DataStatus == 0 || h.Opcode() == pdu.OpR2T
+	switch {
+	case t.link != l:
+		w.fail("allegiance", "%s is of connection %d: %s", t, t.link.cid, show(h))
+	case t.state == open:
+		return true
+	case t.state == gone && t.endedBy != l && (l.phase == leaving || l.peer.Ended()):
+		// A connection that ends takes the acknowledgement of what it said with it.
+	case t.state == gone && (t.loose || late && t.endedBy != l):
+		// Data has no number that its initiator acknowledges, so it may lie behind an
+		// answer on another connection.
+	default:
+		w.fail("after the end", "%s is over (%s): %s", t, t.how, show(h))
+	}
+	return false
+}
+
+// answer hands a PDU to the task it is about.
+func (l *link) answer(t *task, h *pdu.Header, data []byte) {
+	var ok bool
+	switch h.Opcode() {
+	case pdu.OpDataIn:
+		if ok = t.scsi(); ok {
+			t.dataIn(l, h, data)
+		}
+	case pdu.OpR2T:
+		if ok = t.scsi(); ok {
+			t.r2t(h)
+		}
+	case pdu.OpSCSIResponse:
+		if ok = t.scsi(); ok {
+			t.respond(l, h, data)
+		}
+	case pdu.OpNOPIn:
+		ok = t.op.Kind == Ping
+		t.echoed(l, data)
+	case pdu.OpTextResp:
+		if ok = t.op.Kind == Text; ok {
+			t.renegotiated(l, h)
+		}
+	case pdu.OpTaskResponse:
+		if ok = t.covered != nil || t.function() != 0; ok {
+			t.managed(l, h)
+		}
+	case pdu.OpLogoutResp:
+		if ok = t.closes != nil || t.op.Kind == LogoutSession; ok {
+			t.loggedOut(l, h)
+		}
+	default:
+		ok = false
+	}
+	if !ok {
+		l.host.w.fail("opcode", "%s answers %s", show(h), t)
+	}
+}
+
+// numbers judges StatSN and the command window (RFC 3720 §3.2.2.1, §3.2.2.2).
+func (l *link) numbers(h *pdu.Header) {
+	w, p := l.host.w, pdu.Response{Header: h}
+	o := h.Opcode()
+	consumes := o != pdu.OpR2T && (o != pdu.OpNOPIn || h.ITT() != pdu.NoTag) && (o != pdu.OpDataIn || h.Flags()&pdu.DataStatus != 0)
+	if (consumes || o != pdu.OpDataIn) && p.StatSN() != l.statSN {
+		w.fail("StatSN", "connection %d: %s, want StatSN %d", l.cid, show(h), l.statSN.Uint32())
+	}
+	if consumes {
+		l.statSN = l.statSN.Next()
+	}
+	exp, last := p.ExpCmdSN(), p.MaxCmdSN()
+	s := l.host
+	switch {
+	case exp.Less(l.exp) || last.Less(l.last):
+		w.fail("window back", "connection %d: %s after %d..%d", l.cid, show(h), l.exp.Uint32(), l.last.Uint32())
+	case last.Sub(exp) < -1:
+		w.fail("window", "connection %d: %s", l.cid, show(h))
+	case s.sn.Less(exp):
+		w.fail("ExpCmdSN", "connection %d: %s, the next to be sent is %d", l.cid, show(h), s.sn.Uint32())
+	case last.Sub(s.sn)+1 > int32(w.plan.Settings.Window):
+		w.fail("window size", "connection %d: %s, the next to be sent is %d", l.cid, show(h), s.sn.Uint32())
+	}
+	l.exp, l.last = exp, last
+	if s.exp.Less(exp) {
+		s.exp = exp
+	}
+	if s.last.Less(last) {
+		s.last = last
+	}
+}
+
+// answerPing answers a ping of the target (RFC 3720 §10.19.1).
+func (l *link) answerPing(h *pdu.Header) {
+	p := pdu.AsNOPIn(h)
+	if p.TTT() == pdu.NoTag {
+		return
+	}
+	var r pdu.Header
+	r.SetOpcode(pdu.OpNOPOut)
+	r.SetImmediate()
+	r.SetFlags(pdu.FlagFinal)
+	r.SetITT(pdu.NoTag)
+	r.SetLUN(h.LUN())
+	pdu.AsNOPOut(&r).SetTTT(p.TTT())
+	pdu.Request{Header: &r}.SetCmdSN(l.host.sn)
+	l.send(&r, nil, 0)
+}
+
+// rejected takes a Reject (RFC 3720 §10.17): only damaged data has one, and the request
+// is sent again if its number was not received.
+func (l *link) rejected(h *pdu.Header, data []byte) {
+	w := l.host.w
+	if len(data) < pdu.HeaderBytes || pdu.AsReject(h).Reason() != pdu.RejectDataDigest {
+		w.fail("reject", "%s of %x", show(h), data)
+		return
+	}
+	bad := pdu.Header(data[:pdu.HeaderBytes])
+	t := l.host.find(bad.ITT())
+	if t == nil || !t.flipped {
+		w.fail("reject", "%s of %s", show(h), show(&bad))
+		return
+	}
+	if bad.Opcode() != pdu.OpDataOut && t.state == open {
+		// What comes again is whole.
+		t.flipped, t.bursts = false, nil
+		if t.op.Now != 0 {
+			// Without a number of its own it is now behind functions that it was before.
+			l.host.uncover(t)
+		}
+		l.host.transmit(t, l, 0)
+	}
+}
+
+// ended takes the end of a connection that the target closed.
+func (l *link) ended() {
+	w := l.host.w
+	now := w.clock()
+	if l.phase == loggingIn && now-l.began >= loginNanos || now-l.heard >= pingNanos {
+		l.excuse = "time"
+	}
+	w.say("   connection %d.%d was closed, excuse %q", l.host.n, l.cid, l.excuse)
+	if l.excuse == "" {
+		w.fail("closed", "connection %d.%d was closed without a cause", l.host.n, l.cid)
+	}
+	l.die()
+}
+
+// die is the end of a connection for its initiator.
+func (l *link) die() {
+	if l.phase != dead {
+		l.phase = dead
+		l.out = nil
+		l.host.lost(l)
+	}
+}
+
+// cutOff breaks the connection after some of the bytes under way.
+func (l *link) cutOff() {
+	w := l.host.w
+	l.deliver(w.dice.below(len(l.out) + 1))
+	if w.dice.oneIn(2) {
+		l.peer.Reset()
+	} else {
+		l.peer.Close()
+	}
+	w.say("   connection %d.%d is cut", l.host.n, l.cid)
+	l.die()
+}

@@ -1,0 +1,320 @@
+package simulate
+
+import (
+	"slices"
+
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/text"
+	"lunar/lun/blk"
+	"lunar/scsi/sam"
+)
+
+// function is the task management function of a task, 0 for none.
+func (t *task) function() sam.Function {
+	switch t.op.Kind {
+	case AbortTask:
+		return sam.AbortTask
+	case AbortSet:
+		return sam.AbortTaskSet
+	case ClearSet:
+		return sam.ClearTaskSet
+	case ResetUnit:
+		return sam.LogicalUnitReset
+	case ResetWarm:
+		return sam.TargetWarmReset
+	case ResetCold:
+		return sam.TargetColdReset
+	default:
+		return 0
+	}
+}
+
+// concerns says whether a function acts on a unit.
+func (t *task) concerns(unit int) bool { return t.op.Kind > ResetUnit || t.op.Unit == unit }
+
+// cover finds what a function ends. It is false when there is nothing to abort.
+func (t *task) cover(l *link) bool {
+	h := t.host
+	t.link = l
+	if t.op.Kind == AbortTask {
+		return t.coverOne()
+	}
+	for _, u := range h.open {
+		if !u.scsi() || !t.concerns(u.op.Unit) {
+			continue
+		}
+		if u.op.Now != 0 && u.link != l {
+			// Which of the two comes first is not said.
+			u.mayVanish = true
+			continue
+		}
+		t.covered = append(t.covered, u)
+	}
+	if t.op.Kind == AbortSet {
+		return true
+	}
+	h.clearing++
+	for _, o := range h.w.hosts {
+		for unit := range o.attention {
+			if t.concerns(unit) {
+				o.attention[unit] += 2
+			}
+		}
+		for _, u := range o.open {
+			u.mayVanish = u.mayVanish || o != h && u.scsi() && t.concerns(u.op.Unit)
+		}
+	}
+	if t.op.Kind == ResetCold {
+		h.w.cold = true
+		for _, x := range h.w.links {
+			x.excuse = "a cold reset"
+			x.host.shaken = true
+		}
+	}
+	return true
+}
+
+// coverOne chooses the command that ABORT TASK names, which goes over its connection.
+func (t *task) coverOne() bool {
+	var choices []*task
+	for _, u := range t.host.open {
+		// The number of an immediate command is another's, which ABORT TASK would give up.
+		if u.scsi() && u.op.Now == 0 && u.link.phase == full {
+			choices = append(choices, u)
+		}
+	}
+	if len(choices) == 0 {
+		return false
+	}
+	t.ref = choices[t.op.N%len(choices)]
+	t.covered = []*task{t.ref}
+	t.op.Unit, t.link = t.ref.op.Unit, t.ref.link
+	if t.link.functions > 0 {
+		return false
+	}
+	if t.op.N%2 == 0 && !t.ref.damaged {
+		// The initiator sends no more of its data.
+		t.ref.bursts, t.ref.mute = nil, true
+	}
+	return true
+}
+
+// request writes a Task Management Function Request.
+func (t *task) request(h *pdu.Header) {
+	h.SetOpcode(pdu.OpTaskRequest)
+	p := pdu.AsTaskRequest(h)
+	p.SetFunction(t.function())
+	if t.function().NeedsLUN() {
+		h.SetLUN(sam.LUNOf(uint16(t.op.Unit)))
+	}
+	p.SetReferencedTag(pdu.NoTag)
+	if t.ref != nil {
+		p.SetReferencedTag(t.ref.tag)
+		p.SetRefCmdSN(t.ref.sn)
+	}
+}
+
+// managed takes the answer to a function: what it ended is over.
+func (t *task) managed(l *link, h *pdu.Header) {
+	w, result := t.host.w, pdu.AsTaskResponse(h).Result()
+	if t.ref != nil {
+		t.abortedOne(l, result)
+	} else {
+		if result != pdu.FunctionComplete {
+			w.fail("function", "%s: result %d", t, result)
+		}
+		t.checkQuiet()
+		// A bound of the target's may have cut the wait for what was numbered before.
+		loose := w.clock()-t.sentAt >= abortNanos
+		for _, u := range t.covered {
+			if u.state == open {
+				u.loose = loose
+				u.abort(l, t)
+			}
+		}
+	}
+	t.close(answered, l, "function complete")
+}
+
+func (t *task) abortedOne(l *link, result pdu.TaskResult) {
+	switch {
+	case result == pdu.FunctionComplete:
+		if t.ref.state == open {
+			t.ref.abort(l, t)
+		}
+	case result != pdu.TaskDoesNotExist:
+		t.host.w.fail("function", "%s: result %d", t, result)
+	case t.ref.state == open && t.ref.damaged:
+		// It was refused, and comes again.
+	case t.ref.state == open && t.ref.mayVanish:
+		t.ref.abort(l, t)
+	case t.ref.state == open && t.host.ending(t.ref):
+		// Another function has ended it and is answered later.
+	case t.ref.state == open:
+		t.host.w.fail("function", "%s does not exist, and was not answered", t.ref)
+	}
+}
+
+// ending says whether a function under way ends a command.
+func (h *host) ending(t *task) bool {
+	for _, f := range h.open {
+		if slices.Contains(f.covered, t) {
+			return true
+		}
+	}
+	return false
+}
+
+// uncover takes a command out of what functions under way end.
+func (h *host) uncover(t *task) {
+	for _, f := range h.open {
+		f.covered = slices.DeleteFunc(f.covered, func(u *task) bool { return u == t })
+	}
+}
+
+func (t *task) abort(l *link, by *task) {
+	t.over(t.host.w.now())
+	t.close(gone, l, "ended by "+by.String())
+}
+
+// checkQuiet looks whether a medium still works for commands that a function over many
+// tasks of all initiators has ended.
+func (t *task) checkQuiet() {
+	if t.op.Kind < ClearSet {
+		return
+	}
+	for _, d := range t.host.w.disks {
+		if !t.concerns(d.unit) {
+			continue
+		}
+		for _, q := range d.queues {
+			for _, f := range q.slots {
+				if f.r != nil && f.r.Op == blk.Write && f.moment < t.issued {
+					t.host.w.fail("running", "%s is answered while the medium writes block %d", t, f.r.Offset/blockBytes)
+				}
+			}
+		}
+	}
+}
+
+// logout writes a Logout Request.
+func (t *task) logout(h *pdu.Header, l *link) {
+	h.SetOpcode(pdu.OpLogoutReq)
+	p := pdu.AsLogoutRequest(h)
+	if t.op.Kind == LogoutSession {
+		p.SetReason(pdu.CloseSession)
+		for _, x := range t.host.slots {
+			if x != nil {
+				x.excuse = "logged out"
+			}
+		}
+		return
+	}
+	p.SetReason(pdu.CloseConnection)
+	p.SetCID(t.closes.cid)
+	if t.closes == l {
+		l.excuse = "logged out"
+	}
+}
+
+// loggedOut takes the answer to a logout.
+func (t *task) loggedOut(l *link, h *pdu.Header) {
+	result := pdu.AsLogoutResponse(h).Result()
+	switch {
+	case result == pdu.LogoutDone:
+	case result == pdu.LogoutCIDNotFound && t.closes != nil && (!t.closes.joined || t.closes.asked > 1 || t.host.w.cold):
+		// It died before it was one of the session, or another logout was carried out.
+	default:
+		t.host.w.fail("logout", "%s: result %d", t, result)
+	}
+	if t.closes != nil {
+		t.host.logouts[t.closes.cid-1]--
+	}
+	t.close(answered, l, "logged out")
+	if t.op.Kind == LogoutSession {
+		t.host.bury("the session was logged out", true)
+		return
+	}
+	t.host.sweep(t.closes, "the connection was logged out")
+	if len(t.host.usable()) == 0 && !t.host.joining() {
+		t.host.bury("its last connection was logged out", false)
+	}
+}
+
+// logoutOf cleans up behind a connection that broke, by a logout over another one. It is
+// false when that cannot take the request now.
+func (h *host) logoutOf(broken, l *link) bool {
+	if l.immediate > 0 {
+		return false
+	}
+	broken.sweeping = true
+	t := &task{
+		op: &Op{Kind: LogoutConn, Host: h.n, Now: 1}, host: h, epoch: h.epoch, tag: pdu.ITT(len(h.tasks) + 1), sn: h.sn,
+		issued: h.w.now(), closes: broken,
+	}
+	h.logouts[broken.cid-1]++
+	broken.asked++
+	h.send(t, l)
+	return true
+}
+
+// echoed takes the answer to a ping (RFC 3720 §10.19).
+func (t *task) echoed(l *link, data []byte) {
+	if string(data) != string(t.text) {
+		t.host.w.fail("ping", "%s: %q", t, data)
+	}
+	t.close(answered, l, "echoed")
+}
+
+// renegotiation offers another MaxRecvDataSegmentLength.
+func (t *task) renegotiation(h *pdu.Header) []byte {
+	h.SetOpcode(pdu.OpTextReq)
+	pdu.AsTextRequest(h).SetTTT(pdu.NoTag)
+	w := text.NewWriter(512)
+	w.PutNumber("MaxRecvDataSegmentLength", uint32(t.recv))
+	return w.Bytes()
+}
+
+// renegotiated takes the answer: what comes behind it keeps to the new length.
+func (t *task) renegotiated(l *link, h *pdu.Header) {
+	if !h.Final() || pdu.AsTextResponse(h).TTT() != pdu.NoTag {
+		t.host.w.fail("text", "%s", show(h))
+	}
+	l.recv = t.recv
+	t.close(answered, l, "renegotiated")
+}
+
+// cut breaks a connection, or has another take its place while it works.
+func (h *host) cut(op *Op) {
+	links := h.usable()
+	if len(links) == 0 || h.over {
+		return
+	}
+	l := links[op.Conn%len(links)]
+	if op.N%3 == 0 && !l.sweeping {
+		h.join(int(l.cid) - 1)
+		return
+	}
+	l.cutOff()
+}
+
+// plug brings the number that the target waits for, if it belongs to a request whose
+// data was damaged and that nobody wants any more. It is false when it does not.
+func (h *host) plug() bool {
+	links := h.usable()
+	if len(links) == 0 || !h.exp.Less(h.sn) {
+		return false
+	}
+	for _, t := range h.tasks {
+		if t.epoch == h.epoch && t.sn == h.exp && t.op.Now == 0 && t.damaged && t.state == gone {
+			t.damaged = false
+			p := &task{
+				op: &Op{Kind: Ping, Host: h.n}, host: h, epoch: h.epoch, tag: pdu.ITT(len(h.tasks) + 1), sn: t.sn, issued: h.w.now(),
+			}
+			h.tasks, h.open = append(h.tasks, p), append(h.open, p)
+			h.transmit(p, links[0], 0)
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,287 @@
+package simulate
+
+import "math"
+
+// Bounds of a run.
+const (
+	maxSteps = 20_000
+	// maxJumped is how far time may jump while faults happen, so that no bound of a login
+	// or a silent connection is passed.
+	maxJumped = 8e9
+	// patience is after how many steps without any progress time goes on.
+	patience = 600
+	// maxRounds and maxWaits bound how long all comes to its end after the faults: rounds
+	// of the run, and seconds of its clock.
+	maxRounds = 20_000
+	maxWaits  = 100
+	// vanishWaits is after how many of these seconds a command that another initiator may
+	// have ended is taken for gone.
+	vanishWaits = 40
+)
+
+// play runs the plan, lets the faults end, reads everything once more, and looks at what
+// is left.
+func (w *world) play() {
+	for still := 0; w.failure == nil && w.step < maxSteps && !w.planned(); still++ {
+		if w.once(); w.moved {
+			w.moved, still = false, 0
+		}
+		if still == patience {
+			// Everyone waits for time.
+			w.rings[0].Advance(4e8)
+			still = 0
+		}
+	}
+	w.calm = true
+	w.settle("after the faults")
+	w.checkWindows()
+	w.verify()
+	w.settle("after the last reads")
+	w.leave()
+	w.settle("after the logouts")
+	if w.failure == nil && w.asm.Live() > 0 {
+		w.fail("leak", "%d connections are left", w.asm.Live())
+	}
+	w.checkEnd()
+}
+
+// planned says whether every operation has begun.
+func (w *world) planned() bool {
+	for _, h := range w.hosts {
+		if h.next < len(h.ops) {
+			return false
+		}
+	}
+	return true
+}
+
+// once is a step.
+func (w *world) once() {
+	w.step++
+	switch n := w.dice.below(16); {
+	case n < 6:
+		w.turn(w.dice.below(len(w.rings)))
+	case n < 9:
+		if l := w.someLink(); l != nil && l.quietIn <= w.step && len(l.out) > 0 {
+			l.deliver(w.piece(len(l.out)))
+			l.quietIn = w.stall(l.quietIn)
+		}
+	case n < 12:
+		if l := w.someLink(); l != nil && l.quietOut <= w.step {
+			l.receive(w.piece(1 << 16))
+			l.quietOut = w.stall(l.quietOut)
+		}
+	default:
+		w.hosts[w.dice.below(len(w.hosts))].act()
+	}
+}
+
+// someLink is a connection that is not at its end.
+func (w *world) someLink() *link {
+	n := 0
+	for _, l := range w.links {
+		if l.phase != dead {
+			w.links[n] = l
+			n++
+		}
+	}
+	w.links = w.links[:n]
+	if n == 0 {
+		return nil
+	}
+	return w.links[w.dice.below(n)]
+}
+
+// stall is until which step something stands still now: mostly it does not.
+func (w *world) stall(until int) int {
+	if s := w.plan.Settings.Stall; s > 0 && w.dice.oneIn(24) {
+		return w.step + w.dice.below(s)
+	}
+	return until
+}
+
+// turn turns a core, unless it stalls: then its messages wait.
+func (w *world) turn(core int) {
+	if w.stalled[core] > w.step && !w.calm {
+		return
+	}
+	if err := w.asm.Turn(core); err != nil {
+		w.fail("turn", "%v", err)
+	}
+	w.stalled[core] = w.stall(0)
+}
+
+// jump moves time on, often to just before or behind what somebody waits for.
+func (w *world) jump(n int) {
+	nanos := []int64{1e6, 1e8, 1e9, abortNanos, abortNanos - 1, abortNanos + 1}[n%6]
+	if w.jumped+nanos > maxJumped {
+		nanos = 1e6
+	}
+	w.jumped += nanos
+	w.say("   %d ms pass", nanos/1e6)
+	w.rings[0].Advance(nanos)
+}
+
+// settle goes on without faults until nothing happens any more, and everything must be
+// concluded then.
+func (w *world) settle(when string) {
+	idle, waits, closed := 0, 0, 0
+	for round := 0; w.failure == nil; round++ {
+		if round == maxRounds {
+			w.fail("unrest", "%s: never comes to rest", when)
+			return
+		}
+		if w.round(); w.moved {
+			idle = 0
+			continue
+		}
+		if idle++; idle < 4 || idle < 40 && !w.asm.Still() {
+			continue
+		}
+		left := w.unfinished()
+		if left == "" && !w.asm.Still() {
+			left = "a medium or a message"
+		}
+		if left == "" {
+			return
+		}
+		if w.closed != closed {
+			closed, waits = w.closed, 0
+		}
+		if waits++; waits > maxWaits {
+			w.fail("stuck", "%s: %s", when, left)
+			return
+		}
+		idle = 0
+		w.rings[0].Advance(1e9)
+	}
+}
+
+// round lets everyone act once.
+func (w *world) round() {
+	w.step++
+	w.moved = false
+	for _, h := range w.hosts {
+		h.act()
+	}
+	for i := 0; i < len(w.links) && w.failure == nil; i++ {
+		l := w.links[i]
+		if l.phase != dead {
+			l.deliver(len(l.out))
+			l.receive(math.MaxInt)
+		}
+	}
+	unread := w.unread()
+	for core := range w.rings {
+		w.turn(core)
+	}
+	w.moved = w.moved || w.unread() != unread
+}
+
+// unread is how many bytes the target has before it.
+func (w *world) unread() (n int) {
+	for _, l := range w.links {
+		n += l.peer.Unread()
+	}
+	return n
+}
+
+// unfinished names something that is not concluded.
+func (w *world) unfinished() string {
+	w.vanish()
+	for _, h := range w.hosts {
+		if h.plug() {
+			return "a number that is missing"
+		}
+		if len(h.open) > 0 {
+			return h.open[0].String() + " is not answered"
+		}
+		if h.alive && h.next < len(h.ops) {
+			return "a " + kindNames[h.ops[h.next].Kind] + " that does not begin"
+		}
+		if h.lead != nil || h.alive && h.joining() {
+			return "a login or logout"
+		}
+		for _, l := range h.slots {
+			if l != nil && l.phase == dead {
+				return "a connection that broke"
+			}
+		}
+		for _, l := range h.doomed {
+			if l.phase != dead {
+				return "a connection that the target does not close"
+			}
+		}
+	}
+	return ""
+}
+
+// vanish ends the commands that somebody else may have ended and that are not answered
+// for long.
+func (w *world) vanish() {
+	for _, h := range w.hosts {
+		for _, t := range append([]*task(nil), h.open...) {
+			if t.waits++; t.mayVanish && t.waits > vanishWaits && h.exp == h.sn {
+				t.over(w.now())
+				t.close(gone, nil, "it vanished")
+			}
+		}
+	}
+}
+
+// checkWindows looks whether every command gave its credit back.
+func (w *world) checkWindows() {
+	for _, h := range w.hosts {
+		if !h.alive || w.failure != nil {
+			continue
+		}
+		if h.exp != h.sn || h.last.Sub(h.exp)+1 != int32(w.plan.Settings.Window) {
+			w.fail("credit", "host %d: all is answered, the window is %d..%d, the next command %d", h.n, h.exp.Uint32(), h.last.Uint32(), h.sn.Uint32())
+		}
+	}
+}
+
+// verify has the first host read every unit.
+func (w *world) verify() {
+	if w.failure != nil {
+		return
+	}
+	w.verifying = true
+	for unit := range w.disks {
+		// One command to hear of what happened, then the reads.
+		for range 4 {
+			w.hosts[0].ops = append(w.hosts[0].ops, &Op{Kind: Ready, Unit: unit})
+		}
+		w.hosts[0].ops = append(w.hosts[0].ops, &Op{Kind: Read, Unit: unit, Blocks: unitBlocks / 2, Ordered: 1, N: 1},
+			&Op{Kind: Read, Unit: unit, LBA: unitBlocks / 2, Blocks: unitBlocks / 2, N: 1})
+	}
+}
+
+// leave has every host log out.
+func (w *world) leave() {
+	w.verifying = false
+	for _, h := range w.hosts {
+		if h.alive {
+			h.ops = append(h.ops, &Op{Kind: LogoutSession, Host: h.n, Now: 1})
+		}
+	}
+}
+
+// checkEnd looks at what is left when every session has ended.
+func (w *world) checkEnd() {
+	if w.failure != nil {
+		return
+	}
+	if err := w.asm.Leaks(); err != nil {
+		w.fail("leak", "%v", err)
+	}
+	if n := w.rings[0].OpenFDs(); n != len(w.disks) {
+		w.fail("leak", "%d descriptors besides those of the media", n-len(w.disks))
+	}
+	for i, r := range w.rings {
+		m := w.recv[i]
+		if n := r.FreeBuffers(); n != m {
+			w.fail("leak", "core %d: %d of %d receive buffers are free", i, n, m)
+		}
+	}
+}
