@@ -130,7 +130,7 @@ func TestDirectory_ConnectionReinstatement_KeepsNumbers(t *testing.T) {
 	d.ended(conn(3)) // it failed
 	d.admit(placed(conn(4), port(1, 1, 7)))
 	d.ended(conn(2))
-	if got := d.logout(conn(4), 9, 8, false); len(got) != 1 || got[0].result != pdu.LogoutDone {
+	if got := d.logout(conn(4), 9, 8, pdu.CloseConnection); len(got) != 1 || got[0].result != pdu.LogoutDone {
 		t.Errorf("logout of the connection that failed: %+v", got)
 	}
 }

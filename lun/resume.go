@@ -42,7 +42,7 @@ func (u *Unit) replace(c *sam.Command, e *entry) {
 func (s *taskSet) endsResumed(c *sam.Command) bool {
 	for i := range s.functions {
 		// As if it had been here before all others.
-		if s.functions[i].affects(&entry{arrival: 1, nexus: c.Nexus, place: c.Place}) {
+		if s.functions[i].affects(&entry{arrival: 1, nexus: c.Nexus, place: c.Place, numbered: c.Numbered}) {
 			return true
 		}
 	}

@@ -98,6 +98,8 @@ func (c *Conn) suspend(t *task) {
 	switch {
 	case t.s.Kind == session.KindFree:
 	case t.s.Kind != session.KindSCSI:
+		// Another connection may bring its number, if it was not due yet.
+		c.sess.StopWaiting(t.s, true)
 		c.sess.Release(t.s)
 		c.over(t)
 	case t.s.Phase == session.Aborting:
