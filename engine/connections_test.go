@@ -498,14 +498,17 @@ func TestConnections_FunctionWaitsForEarlierNumbers(t *testing.T) {
 	f := pdu.AsTaskRequest(h)
 	f.SetFunction(sam.AbortTaskSet)
 	f.SetReferencedTag(pdu.NoTag)
+	h.SetLUN(sam.LUNOf(9)) // there is none, so that nothing is ended
 	s.conns[0].send(s.number(h), nil)
 	s.conns[0].send(s.ping(s.conns[0]), nil)
 	s.conns[0].receive(pdu.OpNOPIn) // the function came, and waits
 	began := time.Now()
 	s.conns[1].send(early, stamp(1))
 	s.conns[1].answered(early, sam.Good)
-	s.acknowledge(s.conns[1], s.conns[1].receive(pdu.OpNOPIn))
-	s.conns[0].receive(pdu.OpTaskResponse)
+	p := s.conns[0].receive(pdu.OpTaskResponse)
+	if got := pdu.AsTaskResponse(&p.Header).Result(); got != pdu.LUNDoesNotExist {
+		t.Errorf("result %v", got)
+	}
 	if waited := time.Since(began); waited > time.Second {
 		t.Errorf("it waited %v, as if the number had not come", waited)
 	}
