@@ -205,8 +205,10 @@ func (s *Sequencer) Started() (round int32) {
 	return s.Knock()
 }
 
-// Handed says whether commands are on their way to other cores.
-func (s *Sequencer) Handed() bool { return s.handed.Load() > 0 }
+// Handed says whether commands are on their way to other cores, or about to be: who
+// drains has moved ExpCmdSN past what it has not handed over yet. Whoever asks for
+// Expected as well does so first.
+func (s *Sequencer) Handed() bool { return s.handed.Load() > 0 || s.work.Load() > 0 }
 
 // Tell notes the MaxCmdSN that goes out, and Untold says that the newest has not gone
 // out on any connection and no command is under way whose answer would tell it (RFC
