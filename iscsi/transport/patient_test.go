@@ -1,6 +1,9 @@
 package transport
 
 import (
+	"maps"
+	"slices"
+
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
 	"lunar/scsi/sam"
@@ -15,11 +18,13 @@ type errand struct {
 	data      []byte
 	immediate int
 	// came are the DataSNs that came, most one more than the highest.
-	came     map[uint32]bool
-	most     uint32
-	bytes    int
-	ended    bool
-	stat     uint32
+	came  map[uint32]bool
+	most  uint32
+	bytes int
+	ended bool
+	stat  uint32
+	// gone: the target does not have its data any more.
+	gone     bool
 	answered map[pdu.TTT]bool
 	// faults are those at each offset of a write: the target does not ask without end for
 	// the same data, so there are not too many.
@@ -198,6 +203,12 @@ func (p *patient) refused(a *answer) {
 		if e := p.errands[bad.ITT()]; !e.ended {
 			p.begin(e)
 		}
+	case reason == pdu.RejectSNACK && pdu.AsSNACK(bad).Type() == pdu.SNACKData:
+		// Others needed its memory (adr/0016). Whoever does not give the read up now asks
+		// in vain until no answer can be kept, and nothing else goes on either.
+		if e := p.errands[bad.ITT()]; e.ended && !e.write {
+			e.gone = true
+		}
 	case reason == pdu.RejectDataDigest && bad.Opcode() == pdu.OpDataOut, bad.Opcode() == pdu.OpSNACK:
 	default:
 		p.w.Fatalf("Reject %v of %v", reason, bad.Opcode())
@@ -206,7 +217,7 @@ func (p *patient) refused(a *answer) {
 
 // complete says whether all data of a command has come.
 func (p *patient) complete(e *errand) bool {
-	return e.ended && (e.write || e.bytes == len(e.data))
+	return e.ended && (e.write || e.gone || e.bytes == len(e.data))
 }
 
 func (p *patient) snack(k pdu.SNACKType, itt pdu.ITT, tag, first, count uint32) {
@@ -225,7 +236,8 @@ const noTag = uint32(pdu.NoTag)
 // recover asks for what is missing, by what it knows.
 func (p *patient) recover() {
 	p.snack(pdu.SNACKStatus, pdu.NoTag, noTag, p.exp, 0)
-	for itt, e := range p.errands {
+	for _, itt := range slices.Sorted(maps.Keys(p.errands)) {
+		e := p.errands[itt]
 		switch {
 		case p.complete(e) || e.write && e.ended:
 		case e.write:
