@@ -77,6 +77,8 @@ const (
 	maxSessions = 64
 	maxBlock    = 4 << 20
 	maxDepth    = 1024
+	maxConns    = 32
+	maxLevel    = 2
 	maxRate     = 1e9
 )
 
@@ -92,7 +94,10 @@ type Options struct {
 	BlockBytes int
 	Depth      int
 	Sessions   int
-	Time       time.Duration
+	// Connections is how many connections each session has, RecoveryLevel the
+	// ErrorRecoveryLevel it asks for; 0 connections are one.
+	Connections, RecoveryLevel int
+	Time                       time.Duration
 	// Warmup runs before measuring starts.
 	Warmup time.Duration
 	// HeaderDigest and DataDigest offer CRC32C.
@@ -150,6 +155,7 @@ func (o *Options) config(loop *drive.Loop) initiator.Config {
 		HeaderDigest: o.HeaderDigest, DataDigest: o.DataDigest,
 		ImmediateData: o.ImmediateData, InitialR2T: o.InitialR2T,
 		MaxBurst: o.MaxBurst, FirstBurst: first, Loop: loop,
+		Connections: o.Connections, RecoveryLevel: uint8(o.RecoveryLevel),
 	}
 }
 
@@ -172,6 +178,12 @@ func (o *Options) check() error {
 		return fmt.Errorf("bench: queue depth %d is not in 1..%d", o.Depth, maxDepth)
 	case o.Sessions < 1 || o.Sessions > maxSessions:
 		return fmt.Errorf("bench: %d sessions are not in 1..%d", o.Sessions, maxSessions)
+	case o.Connections < 0 || o.Connections > maxConns:
+		return fmt.Errorf("bench: %d connections are not in 1..%d", o.Connections, maxConns)
+	case o.RecoveryLevel < 0 || o.RecoveryLevel > maxLevel:
+		return fmt.Errorf("bench: recovery level %d is not in 0..%d", o.RecoveryLevel, maxLevel)
+	case o.Echo != "" && (o.Connections > 1 || o.RecoveryLevel > 0):
+		return fmt.Errorf("bench: the floor has no sessions; measure it without --connections and --erl")
 	case o.Echo != "" && (o.HeaderDigest || o.DataDigest):
 		return fmt.Errorf("bench: the floor has no digests; measure it without --header-digest and --data-digest")
 	case o.Rate < 0 || math.IsNaN(o.Rate) || o.Rate > maxRate:

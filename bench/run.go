@@ -20,7 +20,7 @@ func Run(ctx context.Context, o Options) (r *Report, err error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	loop, err := drive.Start(drive.Config{Ring: o.Ring, Poll: o.Poll, Links: o.Sessions})
+	loop, err := drive.Start(drive.Config{Ring: o.Ring, Poll: o.Poll, Links: o.Sessions * max(o.Connections, 1)})
 	if err != nil {
 		return nil, fmt.Errorf("bench: generator: %w", err)
 	}
@@ -96,6 +96,10 @@ func open(ctx context.Context, o *Options, loop *drive.Loop) ([]*job, initiator.
 		s, err := initiator.Dial(ctx, o.config(loop))
 		if err != nil {
 			return jobs, params, err
+		}
+		if n := len(s.Connections()); n < o.Connections {
+			_ = s.Close() // the error is the one to report
+			return jobs, params, fmt.Errorf("bench: the target allows %d of %d connections in a session", n, o.Connections)
 		}
 		d, err := initiator.OpenDisk(ctx, s, o.URL.LUN)
 		if err != nil {

@@ -18,6 +18,10 @@ const (
 	MaxQueueDepth     = 4096
 	defaultQueueDepth = 128
 	defaultPort       = "3260" // RFC 3720 §13 [R-13-1]
+	// maxConnections bounds the connections of a session, maxLevel its recovery level.
+	maxConnections = 32
+	maxLevel       = 2
+	defaultRetain  = 20
 )
 
 // Config says where to log in and what to offer. Zero values of the offers mean
@@ -39,6 +43,20 @@ type Config struct {
 	FirstBurst, MaxBurst, MaxRecvDataSegmentLength uint32
 	// MaxOutstandingR2T defaults to 1.
 	MaxOutstandingR2T uint16
+	// Connections is how many connections the session has, 1 unless told and 32 at most;
+	// the target may allow fewer. Commands go over the least busy one.
+	Connections int
+	// MaxConnections is how many the session may come to have by Add; it is Connections
+	// unless told.
+	MaxConnections int
+	// RecoveryLevel is the ErrorRecoveryLevel to ask for, 0 to 2 (RFC 3720 §6.1.5). The
+	// target may agree to less; Params says what holds.
+	RecoveryLevel uint8
+	// Time2Wait and Time2Retain are offered as DefaultTime2Wait and DefaultTime2Retain,
+	// in seconds: how long to wait after the loss of a connection before it is recovered,
+	// and how long after that its commands are kept (§12.15, §12.16). Time2Retain is 20
+	// at level 2 unless told, else 0.
+	Time2Wait, Time2Retain uint16
 	// QueueDepth is how many requests may be in progress, 128 unless told; memory
 	// and buffers of the session follow it.
 	QueueDepth int
@@ -101,12 +119,23 @@ func (c Config) filled() (Config, error) {
 	c.MaxRecvDataSegmentLength = or(c.MaxRecvDataSegmentLength, 262144)
 	c.MaxOutstandingR2T = or(c.MaxOutstandingR2T, 1)
 	c.QueueDepth = or(c.QueueDepth, defaultQueueDepth)
+	c.Connections = or(c.Connections, 1)
+	c.MaxConnections = or(c.MaxConnections, c.Connections)
+	if c.RecoveryLevel == maxLevel {
+		c.Time2Retain = or(c.Time2Retain, defaultRetain)
+	}
 	return c, c.check()
 }
 
 func (c *Config) check() error {
 	if c.QueueDepth < 1 || c.QueueDepth > MaxQueueDepth {
 		return fmt.Errorf("initiator: queue depth %d is not in 1..%d", c.QueueDepth, MaxQueueDepth)
+	}
+	if c.Connections < 1 || c.Connections > c.MaxConnections || c.MaxConnections > maxConnections {
+		return fmt.Errorf("initiator: %d connections, at most %d, are not within 1..%d", c.Connections, c.MaxConnections, maxConnections)
+	}
+	if c.RecoveryLevel > maxLevel {
+		return fmt.Errorf("initiator: recovery level %d is not 0..%d", c.RecoveryLevel, maxLevel)
 	}
 	for _, v := range []uint32{c.FirstBurst, c.MaxBurst, c.MaxRecvDataSegmentLength} {
 		if v < minLength || v > maxLength { // RFC 3720 §12.12-12.14

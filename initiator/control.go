@@ -3,7 +3,6 @@ package initiator
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
@@ -19,8 +18,9 @@ const controlSlots = 16
 type control struct {
 	itt  pdu.ITT
 	held bool
-	// answer is where the answer goes, nil when none is awaited; opcode is its
-	// opcode.
+	// link is the connection that it was sent on. answer is where the answer goes, nil
+	// when none is awaited; opcode is its opcode.
+	link   *link
 	answer chan reply
 	opcode pdu.Opcode
 	// Of a task management function: what it ends when it is complete. cmdSN is the
@@ -36,15 +36,57 @@ type reply struct {
 	err error
 }
 
-// exchange sends one request and waits for its answer. The ITT, CmdSN and I bit of
-// h are written here.
+// exchange sends one request on any connection and waits for its answer. The ITT,
+// CmdSN and I bit of h are written here.
 func (s *Session) exchange(ctx context.Context, h *pdu.Header, data []byte, c control) (PDU, error) {
+	l, err := s.route(ctx, pdu.NoTag)
+	if err != nil {
+		return PDU{}, err
+	}
+	return s.exchangeOn(ctx, l, h, data, c)
+}
+
+// exchangeOn is exchange on one connection.
+func (s *Session) exchangeOn(ctx context.Context, l *link, h *pdu.Header, data []byte, c control) (PDU, error) {
 	k, err := s.hold(ctx)
 	if err != nil {
 		return PDU{}, err
 	}
 	defer s.drop(k)
-	return s.ask(ctx, k, h, data, c)
+	return s.ask(ctx, l, k, h, data, c)
+}
+
+// route finds the connection for a request: that of the task it names (RFC 3720
+// §3.2.4.1 [R-3.2.4.1-1]), else the least busy. It waits while there is none.
+func (s *Session) route(ctx context.Context, ref pdu.ITT) (*link, error) {
+	for {
+		s.mu.Lock()
+		l, err, changed := s.choose(), s.err, s.changed
+		if t := s.find(ref); t != nil && t.link != nil {
+			l = t.link
+			if l.err != nil {
+				l = nil
+			}
+		}
+		for _, o := range s.live() { // better one that takes no commands than none
+			if l == nil && o.err == nil && s.find(ref) == nil {
+				l = o
+			}
+		}
+		s.mu.Unlock()
+		switch {
+		case err != nil:
+			return nil, err
+		case l != nil:
+			return l, nil
+		}
+		select {
+		case <-changed:
+		case <-s.dead:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 // hold takes a control slot, and with it an ITT.
@@ -73,12 +115,12 @@ func (s *Session) drop(k *control) {
 }
 
 // ask sends one request of a held slot and waits for its answer.
-func (s *Session) ask(ctx context.Context, k *control, h *pdu.Header, data []byte, c control) (PDU, error) {
-	answer, err := s.sendControl(k, h, data, c)
+func (s *Session) ask(ctx context.Context, l *link, k *control, h *pdu.Header, data []byte, c control) (PDU, error) {
+	answer, err := l.sendControl(k, h, data, c)
 	if err != nil {
 		return PDU{}, err
 	}
-	s.Flush()
+	l.drive.Flush()
 	select {
 	case r := <-answer:
 		return r.pdu, r.err
@@ -93,22 +135,26 @@ func (s *Session) ask(ctx context.Context, k *control, h *pdu.Header, data []byt
 		}
 	case <-ctx.Done():
 		return PDU{}, fmt.Errorf("initiator: %v to %s at %s: no answer: %w",
-			h.Opcode(), s.cfg.Target, s.params.Portal, context.Cause(ctx))
+			h.Opcode(), s.cfg.Target, s.cfg.Portal, context.Cause(ctx))
 	}
 }
 
-func (s *Session) sendControl(k *control, h *pdu.Header, data []byte, c control) (chan reply, error) {
+func (l *link) sendControl(k *control, h *pdu.Header, data []byte, c control) (chan reply, error) {
+	s := l.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
 		return nil, s.err
 	}
-	c.itt, c.held, c.answer, c.cmdSN = k.itt, true, make(chan reply, 1), s.cmdSN
+	if l.err != nil {
+		return nil, l.lost()
+	}
+	c.itt, c.held, c.answer, c.cmdSN, c.link = k.itt, true, make(chan reply, 1), s.cmdSN, l
 	*k = c
 	h.SetImmediate()
 	h.SetITT(k.itt)
 	pdu.Request{Header: h}.SetCmdSN(s.cmdSN)
-	s.put(h, nil, data)
+	l.put(h, nil, data)
 	return c.answer, nil
 }
 
@@ -122,11 +168,11 @@ func (s *Session) findControl(itt pdu.ITT) *control {
 
 // answered hands an answer to whoever waits. One that came too late, to a slot that
 // was given up, is dropped.
-func (s *Session) answered(p pdu.Response) error {
-	if err := s.takeStatSN(p); err != nil {
+func (l *link) answered(p pdu.Response) error {
+	if err := l.takeStatSN(p); err != nil {
 		return err
 	}
-	k := s.findControl(p.ITT())
+	k := l.s.findControl(p.ITT())
 	if k == nil {
 		return broken("%v for ITT 0x%08x, which no request has", p.Opcode(), uint32(p.ITT()))
 	}
@@ -136,7 +182,7 @@ func (s *Session) answered(p pdu.Response) error {
 	if k.opcode != p.Opcode() {
 		return broken("%v in answer to a request for %v", p.Opcode(), k.opcode)
 	}
-	data := append([]byte(nil), s.in.into[:s.in.got]...)
+	data := append([]byte(nil), l.in.into[:l.in.got]...)
 	k.answer <- reply{pdu: PDU{Header: *p.Header, Data: data}}
 	k.answer = nil
 	return nil
@@ -159,27 +205,31 @@ func (s *Session) Ping(ctx context.Context, data []byte) ([]byte, error) {
 	h.SetOpcode(pdu.OpNOPOut)
 	h.SetFlags(pdu.FlagFinal)
 	pdu.AsNOPOut(&h).SetTTT(pdu.NoTag)
-	if limit := int(s.params.MaxSendDataSegmentLength); len(data) > limit {
+	l, err := s.route(ctx, pdu.NoTag)
+	if err != nil {
+		return nil, err
+	}
+	if limit := int(l.params.MaxSendDataSegmentLength); len(data) > limit {
 		return nil, fmt.Errorf("initiator: ping of %d bytes; the target takes %d", len(data), limit)
 	}
-	p, err := s.exchange(ctx, &h, data, control{opcode: pdu.OpNOPIn})
+	p, err := s.exchangeOn(ctx, l, &h, data, control{opcode: pdu.OpNOPIn})
 	return p.Data, err
 }
 
 // nopIn answers a target's ping (RFC 3720 §10.18.2 [R-10.18.2-20]) or takes the
 // answer to ours.
-func (s *Session) nopIn(p pdu.NOPIn) error {
+func (l *link) nopIn(p pdu.NOPIn) error {
 	if p.ITT() != pdu.NoTag {
-		return s.answered(p.Response)
+		return l.answered(p.Response)
 	}
 	// §10.19.2: StatSN is the next one and is not consumed.
-	if err := s.checkStatSN(p.Response); err != nil {
+	if err := l.checkStatSN(p.Response); err != nil {
 		return err
 	}
 	if p.TTT() == pdu.NoTag {
 		return nil // it only moves the window
 	}
-	h := s.blank()
+	h := l.blank()
 	h.SetOpcode(pdu.OpNOPOut)
 	h.SetImmediate()
 	h.SetFlags(pdu.FlagFinal)
@@ -187,34 +237,27 @@ func (s *Session) nopIn(p pdu.NOPIn) error {
 	h.SetITT(pdu.NoTag)
 	out := pdu.AsNOPOut(h)
 	out.SetTTT(p.TTT())
-	out.SetCmdSN(s.cmdSN)
-	s.put(h, nil, nil)
+	out.SetCmdSN(l.s.cmdSN)
+	l.put(h, nil, nil)
 	return nil
 }
 
-// Logout closes the session in good order and then the connection (RFC 3720
+// Logout closes the session in good order and then its connections (RFC 3720
 // §10.14). Commands in progress end with ErrClosed.
 func (s *Session) Logout(ctx context.Context) error {
 	var h pdu.Header
 	h.SetOpcode(pdu.OpLogoutReq)
 	pdu.AsLogoutRequest(&h).SetReason(pdu.CloseSession)
+	s.mu.Lock()
+	s.farewell = true
+	s.mu.Unlock()
 	p, err := s.exchange(ctx, &h, nil, control{opcode: pdu.OpLogoutResp})
 	_ = s.Close()
 	if err != nil {
 		return err
 	}
 	if r := pdu.AsLogoutResponse(&p.Header).Result(); r != pdu.LogoutDone {
-		return fmt.Errorf("initiator: log out of %s at %s: response %d", s.cfg.Target, s.params.Portal, r)
+		return fmt.Errorf("initiator: log out of %s at %s: response %d", s.cfg.Target, s.cfg.Portal, r)
 	}
 	return nil
-}
-
-// leave logs out because the target asked for it.
-func (s *Session) leave(why *AsyncError) {
-	wait := time.Duration(max(why.Parameter3, 1)) * time.Second
-	ctx, cancel := context.WithTimeoutCause(context.Background(), wait, why)
-	defer cancel()
-	if err := s.Logout(ctx); err != nil && s.cfg.Event != nil {
-		s.cfg.Event(err)
-	}
 }

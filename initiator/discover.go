@@ -75,7 +75,11 @@ const (
 // gathers the whole answer, asking for the parts that follow (RFC 3720 §10.10,
 // §10.11).
 func (s *Session) Text(ctx context.Context, data []byte) ([]byte, error) {
-	if limit := int(s.params.MaxSendDataSegmentLength); len(data) > limit {
+	l, err := s.route(ctx, pdu.NoTag)
+	if err != nil {
+		return nil, err
+	}
+	if limit := int(l.params.MaxSendDataSegmentLength); len(data) > limit {
 		return nil, fmt.Errorf("initiator: text of %d bytes; the target takes %d", len(data), limit)
 	}
 	// §10.10.3: the whole exchange keeps one ITT.
@@ -84,17 +88,17 @@ func (s *Session) Text(ctx context.Context, data []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer s.drop(k)
-	return s.textParts(ctx, k, data)
+	return s.textParts(ctx, l, k, data)
 }
 
-func (s *Session) textParts(ctx context.Context, k *control, data []byte) ([]byte, error) {
+func (s *Session) textParts(ctx context.Context, l *link, k *control, data []byte) ([]byte, error) {
 	var all []byte
 	var h pdu.Header
 	pdu.AsTextRequest(&h).SetTTT(pdu.NoTag)
 	for range maxTextParts {
 		h.SetOpcode(pdu.OpTextReq)
 		h.SetFlags(pdu.FlagFinal)
-		p, err := s.ask(ctx, k, &h, data, control{opcode: pdu.OpTextResp})
+		p, err := s.ask(ctx, l, k, &h, data, control{opcode: pdu.OpTextResp})
 		if err != nil {
 			return nil, err
 		}

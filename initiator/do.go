@@ -54,7 +54,7 @@ func (s *Session) Do(ctx context.Context, c Command) (Result, error) {
 
 func (s *Session) gaveUp(ctx context.Context, c Command) error {
 	return fmt.Errorf("initiator: SCSI command 0x%02x to %s at %s aborted: %w",
-		c.CDB[0], s.cfg.Target, s.params.Portal, context.Cause(ctx))
+		c.CDB[0], s.cfg.Target, s.cfg.Portal, context.Cause(ctx))
 }
 
 // submitWait submits, waiting for a free slot.

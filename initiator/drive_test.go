@@ -161,8 +161,8 @@ func TestLoop_BytesBehindLogin_AreTaken(t *testing.T) {
 	pdu.AsNOPIn(&h).SetStatSN(serial.Stat(1))
 	c := NewConn(near)
 	c.w = copy(c.buf, h[:])
-	s, err := newSession(cfg, p).begin(c)
-	if err != nil {
+	s := newSession(cfg, p)
+	if err := s.attach(0, p, c); err != nil {
 		t.Fatal(err)
 	}
 	got, err := NewConn(far).Receive()

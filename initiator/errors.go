@@ -69,6 +69,23 @@ var loginAdvice = map[pdu.LoginStatus]string{
 	pdu.LoginOutOfResources:     "target has no resources left; close other sessions",
 }
 
+// LostError is a request whose connection was lost before the answer: the target may
+// have carried it out or not. Connections are named by their CID.
+type LostError struct {
+	Portal, Target string
+	CID            pdu.CID
+	Cause          error
+}
+
+// Error implements error.
+func (e *LostError) Error() string {
+	return fmt.Sprintf("initiator: connection %d with %s at %s was lost before the answer; ask for its outcome or repeat it: %v",
+		e.CID, e.Target, e.Portal, e.Cause)
+}
+
+// Unwrap is why the connection was lost.
+func (e *LostError) Unwrap() error { return e.Cause }
+
 // RejectError is a Reject PDU (RFC 3720 §10.17). Header is that of the rejected
 // PDU, as the target returned it.
 type RejectError struct {

@@ -17,7 +17,7 @@ func FuzzHear(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := newNegotiation(&cfg)
+		n := newNegotiation(&cfg, nil)
 		n.sayNames()
 		for _, answer := range [][]byte{first, second, third} {
 			n.take(loginSegmentBytes)

@@ -43,15 +43,17 @@ func (c *Conn) Login(ctx context.Context, cfg Config) (Params, error) {
 	if err != nil {
 		return Params{}, err
 	}
-	t, err := c.login(ctx, &cfg)
+	t, err := c.login(ctx, &cfg, nil)
 	return t.n.params, err
 }
 
-func (c *Conn) login(ctx context.Context, cfg *Config) (*loginTask, error) {
+func (c *Conn) login(ctx context.Context, cfg *Config, join *joining) (*loginTask, error) {
 	stop := context.AfterFunc(ctx, func() { _ = c.nc.Close() })
 	defer stop()
-	t := &loginTask{c: c, n: newNegotiation(cfg)}
-	t.n.params.CmdSN = serial.Cmd(cfg.FirstCmdSN)
+	t := &loginTask{c: c, n: newNegotiation(cfg, join)}
+	if join == nil {
+		t.n.params.CmdSN = serial.Cmd(cfg.FirstCmdSN)
+	}
 	err := t.run()
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -158,6 +160,10 @@ func (t *loginTask) request(next pdu.Stage, transit, more bool, data []byte) err
 	h.SetImmediate()
 	r.SetStages(t.stage, next, transit, more)
 	r.SetISID(t.n.cfg.ISID)
+	if j := t.n.join; j != nil {
+		r.SetTSIH(j.params.TSIH)
+		r.SetCID(j.cid)
+	}
 	h.SetITT(loginITT)
 	r.SetCmdSN(t.n.params.CmdSN)
 	r.SetExpStatSN(t.n.params.StatSN)
@@ -232,6 +238,12 @@ func (t *loginTask) advance(r pdu.LoginResponse, asked pdu.Stage, wanted bool) (
 		t.n.sayOffers()
 		return false, nil
 	}
+	if j := t.n.join; j != nil {
+		if r.TSIH() != j.params.TSIH { // §5.3.1: it is the session's
+			return false, broken("final Login Response with TSIH %d of a connection of session %d", r.TSIH(), j.params.TSIH)
+		}
+		return true, nil
+	}
 	t.n.params.TSIH = r.TSIH()
 	if r.TSIH() == 0 && !t.n.cfg.Lenient { // [R-10.13.3-1]
 		return false, broken("final Login Response with TSIH 0")
@@ -241,13 +253,13 @@ func (t *loginTask) advance(r pdu.LoginResponse, asked pdu.Stage, wanted bool) (
 
 // connectAndLogin opens a connection and logs in, following redirections (RFC 3720
 // §10.13.5 [R-10.13.5-20]).
-func connectAndLogin(ctx context.Context, cfg *Config) (*Conn, *loginTask, error) {
+func connectAndLogin(ctx context.Context, cfg *Config, join *joining) (*Conn, *loginTask, error) {
 	for range maxRedirects {
 		c, err := Connect(ctx, cfg.Portal)
 		if err != nil {
 			return nil, nil, err
 		}
-		t, err := c.login(ctx, cfg)
+		t, err := c.login(ctx, cfg, join)
 		if err == nil {
 			return c, t, nil
 		}

@@ -15,11 +15,17 @@ const abortWait = 5 * time.Second
 
 // TaskManagement runs a task management function (RFC 3720 §10.5) and returns the
 // target's answer. Commands that a completed function ended return ErrAborted. ref
-// is the tag of the task that AbortTask names, pdu.NoTag for the others.
+// is the tag of the task that AbortTask names, pdu.NoTag for the others; the function
+// goes over the connection of that task. One whose connection is lost is a *LostError:
+// it may have been carried out or not.
 func (s *Session) TaskManagement(ctx context.Context, f sam.Function, lun sam.LUN, ref pdu.ITT) (pdu.TaskResult, error) {
 	var h pdu.Header
 	r := pdu.AsTaskRequest(&h)
 	h.SetOpcode(pdu.OpTaskRequest)
+	l, err := s.route(ctx, ref)
+	if err != nil {
+		return 0, err
+	}
 	r.SetFunction(f)
 	if f.NeedsLUN() {
 		h.SetLUN(lun)
@@ -31,32 +37,64 @@ func (s *Session) TaskManagement(ctx context.Context, f sam.Function, lun sam.LU
 	}
 	s.mu.Unlock()
 	c := control{opcode: pdu.OpTaskResponse, function: f, lun: lun, ref: ref}
-	p, err := s.exchange(ctx, &h, nil, c)
+	if c.spreads() {
+		defer s.hush()()
+	}
+	p, err := s.exchangeOn(ctx, l, &h, nil, c)
 	if err != nil {
 		return 0, err
 	}
 	return pdu.AsTaskResponse(&p.Header).Result(), nil
 }
 
+// spreads says whether a function may end commands of all connections.
+func (k *control) spreads() bool {
+	switch k.function {
+	case sam.AbortTaskSet, sam.ClearTaskSet, sam.LogicalUnitReset, sam.TargetWarmReset, sam.TargetColdReset:
+		return true
+	case sam.AbortTask, sam.ClearACA, sam.TaskReassign:
+	}
+	return false
+}
+
+// hush has new commands wait until the function it returns is called. On one connection
+// nothing sent later comes earlier; on several, a reset may end commands that were
+// numbered behind it and came first (RFC 7143 §11.5.1 [N-28]), and nobody would know.
+func (s *Session) hush() (goOn func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.live()) < 2 {
+		return func() {}
+	}
+	s.quiet++
+	return func() {
+		s.mu.Lock()
+		s.quiet--
+		s.sendWaiting()
+		s.mu.Unlock()
+		s.Flush()
+	}
+}
+
 // taskResponse ends the tasks that a function has ended at the target: no answer to
 // them comes any more (RFC 3720 §10.6).
-func (s *Session) taskResponse(p pdu.TaskResponse) error {
-	k := s.findControl(p.ITT())
+func (l *link) taskResponse(p pdu.TaskResponse) error {
+	k := l.s.findControl(p.ITT())
 	if k != nil && k.itt == p.ITT() && k.answer != nil {
 		result := p.Result()
 		gone := k.function == sam.AbortTask && result == pdu.TaskDoesNotExist
 		if result == pdu.FunctionComplete || gone {
-			s.endCovered(k)
+			l.endCovered(k)
 		}
 	}
-	return s.answered(p.Response)
+	return l.answered(p.Response)
 }
 
-func (s *Session) endCovered(k *control) {
-	for i := range s.tasks {
-		t := &s.tasks[i]
+func (l *link) endCovered(k *control) {
+	for i := range l.s.tasks {
+		t := &l.s.tasks[i]
 		if t.req != nil && t.sent && k.covers(t) {
-			s.end(t, ErrAborted)
+			l.endFrom(t, ErrAborted)
 		}
 	}
 }
@@ -98,7 +136,7 @@ func (s *Session) abort(t *task, itt pdu.ITT) {
 	if err == nil && result != pdu.FunctionComplete && result != pdu.TaskDoesNotExist {
 		err = fmt.Errorf("ABORT TASK: response %d", result)
 	}
-	if err != nil {
+	if err != nil && !isLost(err) {
 		s.fail(err)
 	}
 }

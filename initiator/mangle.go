@@ -30,38 +30,38 @@ const (
 )
 
 // mangled appends the PDU as the hook wants it.
-func (s *Session) mangled(h *pdu.Header, ahs, data []byte) {
+func (l *link) mangled(h *pdu.Header, ahs, data []byte) {
 	// The hook may write, and data belongs to the caller of a command.
 	data = append([]byte(nil), data...)
-	v := s.cfg.Mangle(&Outgoing{Header: h, AHS: ahs, Data: data})
-	held := s.held
-	s.held = nil
+	v := l.s.cfg.Mangle(&Outgoing{Header: h, AHS: ahs, Data: data})
+	held := l.held
+	l.held = nil
 	if v == Drop {
-		s.held = held
+		l.held = held
 		return
 	}
-	wire := appendPDU(nil, h, ahs, data, s.params.HeaderDigest, s.params.DataDigest)
+	wire := appendPDU(nil, h, ahs, data, l.params.HeaderDigest, l.params.DataDigest)
 	switch v {
 	case CorruptHeader:
 		// Byte 45 is part of the CDB or a reserved field: framing survives.
 		wire[45] ^= 0x10
 	case CorruptData:
 		if len(data) > 0 {
-			wire[s.dataStart(len(ahs))] ^= 0x10
+			wire[l.dataStart(len(ahs))] ^= 0x10
 		}
 	case Repeat:
 		wire = append(wire, wire...)
 	case Hold:
-		s.held = wire
+		l.held = wire
 		wire = nil
 	case Send, Drop:
 	}
-	s.out.Own = append(append(s.out.Own, wire...), held...)
+	l.out.Own = append(append(l.out.Own, wire...), held...)
 }
 
-func (s *Session) dataStart(ahsBytes int) int {
+func (l *link) dataStart(ahsBytes int) int {
 	n := pdu.HeaderBytes + ahsBytes
-	if s.params.HeaderDigest {
+	if l.params.HeaderDigest {
 		n += pdu.DigestBytes
 	}
 	return n

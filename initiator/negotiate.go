@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 
+	"lunar/iscsi/pdu"
+	"lunar/iscsi/serial"
 	"lunar/iscsi/text"
 )
 
@@ -15,6 +17,8 @@ type negotiation struct {
 	said    map[string]string
 	heard   map[string]bool
 	pending []pair
+	// join is the session that the connection is to belong to, nil of a leading login.
+	join *joining
 	// moved is the TargetAddress of a redirection.
 	moved string
 	chap  chapTask
@@ -22,10 +26,28 @@ type negotiation struct {
 
 type pair struct{ key, value string }
 
-func newNegotiation(cfg *Config) *negotiation {
+// joining is what a login says that adds a connection to a session, or takes the place
+// of one (RFC 3720 §5.3.1).
+type joining struct {
+	// params are the session's; CmdSN is its next one.
+	params Params
+	cid    pdu.CID
+	// statSN is, when the connection takes the place of one, what was received of that
+	// (§10.12.8).
+	statSN serial.StatSN
+}
+
+func newNegotiation(cfg *Config, join *joining) *negotiation {
 	n := &negotiation{
-		cfg: cfg, params: defaults(),
+		cfg: cfg, params: defaults(), join: join,
 		said: make(map[string]string), heard: make(map[string]bool),
+	}
+	if join != nil {
+		d := n.params
+		n.params = join.params
+		n.params.HeaderDigest, n.params.DataDigest = false, false
+		n.params.MaxSendDataSegmentLength = d.MaxSendDataSegmentLength
+		n.params.StatSN = join.statSN
 	}
 	n.params.ISID = cfg.ISID
 	n.params.MaxRecvDataSegmentLength = cfg.MaxRecvDataSegmentLength
@@ -39,11 +61,13 @@ func (n *negotiation) sayNames() {
 	if n.cfg.Target != "" {
 		n.say("TargetName", n.cfg.Target)
 	}
-	session := "Normal"
-	if n.cfg.Discovery {
-		session = "Discovery"
+	if n.join == nil {
+		session := "Normal"
+		if n.cfg.Discovery {
+			session = "Discovery"
+		}
+		n.say("SessionType", session)
 	}
-	n.say("SessionType", session)
 	n.say("AuthMethod", n.cfg.CHAP.methods())
 }
 
@@ -53,7 +77,7 @@ func (n *negotiation) sayOffers() {
 		k := &keyTable[i]
 		// RFC 3720 §12: these keys mean nothing in a discovery session. A key
 		// that the target raised first was answered, not offered again.
-		if _, done := n.said[k.name]; done || n.cfg.Discovery && k.normal {
+		if _, done := n.said[k.name]; done || n.cfg.Discovery && k.normal || n.join != nil && k.leading {
 			continue
 		}
 		n.say(k.name, k.offer(n.cfg))

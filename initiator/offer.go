@@ -33,7 +33,10 @@ type keyRow struct {
 	name string
 	rule rule
 	// normal says that the key means nothing in a discovery session (RFC 3720 §12).
-	normal    bool
+	normal bool
+	// leading says that the first login of a session settles the key for all of its
+	// connections (RFC 3720 §12).
+	leading   bool
 	low, high uint64
 	offer     func(*Config) string
 	store     func(*Params, string)
@@ -57,40 +60,50 @@ var keyTable = []keyRow{
 		store: func(p *Params, v string) { p.MaxSendDataSegmentLength = parsed(v) },
 	},
 	{
-		name: "InitialR2T", rule: or2, normal: true,
+		name: "InitialR2T", leading: true, rule: or2, normal: true,
 		offer: func(c *Config) string { return text.YesNo(*c.InitialR2T) },
 		store: func(p *Params, v string) { p.InitialR2T = v == text.Yes },
 	},
 	{
-		name: "ImmediateData", rule: and, normal: true,
+		name: "ImmediateData", leading: true, rule: and, normal: true,
 		offer: func(c *Config) string { return text.YesNo(*c.ImmediateData) },
 		store: func(p *Params, v string) { p.ImmediateData = v == text.Yes },
 	},
 	{
-		name: "MaxBurstLength", rule: minimum, normal: true, low: minLength, high: maxLength,
+		name: "MaxBurstLength", leading: true, rule: minimum, normal: true, low: minLength, high: maxLength,
 		offer: func(c *Config) string { return number(c.MaxBurst) },
 		store: func(p *Params, v string) { p.MaxBurst = parsed(v) },
 	},
 	{
-		name: "FirstBurstLength", rule: minimum, normal: true, low: minLength, high: maxLength,
+		name: "FirstBurstLength", leading: true, rule: minimum, normal: true, low: minLength, high: maxLength,
 		offer: func(c *Config) string { return number(c.FirstBurst) },
 		store: func(p *Params, v string) { p.FirstBurst = parsed(v) },
 	},
 	{
-		name: "MaxOutstandingR2T", rule: minimum, normal: true, low: 1, high: 65535,
+		name: "MaxOutstandingR2T", leading: true, rule: minimum, normal: true, low: 1, high: 65535,
 		offer: func(c *Config) string { return number(uint32(c.MaxOutstandingR2T)) },
 		store: func(p *Params, v string) { p.MaxOutstandingR2T = uint16(parsed(v)) },
 	},
-	{name: "MaxConnections", rule: minimum, normal: true, low: 1, high: 65535, offer: fixed("1"), store: ignored},
-	{name: "ErrorRecoveryLevel", rule: minimum, high: 2, offer: fixed("0"), store: ignored},
-	{name: "DataPDUInOrder", rule: or2, normal: true, offer: fixed(text.Yes), store: ignored},
-	{name: "DataSequenceInOrder", rule: or2, normal: true, offer: fixed(text.Yes), store: ignored},
 	{
-		name: "DefaultTime2Wait", rule: maximum, high: 3600, offer: fixed("0"),
+		name: "MaxConnections", leading: true, rule: minimum, normal: true, low: 1, high: 65535,
+		offer: func(c *Config) string { return number(uint32(c.MaxConnections)) },
+		store: func(p *Params, v string) { p.MaxConnections = uint16(parsed(v)) },
+	},
+	{
+		name: "ErrorRecoveryLevel", leading: true, rule: minimum, high: maxLevel,
+		offer: func(c *Config) string { return number(uint32(c.RecoveryLevel)) },
+		store: func(p *Params, v string) { p.ErrorRecoveryLevel = uint8(parsed(v)) },
+	},
+	{name: "DataPDUInOrder", leading: true, rule: or2, normal: true, offer: fixed(text.Yes), store: ignored},
+	{name: "DataSequenceInOrder", leading: true, rule: or2, normal: true, offer: fixed(text.Yes), store: ignored},
+	{
+		name: "DefaultTime2Wait", leading: true, rule: maximum, high: 3600,
+		offer: func(c *Config) string { return number(uint32(c.Time2Wait)) },
 		store: func(p *Params, v string) { p.DefaultTime2Wait = uint16(parsed(v)) },
 	},
 	{
-		name: "DefaultTime2Retain", rule: minimum, high: 3600, offer: fixed("0"),
+		name: "DefaultTime2Retain", leading: true, rule: minimum, high: 3600,
+		offer: func(c *Config) string { return number(uint32(c.Time2Retain)) },
 		store: func(p *Params, v string) { p.DefaultTime2Retain = uint16(parsed(v)) },
 	},
 }

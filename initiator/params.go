@@ -15,6 +15,10 @@ type Params struct {
 	MaxRecvDataSegmentLength, MaxSendDataSegmentLength uint32
 	MaxOutstandingR2T                                  uint16
 	DefaultTime2Wait, DefaultTime2Retain               uint16
+	// MaxConnections is how many connections the session may have, ErrorRecoveryLevel
+	// what is done about errors, 0 to 2 (RFC 3720 §6.1.5).
+	MaxConnections     uint16
+	ErrorRecoveryLevel uint8
 	// PortalGroupTag and TargetAlias are what the target says of itself.
 	PortalGroupTag uint16
 	TargetAlias    string
@@ -34,6 +38,6 @@ func defaults() Params {
 	return Params{
 		ImmediateData: true, InitialR2T: true, FirstBurst: 65536, MaxBurst: 262144,
 		MaxRecvDataSegmentLength: loginSegmentBytes, MaxSendDataSegmentLength: loginSegmentBytes,
-		MaxOutstandingR2T: 1, DefaultTime2Wait: 2, DefaultTime2Retain: 20,
+		MaxOutstandingR2T: 1, DefaultTime2Wait: 2, DefaultTime2Retain: 20, MaxConnections: 1,
 	}
 }

@@ -6,12 +6,12 @@ import (
 )
 
 // pump is the drive of two goroutines over a net.Conn: one receives and calls the
-// session, the other sends what could not be sent at once. Whoever has something to
+// connection, the other sends what could not be sent at once. Whoever has something to
 // send becomes the writer unless there is one already; what others queue meanwhile
 // leaves with the writer's next call, so a busy session makes few calls with many
 // PDUs each.
 type pump struct {
-	s    *Session
+	l    *link
 	conn *Conn
 
 	// writing, under the session's mu, says that somebody owns flight[at:], the bytes
@@ -28,9 +28,9 @@ type pump struct {
 	kick chan struct{}
 }
 
-// newPump makes the drive of a session.
-func newPump(s *Session, c *Conn) *pump {
-	p := &pump{s: s, conn: c, kick: make(chan struct{}, 1)}
+// newPump makes the drive of a connection.
+func newPump(l *link, c *Conn) *pump {
+	p := &pump{l: l, conn: c, kick: make(chan struct{}, 1)}
 	if sc, ok := c.nc.(syscall.Conn); ok {
 		p.raw, _ = sc.SyscallConn() // without it the writer goroutine does all
 	}
@@ -38,7 +38,7 @@ func newPump(s *Session, c *Conn) *pump {
 	if tcp, ok := c.nc.(*net.TCPConn); ok {
 		_ = tcp.SetNoDelay(true) // only costs latency when refused
 	}
-	s.drive = p
+	l.drive = p
 	return p
 }
 
@@ -54,7 +54,7 @@ func (p *pump) HangUp(error) { _ = p.conn.Close() }
 func (p *pump) read() {
 	for {
 		if err := p.receive(); err != nil {
-			p.s.ended(err)
+			p.l.ended(err)
 			return
 		}
 	}
@@ -64,17 +64,17 @@ func (p *pump) read() {
 func (p *pump) receive() error {
 	c := p.conn
 	if c.r == c.w {
-		if room := p.s.room(); room != nil {
+		if room := p.l.room(); room != nil {
 			n, err := c.nc.Read(room)
 			if n == 0 {
 				return err
 			}
-			p.s.placed(n)
+			p.l.placed(n)
 		} else if err := c.fill(); err != nil {
 			return err
 		}
 	}
-	err := p.s.consume(c.buf[c.r:c.w])
+	err := p.l.consume(c.buf[c.r:c.w])
 	c.r = c.w
 	p.Flush()
 	return err
@@ -93,11 +93,11 @@ func (p *pump) write(fd uintptr) bool {
 // Flush sends what is queued; what the socket does not take is left to a goroutine
 // that can wait.
 func (p *pump) Flush() {
-	s := p.s
+	l, s := p.l, p.l.s
 	s.mu.Lock()
-	for !p.writing && len(s.out.Own) > 0 && s.err == nil {
+	for !p.writing && len(l.out.Own) > 0 && l.err == nil {
 		p.writing = true
-		p.flight, s.out.Own, p.at = s.out.Own, p.flight[:0], 0
+		p.flight, l.out.Own, p.at = l.out.Own, p.flight[:0], 0
 		s.mu.Unlock()
 		if !p.attempt() {
 			p.kick <- struct{}{} // empty: only the owner of flight sends
@@ -120,15 +120,15 @@ func (p *pump) attempt() bool {
 
 // writeRest is the writer goroutine: it finishes what Flush could not.
 func (p *pump) writeRest() {
-	s := p.s
+	l, s := p.l, p.l.s
 	for {
 		select {
-		case <-s.dead:
+		case <-l.gone:
 			return
 		case <-p.kick:
 		}
 		if _, err := p.conn.nc.Write(p.flight[p.at:]); err != nil {
-			s.fail(err)
+			l.fail(err)
 			continue // until the reader has seen it
 		}
 		s.mu.Lock()

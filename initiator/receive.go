@@ -20,7 +20,8 @@ type inbox struct {
 	// for everything else. got bytes of it have arrived.
 	into []byte
 	got  int
-	// task is the command of a Data-In. Nobody but the drive ends it.
+	// task is the command of a Data-In that is being received, guarded by the session's
+	// mu. Nobody but the drive ends it.
 	task *task
 	data []byte
 	crc  uint32
@@ -30,8 +31,8 @@ type inbox struct {
 
 // room is where the rest of a large data segment goes; nil when what comes next goes
 // through consume.
-func (s *Session) room() []byte {
-	in := &s.in
+func (l *link) room() []byte {
+	in := &l.in
 	left := in.framer.DataLeft()
 	if left < directBytes {
 		return nil
@@ -40,9 +41,9 @@ func (s *Session) room() []byte {
 }
 
 // placed counts the first n bytes of room as received.
-func (s *Session) placed(n int) {
-	in := &s.in
-	s.place(in.into[in.got : in.got+n])
+func (l *link) placed(n int) {
+	in := &l.in
+	l.place(in.into[in.got : in.got+n])
 	in.framer.Placed(n)
 }
 
@@ -53,55 +54,47 @@ type early struct {
 }
 
 // reportEarly reports the requests whose buffers are in no send any more.
-func (s *Session) reportEarly() {
-	if len(s.early) == 0 {
+func (l *link) reportEarly() {
+	if len(l.early) == 0 {
 		return
 	}
-	s.early = slices.DeleteFunc(s.early, func(e early) bool {
-		left := s.out.Left(e.lent)
+	l.early = slices.DeleteFunc(l.early, func(e early) bool {
+		left := l.out.Left(e.lent)
 		if left {
-			s.in.ended = append(s.in.ended, e.req)
+			l.in.ended = append(l.in.ended, e.req)
 		}
 		return left
 	})
-	s.report()
-}
-
-// ended ends the tasks: the drive has stopped, and nobody uses their buffers.
-func (s *Session) ended(err error) {
-	s.fail(err)
-	s.out.Abandon()
-	s.reportEarly()
-	s.endAll()
-	close(s.dead)
+	l.report()
 }
 
 // place counts bytes that already stand where they belong.
-func (s *Session) place(p []byte) {
-	s.in.got += len(p)
-	if s.params.DataDigest {
-		s.in.crc = crc32.Update(s.in.crc, castagnoli, p)
+func (l *link) place(p []byte) {
+	l.in.got += len(p)
+	if l.params.DataDigest {
+		l.in.crc = crc32.Update(l.in.crc, castagnoli, p)
 	}
 }
 
-// consume takes received bytes, in any division, through the session.
-func (s *Session) consume(p []byte) error {
-	in := &s.in
+// consume takes received bytes, in any division, through the connection.
+func (l *link) consume(p []byte) error {
+	in := &l.in
 	for {
 		ev, n := in.framer.Next(p)
 		p = p[n:]
 		var err error
 		switch ev {
 		case pdu.EventMore:
+			l.s.flushOthers(l)
 			return nil
 		case pdu.EventHeader:
-			err = s.header()
+			err = l.header()
 		case pdu.EventPiece:
 			piece := in.framer.Piece()
-			s.place(in.into[in.got : in.got+copy(in.into[in.got:], piece)])
+			l.place(in.into[in.got : in.got+copy(in.into[in.got:], piece)])
 		case pdu.EventEnd:
 			if err = checkData(&in.framer, in.crc); err == nil {
-				err = s.handle()
+				err = l.handle()
 			}
 		}
 		if err != nil {
@@ -111,8 +104,8 @@ func (s *Session) consume(p []byte) error {
 }
 
 // header takes a complete header and finds the place of its data.
-func (s *Session) header() error {
-	in := &s.in
+func (l *link) header() error {
+	in := &l.in
 	if err := checkHeader(&in.framer); err != nil {
 		return err
 	}
@@ -120,14 +113,14 @@ func (s *Session) header() error {
 	in.got, in.crc = 0, 0
 	n := in.header.DataBytes()
 	// RFC 3720 §12.12: a sender keeps to what the receiver declared.
-	if n > int(s.params.MaxRecvDataSegmentLength) {
-		return broken("%v with %d bytes of data; we take %d", in.header.Opcode(), n, s.params.MaxRecvDataSegmentLength)
+	if n > int(l.params.MaxRecvDataSegmentLength) {
+		return broken("%v with %d bytes of data; we take %d", in.header.Opcode(), n, l.params.MaxRecvDataSegmentLength)
 	}
 	if in.header.AHSBytes() > 0 { // RFC 3720 §10.2 [R-10.2-2]
 		return broken("%v with an additional header segment", in.header.Opcode())
 	}
 	if in.header.Opcode() == pdu.OpDataIn {
-		if err := s.openDataIn(n); err != nil {
+		if err := l.openDataIn(n); err != nil {
 			return err
 		}
 	} else {
@@ -139,80 +132,95 @@ func (s *Session) header() error {
 	if n > 0 {
 		return nil
 	}
-	return s.handle()
+	return l.handle()
 }
 
 // handle acts on a complete PDU, then reports the requests it ended.
-func (s *Session) handle() error {
-	s.mu.Lock()
-	err := s.dispatch()
-	s.mu.Unlock()
-	s.report()
+func (l *link) handle() error {
+	l.s.mu.Lock()
+	err := l.dispatch()
+	l.settle()
+	l.s.mu.Unlock()
+	l.report()
 	return err
 }
 
 // report calls back for the requests that ended; they may submit others.
-func (s *Session) report() {
-	ended := s.in.ended
+func (l *link) report() {
+	ended := l.in.ended
 	for i, r := range ended {
 		ended[i] = nil
 		r.Done(r)
 	}
-	s.in.ended = ended[:0]
+	l.in.ended = ended[:0]
 }
 
-// end ends a task. Only the drive's goroutine does, so that nobody else can still be
+// moveWindow takes the window of a response.
+func (l *link) moveWindow(h *pdu.Header) {
+	r := pdu.Response{Header: h}
+	l.s.moveWindow(r.ExpCmdSN(), r.MaxCmdSN())
+}
+
+// settle ends the reception of a PDU: a task that was doomed meanwhile ends. mu is
+// held.
+func (l *link) settle() {
+	if t := l.in.task; t != nil {
+		l.in.task = nil
+		if t.req != nil && t.doomed != nil {
+			l.end(t, t.doomed)
+		}
+	}
+}
+
+// endFrom ends a task of any connection, on the goroutine of l's drive; later, if
+// something is being received into its buffer. mu is held.
+func (l *link) endFrom(t *task, err error) {
+	if t.link != l && t.link.in.task == t {
+		t.doomed = err
+		return
+	}
+	l.end(t, err)
+}
+
+// end ends a task. Only a drive's goroutine does, so that nobody else can still be
 // writing into a buffer whose request has been reported. A target may answer before
 // it has all data, of a command that failed for one; such a request is reported when
 // nothing reads from its buffer any more.
-func (s *Session) end(t *task, err error) {
+func (l *link) end(t *task, err error) {
 	t.req.Err = err
-	lent := t.lent
-	r := s.release(t)
-	if s.out.Left(lent) {
-		s.in.ended = append(s.in.ended, r)
+	lent, of := t.lent, t.link
+	r := l.s.release(t)
+	if of == nil || of.out.Left(lent) {
+		l.in.ended = append(l.in.ended, r)
 	} else {
-		s.early = append(s.early, early{r, lent})
+		of.early = append(of.early, early{r, lent})
 	}
 }
 
-func (s *Session) dispatch() error {
-	h := &s.in.header
+func (l *link) dispatch() error {
+	h := &l.in.header
 	if h.Opcode() != pdu.OpDataIn {
-		s.moveWindow(pdu.Response{Header: h})
+		l.moveWindow(h)
 	}
 	switch h.Opcode() {
 	case pdu.OpDataIn:
-		return s.dataIn(pdu.AsDataIn(h))
+		return l.dataIn(pdu.AsDataIn(h))
 	case pdu.OpSCSIResponse:
-		return s.scsiResponse(pdu.AsSCSIResponse(h))
+		return l.scsiResponse(pdu.AsSCSIResponse(h))
 	case pdu.OpR2T:
-		return s.readyToTransfer(pdu.AsR2T(h))
+		return l.readyToTransfer(pdu.AsR2T(h))
 	case pdu.OpNOPIn:
-		return s.nopIn(pdu.AsNOPIn(h))
+		return l.nopIn(pdu.AsNOPIn(h))
 	case pdu.OpTaskResponse:
-		return s.taskResponse(pdu.AsTaskResponse(h))
+		return l.taskResponse(pdu.AsTaskResponse(h))
 	case pdu.OpTextResp, pdu.OpLogoutResp:
-		return s.answered(pdu.Response{Header: h})
+		return l.answered(pdu.Response{Header: h})
 	case pdu.OpAsync:
-		return s.async(pdu.AsAsync(h))
+		return l.async(pdu.AsAsync(h))
 	case pdu.OpReject:
-		return s.reject(pdu.AsReject(h))
+		return l.reject(pdu.AsReject(h))
 	default:
 		// RFC 3720 §10.2.1.2 [R-10.2.1.2-1]: nothing else comes from a target here.
 		return broken("%v in the full feature phase", h.Opcode())
 	}
-}
-
-// endAll ends every task with the session's error.
-func (s *Session) endAll() {
-	s.mu.Lock()
-	s.first, s.last = nil, nil
-	for i := range s.tasks {
-		if t := &s.tasks[i]; t.req != nil {
-			s.end(t, s.err)
-		}
-	}
-	s.mu.Unlock()
-	s.report()
 }

@@ -15,9 +15,9 @@ import (
 	"lunar/scsi/sam"
 )
 
-// bareSession is a session with a read and a write in progress and nothing behind
-// its connection.
-func bareSession(tb testing.TB, digests bool) (*Session, *[2]int) {
+// bareLink is the connection of a session with a read and a write in progress and
+// nothing behind it.
+func bareLink(tb testing.TB, digests bool) (*link, *[2]int) {
 	tb.Helper()
 	near, far := net.Pipe()
 	tb.Cleanup(func() { _, _ = near.Close(), far.Close() })
@@ -29,7 +29,9 @@ func bareSession(tb testing.TB, digests bool) (*Session, *[2]int) {
 	p.HeaderDigest, p.DataDigest = digests, digests
 	p.MaxCmdSN, p.StatSN = serial.Cmd(10), serial.Stat(1)
 	s := newSession(cfg, p)
-	newPump(s, &Conn{nc: near}) // not started: consume gets its bytes from the test
+	l := s.newLink(0, p)
+	newPump(l, &Conn{nc: near}) // not started: consume gets its bytes from the test
+	s.links.Store(&[]*link{l})
 	var ended [2]int
 	for i, cmd := range []Command{
 		{CDB: make([]byte, 16), In: make([]byte, 4096)},
@@ -45,7 +47,7 @@ func bareSession(tb testing.TB, digests bool) (*Session, *[2]int) {
 			tb.Fatal(err)
 		}
 	}
-	return s, &ended
+	return l, &ended
 }
 
 // FuzzReceive feeds a session any bytes, cut in two anywhere: it never panics,
@@ -57,9 +59,9 @@ func FuzzReceive(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte, cut int, digests bool) {
 		cut = min(max(cut, 0), len(b))
-		whole, ended := bareSession(t, digests)
+		whole, ended := bareLink(t, digests)
 		errWhole := whole.consume(b)
-		parts, endedParts := bareSession(t, digests)
+		parts, endedParts := bareLink(t, digests)
 		errParts := parts.consume(b[:cut])
 		if errParts == nil {
 			errParts = parts.consume(b[cut:])
@@ -67,8 +69,8 @@ func FuzzReceive(f *testing.F) {
 		if (errWhole == nil) != (errParts == nil) || *ended != *endedParts || whole.nextStatSN != parts.nextStatSN {
 			t.Fatalf("cut at %d: %v and %v, %v and %v", cut, errWhole, errParts, *ended, *endedParts)
 		}
-		whole.err = ErrClosed
-		whole.endAll()
+		whole.s.err = ErrClosed
+		whole.s.finish()
 		if *ended != [2]int{1, 1} {
 			t.Fatalf("requests ended %v times", *ended)
 		}
@@ -189,8 +191,8 @@ func allocPair(t *testing.T, loop *drive.Loop, write bool) *Session {
 	}
 	p := defaults()
 	p.MaxCmdSN = serial.Cmd(10)
-	s, err := newSession(cfg, p).begin(NewConn(near))
-	if err != nil {
+	s := newSession(cfg, p)
+	if err := s.attach(0, p, NewConn(near)); err != nil {
 		t.Fatal(err)
 	}
 	return s

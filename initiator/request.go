@@ -37,7 +37,8 @@ type Result struct {
 // write until then. It can be submitted again from inside Done.
 type Request struct {
 	Command
-	// Done is called when the request has ended, on the goroutine that receives.
+	// Done is called when the request has ended, on a goroutine that receives: with
+	// several connections and without Config.Loop, those of two requests may run at once.
 	// It must not block, nor call anything of the session but Submit.
 	Done func(*Request)
 	// Result is valid when Err is nil.
@@ -50,8 +51,10 @@ type task struct {
 	// itt is the slot's number with a generation above it, so that an answer to an
 	// earlier user of the slot is not taken for one to this (RFC 3720 §10.2.1.8
 	// [R-10.2.1.8-1]: unique while the task exists).
-	itt   pdu.ITT
-	req   *Request // nil when the slot is free
+	itt pdu.ITT
+	req *Request // nil when the slot is free
+	// link is the connection that carries it, nil before it is sent.
+	link  *link
 	sent  bool
 	cmdSN serial.CmdSN
 	next  *task // in the chain that waits for the window
@@ -62,6 +65,8 @@ type task struct {
 	read, wrote, burst int
 	// lent is when the last data that is sent from Out will have left.
 	lent drive.Ticket
+	// doomed is why a task ends as soon as nothing is received into its buffer.
+	doomed error
 }
 
 const (
@@ -111,11 +116,12 @@ func (s *Session) start(r *Request) (*task, error) {
 	*t = task{itt: t.itt, req: r}
 	r.Result, r.Err = Result{}, nil
 	// Behind those that wait, in order of arrival.
-	if s.first != nil || !s.cmdSN.AtMost(s.top) {
+	l := s.choose()
+	if s.first != nil || l == nil || !s.open() {
 		s.enqueue(t)
 		return t, nil
 	}
-	s.send(t)
+	l.send(t)
 	return t, nil
 }
 
@@ -130,6 +136,9 @@ func (r *Request) check() error {
 // after unlocking.
 func (s *Session) release(t *task) *Request {
 	r := t.req
+	if t.link != nil {
+		t.link.busy--
+	}
 	i := uint16(t.itt & slotMask)
 	*t = task{itt: t.itt + generationStep}
 	s.free = append(s.free, i)
@@ -172,12 +181,19 @@ func (s *Session) dequeue(t *task) {
 	t.next = nil
 }
 
+// open says whether a command may be sent now.
+func (s *Session) open() bool { return s.cmdSN.AtMost(s.top) && s.quiet == 0 }
+
 // sendWaiting sends what the window has room for (RFC 3720 §3.2.2.1: no command
 // beyond MaxCmdSN).
 func (s *Session) sendWaiting() {
-	for s.first != nil && s.cmdSN.AtMost(s.top) {
+	for s.first != nil && s.open() {
+		l := s.choose()
+		if l == nil {
+			return
+		}
 		t := s.first
 		s.dequeue(t)
-		s.send(t)
+		l.send(t)
 	}
 }

@@ -11,12 +11,12 @@ import (
 // openDataIn checks where a Data-In's n bytes belong before they are placed (RFC
 // 3720 §10.7). DataPDUInOrder and DataSequenceInOrder are Yes, so the data comes in
 // order (§12.18, §12.19).
-func (s *Session) openDataIn(n int) error {
-	d := pdu.AsDataIn(&s.in.header)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t := s.find(d.ITT())
-	if t == nil || !t.sent {
+func (l *link) openDataIn(n int) error {
+	d := pdu.AsDataIn(&l.in.header)
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	t := l.s.find(d.ITT())
+	if t == nil || t.link != l {
 		return broken("Data-In for ITT 0x%08x, which no command has", uint32(d.ITT()))
 	}
 	in := t.req.In
@@ -31,17 +31,17 @@ func (s *Session) openDataIn(n int) error {
 	}
 	t.burst += n
 	// §12.13: a sequence carries at most MaxBurstLength.
-	if t.burst > int(s.params.MaxBurst) && !s.cfg.Lenient {
-		return broken("Data-In sequence of %d bytes exceeds MaxBurstLength %d", t.burst, s.params.MaxBurst)
+	if t.burst > int(l.params.MaxBurst) && !l.s.cfg.Lenient {
+		return broken("Data-In sequence of %d bytes exceeds MaxBurstLength %d", t.burst, l.params.MaxBurst)
 	}
-	s.in.task, s.in.into = t, in[t.read:t.read+n]
+	l.in.task, l.in.into = t, in[t.read:t.read+n]
 	return nil
 }
 
 // dataIn takes a complete Data-In; with S it ends the command.
-func (s *Session) dataIn(d pdu.DataIn) error {
-	s.moveWindow(d.Response)
-	t := s.in.task
+func (l *link) dataIn(d pdu.DataIn) error {
+	l.moveWindow(d.Header)
+	t := l.in.task
 	t.read += d.DataBytes()
 	t.dataSN = t.dataSN.Next()
 	if d.Final() {
@@ -54,41 +54,41 @@ func (s *Session) dataIn(d pdu.DataIn) error {
 	if !d.Final() {
 		return broken("Data-In with status but without F")
 	}
-	if err := s.takeStatSN(d.Response); err != nil {
+	if err := l.takeStatSN(d.Response); err != nil {
 		return err
 	}
-	return s.finish(t, d.Status(), d.Flags(), d.Residual())
+	return l.finish(t, d.Status(), d.Flags(), d.Residual())
 }
 
 // scsiResponse ends a command (RFC 3720 §10.4).
-func (s *Session) scsiResponse(p pdu.SCSIResponse) error {
-	t := s.find(p.ITT())
-	if t == nil || !t.sent {
+func (l *link) scsiResponse(p pdu.SCSIResponse) error {
+	t := l.s.find(p.ITT())
+	if t == nil || t.link != l {
 		return broken("SCSI Response for ITT 0x%08x, which no command has", uint32(p.ITT()))
 	}
-	if err := s.takeStatSN(p.Response); err != nil {
+	if err := l.takeStatSN(p.Response); err != nil {
 		return err
 	}
 	// §10.4.3 [R-10.4.3-1]: any other response is a failure to deliver.
 	if p.ServiceResponse() != pdu.CompletedAtTarget {
-		s.end(t, fmt.Errorf("target could not deliver the command, response 0x%02x", byte(p.ServiceResponse())))
+		l.end(t, fmt.Errorf("target could not deliver the command, response 0x%02x", byte(p.ServiceResponse())))
 		return nil
 	}
 	// §10.4.8: ExpDataSN counts the Data-In PDUs that were sent.
 	r := t.req
 	reads := len(r.In) > 0 && len(r.Out) == 0
-	if reads && p.ExpDataSN() != t.dataSN && !s.cfg.Lenient {
+	if reads && p.ExpDataSN() != t.dataSN && !l.s.cfg.Lenient {
 		return broken("SCSI Response with ExpDataSN %v after %v Data-In", p.ExpDataSN(), t.dataSN)
 	}
-	if data := s.in.into[:s.in.got]; len(data) >= 2 {
+	if data := l.in.into[:l.in.got]; len(data) >= 2 {
 		n := min(int(binary.BigEndian.Uint16(data)), len(data)-2)
 		r.Result.Sense = append([]byte(nil), data[2:2+n]...)
 	}
-	return s.finish(t, p.Status(), p.Flags(), p.Residual())
+	return l.finish(t, p.Status(), p.Flags(), p.Residual())
 }
 
 // finish checks the counts of a command and ends it.
-func (s *Session) finish(t *task, st sam.Status, flags byte, residual uint32) error {
+func (l *link) finish(t *task, st sam.Status, flags byte, residual uint32) error {
 	r := t.req
 	r.Result.Status, r.Result.Read = st, t.read
 	r.Result.Overflow = flags&pdu.ResidualOverflow != 0
@@ -101,18 +101,18 @@ func (s *Session) finish(t *task, st sam.Status, flags byte, residual uint32) er
 		r.Result.Residual = residual
 	}
 	if st == sam.Good {
-		if err := s.checkCounts(t); err != nil {
+		if err := l.checkCounts(t); err != nil {
 			return err
 		}
 	}
-	s.end(t, nil)
+	l.end(t, nil)
 	return nil
 }
 
 // checkCounts holds a GOOD command to what it moved: everything that was expected,
 // less the underflow (RFC 3720 §10.4.1). It finds the loss of a last Data-In, which
 // no number shows.
-func (s *Session) checkCounts(t *task) error {
+func (l *link) checkCounts(t *task) error {
 	r := t.req
 	bidi := len(r.In) > 0 && len(r.Out) > 0
 	missing := 0
@@ -131,9 +131,9 @@ func (s *Session) checkCounts(t *task) error {
 
 // readyToTransfer serves an R2T whole, in the order received (RFC 3720 §10.8,
 // §3.2.4.2 [R-3.2.4.2-20]).
-func (s *Session) readyToTransfer(p pdu.R2T) error {
-	t := s.find(p.ITT())
-	if t == nil || !t.sent {
+func (l *link) readyToTransfer(p pdu.R2T) error {
+	t := l.s.find(p.ITT())
+	if t == nil || t.link != l {
 		return broken("R2T for ITT 0x%08x, which no command has", uint32(p.ITT()))
 	}
 	from, n := int64(p.BufferOffset()), int64(p.DesiredBytes())
@@ -142,8 +142,8 @@ func (s *Session) readyToTransfer(p pdu.R2T) error {
 		return broken("R2T with the reserved Target Transfer Tag")
 	case p.R2TSN() != t.dataSN:
 		return broken("R2T with R2TSN %v instead of %v", p.R2TSN(), t.dataSN)
-	case n == 0 || n > int64(s.params.MaxBurst): // §10.8.4
-		return broken("R2T for %d bytes; MaxBurstLength is %d", n, s.params.MaxBurst)
+	case n == 0 || n > int64(l.params.MaxBurst): // §10.8.4
+		return broken("R2T for %d bytes; MaxBurstLength is %d", n, l.params.MaxBurst)
 	case from != int64(t.wrote): // §12.18: sequences in order
 		return broken("R2T for offset %d instead of %d", from, t.wrote)
 	case from+n > int64(len(t.req.Out)):
@@ -151,22 +151,22 @@ func (s *Session) readyToTransfer(p pdu.R2T) error {
 	}
 	t.dataSN = t.dataSN.Next()
 	t.wrote = int(from + n)
-	s.sendData(t, p.TTT(), int(from), int(from+n))
+	l.sendData(t, p.TTT(), int(from), int(from+n))
 	return nil
 }
 
 // async surfaces an Async Message (RFC 3720 §10.9).
-func (s *Session) async(p pdu.Async) error {
-	if err := s.takeStatSN(p.Response); err != nil {
+func (l *link) async(p pdu.Async) error {
+	if err := l.takeStatSN(p.Response); err != nil {
 		return err
 	}
 	e := &AsyncError{Event: p.Event(), Vendor: p.VendorCode(), LUN: p.LUN()}
 	e.Parameter1, e.Parameter2, e.Parameter3 = p.Parameters()
-	e.Data = append([]byte(nil), s.in.into[:s.in.got]...)
-	if s.cfg.Event != nil {
-		s.mu.Unlock()
-		s.cfg.Event(e)
-		s.mu.Lock()
+	e.Data = append([]byte(nil), l.in.into[:l.in.got]...)
+	if l.s.cfg.Event != nil {
+		l.s.mu.Unlock()
+		l.s.cfg.Event(e)
+		l.s.mu.Lock()
 	}
 	switch e.Event {
 	case pdu.EventDropping, pdu.EventDroppingAll: // [R-6.1.4.3-21]
@@ -174,31 +174,30 @@ func (s *Session) async(p pdu.Async) error {
 	case pdu.EventLogoutRequest, pdu.EventRenegotiate:
 		// [R-10.9.1-20]: log out within Parameter3 seconds, start nothing new. We
 		// offer nothing new to negotiate either, so both end the same way.
-		s.leaving = e
-		go s.leave(e)
+		go l.retire(e, l.setOff(e))
 	case pdu.EventSCSI, pdu.EventVendor:
 	}
 	return nil
 }
 
 // reject ends the task whose PDU was rejected (RFC 3720 §10.17).
-func (s *Session) reject(p pdu.Reject) error {
-	if err := s.takeStatSN(p.Response); err != nil {
+func (l *link) reject(p pdu.Reject) error {
+	if err := l.takeStatSN(p.Response); err != nil {
 		return err
 	}
 	e := &RejectError{Reason: p.Reason()}
-	copy(e.Header[:], s.in.into[:s.in.got])
-	if t := s.find(e.Header.ITT()); t != nil && t.sent && s.in.got >= pdu.HeaderBytes {
-		s.end(t, e)
+	copy(e.Header[:], l.in.into[:l.in.got])
+	if t := l.s.find(e.Header.ITT()); t != nil && t.link == l && l.in.got >= pdu.HeaderBytes {
+		l.end(t, e)
 		return nil
 	}
-	if s.rejectControl(e) {
+	if l.s.rejectControl(e) {
 		return nil
 	}
-	if s.cfg.Event != nil {
-		s.mu.Unlock()
-		s.cfg.Event(e)
-		s.mu.Lock()
+	if l.s.cfg.Event != nil {
+		l.s.mu.Unlock()
+		l.s.cfg.Event(e)
+		l.s.mu.Lock()
 	}
 	return nil
 }

@@ -12,15 +12,17 @@ import (
 // §10.2.2.3).
 const maxCDBBytes = 260
 
-// send puts a task's SCSI Command on the wire, with the data that may go along
-// (RFC 3720 §10.3). mu is held.
-func (s *Session) send(t *task) {
+// send gives a task the next CmdSN and puts it on the wire, with the data that may go
+// along (RFC 3720 §10.3). Numbers are drawn and PDUs queued under one lock, so that each
+// connection has its commands in order (§3.2.2.1 [R-3.2.2.1-20]). mu is held.
+func (l *link) send(t *task) {
 	r := t.req
-	t.sent = true
-	t.cmdSN = s.cmdSN
-	s.cmdSN = s.cmdSN.Next()
+	t.sent, t.link = true, l
+	l.busy++
+	t.cmdSN = l.s.cmdSN
+	l.s.cmdSN = l.s.cmdSN.Next()
 
-	h := s.blank()
+	h := l.blank()
 	c := pdu.AsSCSICommand(h)
 	h.SetOpcode(pdu.OpSCSICommand)
 	h.SetLUN(r.LUN)
@@ -32,7 +34,7 @@ func (s *Session) send(t *task) {
 		flags |= pdu.CommandRead
 		c.SetEDTL(uint32(len(r.In)))
 	}
-	immediate, unsolicited := s.firstBurst(len(r.Out))
+	immediate, unsolicited := l.firstBurst(len(r.Out))
 	if len(r.Out) > 0 {
 		flags |= pdu.CommandWrite
 		c.SetEDTL(uint32(len(r.Out)))
@@ -42,17 +44,17 @@ func (s *Session) send(t *task) {
 		flags |= pdu.FlagFinal
 	}
 	h.SetFlags(flags)
-	s.putData(t, h, r.segments(), r.Out[:immediate])
+	l.putData(t, h, r.segments(), r.Out[:immediate])
 	if unsolicited > immediate {
-		s.sendData(t, pdu.NoTag, immediate, unsolicited)
+		l.sendData(t, pdu.NoTag, immediate, unsolicited)
 	}
 	t.wrote = unsolicited
 }
 
 // firstBurst says how many bytes of n go with the command and how many have gone
 // before the first R2T (RFC 3720 §12.10, §12.11, §12.14).
-func (s *Session) firstBurst(n int) (immediate, unsolicited int) {
-	p := &s.params
+func (l *link) firstBurst(n int) (immediate, unsolicited int) {
+	p := &l.params
 	if p.ImmediateData {
 		immediate = min(n, int(p.FirstBurst), int(p.MaxSendDataSegmentLength))
 	}
@@ -79,10 +81,10 @@ func (r *Request) segments() []byte {
 
 // sendData sends Out[from:to] as one sequence of Data-Out PDUs: DataSN from 0, F on
 // the last (RFC 3720 §3.2.2.3 [R-3.2.2.3-2], §10.7.1).
-func (s *Session) sendData(t *task, tag pdu.TTT, from, to int) {
+func (l *link) sendData(t *task, tag pdu.TTT, from, to int) {
 	for sn := uint32(0); from < to; sn++ {
-		n := min(to-from, int(s.params.MaxSendDataSegmentLength))
-		h := s.blank()
+		n := min(to-from, int(l.params.MaxSendDataSegmentLength))
+		h := l.blank()
 		d := pdu.AsDataOut(h)
 		h.SetOpcode(pdu.OpDataOut)
 		if from+n == to {
@@ -96,45 +98,45 @@ func (s *Session) sendData(t *task, tag pdu.TTT, from, to int) {
 		d.SetTTT(tag)
 		d.SetDataSN(serial.Data(sn))
 		d.SetBufferOffset(uint32(from))
-		s.putData(t, h, nil, t.req.Out[from:from+n])
+		l.putData(t, h, nil, t.req.Out[from:from+n])
 		from += n
 	}
 }
 
-// blank is the session's own header, cleared: one of each send's would escape to
+// blank is the connection's own header, cleared: one of each send's would escape to
 // the heap by way of Config.Mangle. mu is held until put has encoded it.
-func (s *Session) blank() *pdu.Header {
-	s.scratch = pdu.Header{}
-	return &s.scratch
+func (l *link) blank() *pdu.Header {
+	l.scratch = pdu.Header{}
+	return &l.scratch
 }
 
 // put queues one PDU, a copy of its data in it. mu is held.
-func (s *Session) put(h *pdu.Header, ahs, data []byte) {
-	s.complete(h, ahs, data)
-	if s.cfg.Mangle != nil {
-		s.mangled(h, ahs, data)
+func (l *link) put(h *pdu.Header, ahs, data []byte) {
+	l.complete(h, ahs, data)
+	if l.s.cfg.Mangle != nil {
+		l.mangled(h, ahs, data)
 		return
 	}
-	s.out.Own = appendPDU(s.out.Own, h, ahs, data, s.params.HeaderDigest, s.params.DataDigest)
+	l.out.Own = appendPDU(l.out.Own, h, ahs, data, l.params.HeaderDigest, l.params.DataDigest)
 }
 
 // putData queues one PDU with data of a command, which is sent from where it lies
 // when that pays. mu is held.
-func (s *Session) putData(t *task, h *pdu.Header, ahs, data []byte) {
-	if len(data) < drive.LendBytes || !s.lends || s.cfg.Mangle != nil {
-		s.put(h, ahs, data)
+func (l *link) putData(t *task, h *pdu.Header, ahs, data []byte) {
+	if len(data) < drive.LendBytes || !l.lends || l.s.cfg.Mangle != nil {
+		l.put(h, ahs, data)
 		return
 	}
-	s.complete(h, ahs, data)
-	s.out.Own = appendHead(s.out.Own, h, ahs, s.params.HeaderDigest)
-	t.lent = s.out.Lend(data)
-	s.out.Own = appendTail(s.out.Own, data, s.params.DataDigest)
+	l.complete(h, ahs, data)
+	l.out.Own = appendHead(l.out.Own, h, ahs, l.params.HeaderDigest)
+	t.lent = l.out.Lend(data)
+	l.out.Own = appendTail(l.out.Own, data, l.params.DataDigest)
 }
 
 // complete writes the fields of a header that every request has. Each acknowledges
 // what was received before it (RFC 3720 §3.2.2.2).
-func (s *Session) complete(h *pdu.Header, ahs, data []byte) {
+func (l *link) complete(h *pdu.Header, ahs, data []byte) {
 	h.SetAHSBytes(len(ahs))
 	h.SetDataBytes(len(data))
-	pdu.Request{Header: h}.SetExpStatSN(s.nextStatSN)
+	pdu.Request{Header: h}.SetExpStatSN(l.nextStatSN)
 }

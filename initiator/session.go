@@ -4,102 +4,94 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 
-	"lunar/initiator/drive"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
 )
 
-// Session is one logged-in connection. Its methods may be called by any goroutine.
+// Session is one logged-in session: one connection, or as many as Config.Connections
+// asks for. Its methods may be called by any goroutine.
 type Session struct {
-	cfg    Config
-	params Params
-	drive  driver
+	cfg Config
+	// home is the portal that Config names, before redirections.
+	home string
 
-	// dead is closed when every task has ended and nothing is received any more;
-	// err is why, set before.
+	// dead is closed when every task has ended and nothing is received any more; err
+	// is why, set before. ctx ends when err is set.
 	dead chan struct{}
+	ctx  context.Context
+	stop context.CancelCauseFunc
 	// freed holds a token when a slot may be free and somebody waits in Do.
 	freed chan struct{}
+	// links are the connections, in the order of their coming. The list is replaced,
+	// under mu, never changed, so that Flush can read it without.
+	links atomic.Pointer[[]*link]
 
-	mu      sync.Mutex
-	err     error
-	leaving error // an Async Message that asks us to go: no new commands
-	waiting int   // callers of Do without a slot
+	mu       sync.Mutex
+	params   Params
+	err      error
+	finished bool
+	leaving  error // an Async Message that asks us to go: no new commands
+	// farewell says that the session is being logged out: its connections end, one after
+	// the other.
+	farewell bool
+	waiting  int // callers of Do without a slot
+	// changed is closed, and made anew, when a connection has come or gone.
+	changed chan struct{}
+	lastCID pdu.CID
 
 	tasks []task
 	free  []uint16
-	// first and last chain the tasks that wait for the command window.
+	// first and last chain the tasks that wait for the command window, or for a
+	// connection.
 	first, last *task
 	control     [controlSlots]control
 	slots       chan struct{} // one token per control slot in use
 
-	cmdSN      serial.CmdSN // of the next command
-	exp, top   serial.CmdSN // ExpCmdSN and MaxCmdSN of the target
-	nextStatSN serial.StatSN
-
-	// out collects encoded PDUs that wait to be sent; lends says that the drive sends
-	// large data from where it lies.
-	out     drive.Outbox
-	lends   bool
-	held    []byte // by Mangle
-	scratch pdu.Header
-
-	in    inbox // of the drive's goroutine alone
-	early []early
+	cmdSN    serial.CmdSN // of the next command
+	quiet    int          // functions under way that no command may overtake
+	exp, top serial.CmdSN // ExpCmdSN and MaxCmdSN of the target
 }
 
-// driver moves the bytes of a session: it calls consume, room and placed with what
-// it received, sends what out holds, and calls ended when it has stopped.
-// Its methods may be called by any goroutine and never wait.
-type driver interface {
-	// Flush sends what is queued.
-	Flush()
-	// HangUp stops moving bytes, because of err.
-	HangUp(err error)
-}
-
-// Dial connects, logs in and starts the session. It follows redirections; a login
+// Dial connects, logs in and starts the session, with as many connections as
+// Config.Connections says and the target allows. It follows redirections; a login
 // that the target refuses is a *LoginError.
 func Dial(ctx context.Context, cfg Config) (*Session, error) {
 	cfg, err := cfg.filled()
 	if err != nil {
 		return nil, err
 	}
-	c, t, err := connectAndLogin(ctx, &cfg)
+	home := cfg.Portal
+	c, t, err := connectAndLogin(ctx, &cfg, nil)
 	if err != nil {
 		return nil, err
 	}
-	return newSession(cfg, t.n.params).begin(c)
-}
-
-// begin gives the session its drive. On an error c is closed.
-func (s *Session) begin(c *Conn) (*Session, error) {
-	if s.cfg.Loop == nil {
-		newPump(s, c).start()
-		return s, nil
+	s := newSession(cfg, t.n.params)
+	s.home = home
+	if err := s.attach(0, t.n.params, c); err != nil {
+		return nil, err
 	}
-	fd, err := drive.Detach(c.nc)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("initiator: hand over to a loop: %w", err), c.Close())
+	if err := s.fill(ctx); err != nil {
+		_ = s.Close() // the error above is the one to report
+		return nil, err
 	}
-	k := s.cfg.Loop.Link(fd, client{s})
-	s.drive = k
-	k.Start(c.buf[c.r:c.w])
 	return s, nil
 }
 
-// newSession is a session that has no drive yet.
+// newSession is a session that has no connection yet.
 func newSession(cfg Config, p Params) *Session {
 	s := &Session{
-		cfg: cfg, params: p,
-		dead: make(chan struct{}), freed: make(chan struct{}, 1),
+		cfg: cfg, home: cfg.Portal, params: p,
+		dead: make(chan struct{}), freed: make(chan struct{}, 1), changed: make(chan struct{}),
 		tasks: make([]task, cfg.QueueDepth), free: make([]uint16, 0, cfg.QueueDepth),
 		slots: make(chan struct{}, controlSlots),
-		lends: cfg.Loop != nil,
-		cmdSN: p.CmdSN, exp: p.ExpCmdSN, top: p.MaxCmdSN, nextStatSN: p.StatSN,
+		cmdSN: p.CmdSN, exp: p.ExpCmdSN, top: p.MaxCmdSN,
 	}
+	s.ctx, s.stop = context.WithCancelCause(context.Background())
+	s.links.Store(new([]*link))
 	for i := range s.tasks {
 		s.tasks[i].itt = pdu.ITT(i)
 		s.free = append(s.free, uint16(cfg.QueueDepth-1-i))
@@ -107,12 +99,15 @@ func newSession(cfg Config, p Params) *Session {
 	for i := range s.control {
 		s.control[i].itt = pdu.ITT(cfg.QueueDepth + i)
 	}
-	s.in.framer.HeaderDigest, s.in.framer.DataDigest = p.HeaderDigest, p.DataDigest
 	return s
 }
 
-// Params is what login agreed on.
-func (s *Session) Params() Params { return s.params }
+// Params is what the leading login agreed on.
+func (s *Session) Params() Params {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.params
+}
 
 // Err is why the session ended, nil while it lives.
 func (s *Session) Err() error {
@@ -124,7 +119,7 @@ func (s *Session) Err() error {
 // Done is closed when the session has ended and every command with it.
 func (s *Session) Done() <-chan struct{} { return s.dead }
 
-// Close drops the connection without a logout; commands in progress end with
+// Close drops the connections without a logout; commands in progress end with
 // ErrClosed. It waits until they have, so it must not be called from a Request's
 // Done function.
 func (s *Session) Close() error {
@@ -134,26 +129,125 @@ func (s *Session) Close() error {
 }
 
 // Flush sends what Submit queued. It never waits.
-func (s *Session) Flush() { s.drive.Flush() }
+func (s *Session) Flush() {
+	links := s.live()
+	if len(links) == 1 {
+		links[0].drive.Flush()
+		return
+	}
+	s.flushOthers(nil)
+}
 
-// fail ends the session once; the drive then stops, and the tasks end.
+// flushOthers sends what is queued for every connection but one, whose drive looks
+// after itself.
+func (s *Session) flushOthers(one *link) {
+	links := s.live()
+	if len(links) == 1 && links[0] == one {
+		return
+	}
+	for _, l := range links {
+		if l == one {
+			continue
+		}
+		s.mu.Lock()
+		queued := len(l.out.Own) > 0
+		s.mu.Unlock()
+		if queued {
+			l.drive.Flush()
+		}
+	}
+}
+
+// live are the connections.
+func (s *Session) live() []*link { return *s.links.Load() }
+
+// broadcast wakes who waits for connections to come or go. mu is held.
+func (s *Session) broadcast() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// fail ends the session once: its connections are dropped, and when the last has ended
+// the tasks do.
 func (s *Session) fail(err error) {
 	s.mu.Lock()
-	first := s.err == nil
-	if first {
-		s.err = fmt.Errorf("initiator: session with %s at %s: %w", s.cfg.Target, s.params.Portal, err)
+	links, idle := s.condemn(err)
+	s.mu.Unlock()
+	for _, l := range links {
+		l.fail(err)
+	}
+	if idle {
+		s.finish()
+	}
+}
+
+// condemn notes why the session ends, and returns the connections to drop; idle says
+// that none is left to end the tasks. mu is held.
+func (s *Session) condemn(err error) (links []*link, idle bool) {
+	if s.err != nil {
+		return nil, false
+	}
+	s.err = fmt.Errorf("initiator: session with %s at %s: %w", s.cfg.Target, s.cfg.Portal, err)
+	s.stop(s.err)
+	links = s.live()
+	return links, len(links) == 0
+}
+
+// finish ends every task with the session's error, once no connection is left.
+func (s *Session) finish() {
+	s.mu.Lock()
+	if s.finished {
+		s.mu.Unlock()
+		return
+	}
+	s.finished = true
+	s.first, s.last = nil, nil
+	var ended []*Request
+	for i := range s.tasks {
+		if t := &s.tasks[i]; t.req != nil {
+			t.req.Err = s.err
+			ended = append(ended, s.release(t))
+		}
 	}
 	s.mu.Unlock()
-	if first {
-		s.drive.HangUp(err)
+	for _, r := range ended {
+		r.Done(r)
+	}
+	close(s.dead)
+}
+
+// left takes a connection that has ended out of the session. It is true when that was
+// the last of a session that ends. mu is held.
+func (s *Session) left(l *link) (over bool, drop []*link) {
+	rest := slices.DeleteFunc(slices.Clone(s.live()), func(o *link) bool { return o == l })
+	s.links.Store(&rest)
+	close(l.gone)
+	s.broadcast()
+	expected := s.farewell || l.parting && l.busy == 0
+	if s.err == nil && (!expected || len(rest) == 0) {
+		drop, _ = s.condemn(l.err)
+	}
+	if s.err == nil {
+		s.lose(l)
+	}
+	return s.err != nil && len(rest) == 0, drop
+}
+
+// lose answers the requests, other than commands, that a connection took along. mu is
+// held.
+func (s *Session) lose(l *link) {
+	for i := range s.control {
+		if k := &s.control[i]; k.link == l && k.answer != nil {
+			k.answer <- reply{err: l.lost()}
+			k.answer = nil
+		}
 	}
 }
 
 // moveWindow takes ExpCmdSN and MaxCmdSN of a response. RFC 3720 §3.2.2.1
 // [R-3.2.2.1-21]: a pair with MaxCmdSN < ExpCmdSN-1 is ignored, and each number
 // only moves forward.
-func (s *Session) moveWindow(r pdu.Response) {
-	exp, top := r.ExpCmdSN(), r.MaxCmdSN()
+func (s *Session) moveWindow(exp, top serial.CmdSN) {
 	if !exp.AtMost(top.Next()) {
 		return
 	}
@@ -166,23 +260,8 @@ func (s *Session) moveWindow(r pdu.Response) {
 	}
 }
 
-// takeStatSN checks the StatSN of a response that consumes one. At level 0 a gap
-// cannot be filled, so it ends the session (RFC 3720 §3.2.2.2 [R-3.2.2.2-20]).
-func (s *Session) takeStatSN(r pdu.Response) error {
-	if err := s.checkStatSN(r); err != nil {
-		return err
-	}
-	if r.StatSN() == s.nextStatSN {
-		s.nextStatSN = s.nextStatSN.Next()
-	}
-	return nil
-}
-
-// checkStatSN compares the StatSN of a response with the next one.
-func (s *Session) checkStatSN(r pdu.Response) error {
-	got := r.StatSN()
-	if got == s.nextStatSN || s.cfg.Lenient && got.Less(s.nextStatSN) {
-		return nil
-	}
-	return broken("%v with StatSN %v instead of %v", r.Opcode(), got, s.nextStatSN)
+// isLost says whether an error is that of a request whose connection was lost.
+func isLost(err error) bool {
+	var e *LostError
+	return errors.As(err, &e)
 }

@@ -132,14 +132,17 @@ func TestSubmit_BadCDB_IsRefused(t *testing.T) {
 
 // RFC 3720 §3.2.2.1: numbers only move forward, and an impossible pair is ignored.
 func TestSession_Window_IgnoresNonsense(t *testing.T) {
-	s := &Session{exp: serial.Cmd(10), top: serial.Cmd(20)}
+	cfg, err := Config{Portal: "h", Target: testTarget}.filled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := defaults()
+	p.CmdSN, p.ExpCmdSN, p.MaxCmdSN = serial.Cmd(10), serial.Cmd(10), serial.Cmd(20)
+	s := newSession(cfg, p)
 	for _, c := range []struct{ exp, top, wantExp, wantTop uint32 }{
 		{12, 30, 12, 30}, {11, 25, 12, 30}, {40, 30, 12, 30}, {31, 30, 31, 30},
 	} {
-		var h pdu.Header
-		r := pdu.Response{Header: &h}
-		r.SetWindow(serial.Cmd(c.exp), serial.Cmd(c.top))
-		s.moveWindow(r)
+		s.moveWindow(serial.Cmd(c.exp), serial.Cmd(c.top))
 		if s.exp.Uint32() != c.wantExp || s.top.Uint32() != c.wantTop {
 			t.Errorf("%+v leaves %v..%v", c, s.exp, s.top)
 		}

@@ -102,6 +102,8 @@ func (f *benchFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.initialR2T, "initial-r2t", "no", "ask the target to solicit all data behind the command: yes or no")
 	fl.StringVar(&f.maxBurst, "max-burst", "", "most bytes of one solicited burst to offer")
 	fl.StringVar(&f.firstBurst, "first-burst", "", "most bytes of unsolicited data to offer")
+	fl.IntVar(&f.o.Connections, "connections", 1, "connections of each session")
+	fl.IntVar(&f.o.RecoveryLevel, "erl", 0, "error recovery level to ask for: 0, 1 or 2")
 	fl.IntVar(&f.o.TargetPID, "target-pid", 0, "process of the target, to measure its processor time, switches and memory")
 }
 
