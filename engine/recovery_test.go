@@ -579,3 +579,28 @@ func TestRecovery_ManyCuts(t *testing.T) {
 		}
 	}
 }
+
+// A command that was answered, and reassigned because the answer was not acknowledged,
+// outlives the loss of its second connection too.
+func TestRecovery_Twice(t *testing.T) {
+	conform.Covers(t, "R-6.2.2-2", "R-6.2.2-3")
+	onReactors(t, func(t *testing.T, e *Engine) {
+		const blocks = 8000 // more than sockets hold
+		s := joined(t, e, 4, level2)
+		s.fill(0, 64, 100)
+		h := s.command(sam.Simple, []byte{0x28, 0, 0, 0, 0, 0, 0, blocks >> 8, blocks & 0xff}, 0, blocks*512)
+		s.conns[1].send(h, nil)
+		s.conns[1].answered(h, sam.Good)
+		for lost := 1; lost <= 2; lost++ {
+			s.lose(lost)
+			s.logout(s.conns[3], pdu.RemoveForRecovery, pdu.CID(lost))
+			if got := s.reassign(s.conns[(lost+1)%3], h.ITT(), 0); got != pdu.FunctionComplete {
+				t.Fatalf("lost %d, reassign: %v", lost, got)
+			}
+		}
+		if data := s.conns[0].answered(h, sam.Good); len(data) != blocks*512 || !bytes.Equal(data[:64*512], many(100, 64)) {
+			t.Error("the data is not what was written")
+		}
+		s.logout(s.conns[3], pdu.CloseSession, 0)
+	})
+}

@@ -78,6 +78,10 @@ func (c *Conn) Orphan(t *Task, expDataSN serial.DataSN, written uint32) Orphan {
 	}
 	// Good data-in is asked of the device server again; any other outcome stands.
 	o.Concluded = t.Phase == Responding && (t.Status != sam.Good || t.In.Total == 0)
+	if a := t.said; a != nil {
+		// It was given before, on a connection that was lost earlier.
+		o.Concluded, o.said, o.head, o.inline = true, true, a.head, a.inline
+	}
 	p := c.kept.planOf(t)
 	c.resumeAt(&o, p, expDataSN)
 	t.counted = false
@@ -150,6 +154,7 @@ func (c *Conn) Adopt(o *Orphan) *Task {
 	t.Command = o.Command
 	t.Owner = owner
 	t.Kind, t.Phase, t.ITT, t.CmdSN, t.counted, t.Immediate = KindSCSI, Running, o.ITT, o.CmdSN, o.counted, !o.counted
+	t.Adopted = true
 	t.Read, t.Write, t.EDTL, t.BidiRead = o.Read, o.Write, o.EDTL, o.BidiRead
 	t.failed, t.failure, t.moved = o.failed, o.failure, o.moved
 	t.Out.Total = t.EDTL

@@ -49,6 +49,8 @@ type Task struct {
 	counted bool // its CmdSN was accepted, so its end returns a credit
 
 	Immediate bool
+	// Adopted: it came from a connection that is gone, and outlives this one too.
+	Adopted bool
 	// Alone says of a command that the device server runs nothing beside it.
 	Alone       bool
 	Read, Write bool

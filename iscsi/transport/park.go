@@ -104,7 +104,7 @@ func (c *Conn) suspend(t *task) {
 		c.over(t)
 	case t.s.Phase == session.Aborting:
 		c.quiet(t)
-	case t.s.Immediate, t.s.Phase == session.Receiving:
+	case t.s.Immediate && !t.s.Adopted, t.s.Phase == session.Receiving:
 		if t.s.Phase != session.Receiving {
 			c.cleared(t)
 		}
@@ -319,7 +319,9 @@ func (t *task) written() uint32 {
 func (s *Stack) Sought(owner uint64, f Finding) {
 	c, t := s.owner(owner)
 	if c == nil || c.phase != fullFeature || t.s.Kind != session.KindManage {
-		s.bury(f.Orphan)
+		if !s.inherit(owner, f.Orphan) {
+			s.bury(f.Orphan)
+		}
 		return
 	}
 	switch f.Kind {
@@ -338,6 +340,28 @@ func (s *Stack) Sought(owner uint64, f Finding) {
 		c.sess.NotFound(t.s)
 	}
 	c.respond(t)
+}
+
+// inherit keeps a command with the connection that asked for it and was lost meanwhile:
+// it waits there to be reassigned once more, as it did before. It is false when that
+// connection does not wait.
+func (s *Stack) inherit(owner uint64, o *Orphan) bool {
+	i := int(owner >> connShift & connMask)
+	if o == nil || i >= len(s.conns) {
+		return false
+	}
+	c := s.conns[i]
+	// The place may be another session's by now.
+	if c == nil || c.phase != parked || c.nexus != o.nexus {
+		return false
+	}
+	t := c.sess.Adopt(&o.Orphan)
+	if t == nil {
+		return false
+	}
+	s.active = c
+	c.proceed(&c.tasks[t.Index()], o)
+	return true
 }
 
 // bury ends a command that nobody takes (RFC 3720 §10.14.5 [R-10.14.5-1]).
@@ -369,7 +393,12 @@ func (c *Conn) adopt(f *task, o *Orphan) {
 	}
 	f.s.Result = pdu.FunctionComplete
 	c.respond(f)
-	t := &c.tasks[s.Index()]
+	c.proceed(&c.tasks[s.Index()], o)
+}
+
+// proceed goes on with an adopted command: its outcome is told again, or its unit is
+// asked anew.
+func (c *Conn) proceed(t *task, o *Orphan) {
 	t.unit = o.unit
 	if o.Concluded {
 		c.release(o)
