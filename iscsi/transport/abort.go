@@ -14,7 +14,7 @@ func (c *Conn) abort(t *task) {
 		return
 	}
 	if t.s.Phase == session.Waiting {
-		leaving := c.phase == closing || c.logout != nil || c.reopening
+		leaving := c.phase == closing || c.logout != nil
 		if !c.sess.StopWaiting(t.s, leaving) && leaving {
 			c.cleared(t)
 		}

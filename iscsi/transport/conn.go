@@ -118,10 +118,10 @@ type Conn struct {
 	// alone says of a connection that logs out that it waits for no other one.
 	alone bool
 	// removing: a logout for recovery of this connection is being answered; recovered:
-	// its commands may be reassigned; reopening: numbers that were not due come again.
+	// its commands may be reassigned.
 	// seeks are questions for commands that cannot be answered yet.
-	removing, recovered, reopening bool
-	seeks                          []Seek
+	removing, recovered bool
+	seeks               []Seek
 	// dropped are connections of the session that were lost, to be announced here.
 	dropped []pdu.CID
 	// fences are what other connections of the session wait for.

@@ -153,13 +153,14 @@ func (s *Stack) Recover(h Handle) {
 }
 
 func (c *Conn) recover() {
-	c.recovered, c.reopening = true, true
+	c.recovered = true
 	for i := range c.tasks {
-		if t := &c.tasks[i]; t.s.Kind == session.KindSCSI && t.s.Phase == session.Waiting {
-			c.abort(t)
+		// One that is due just now has its number, and will run here like those before it.
+		if t := &c.tasks[i]; t.s.Kind == session.KindSCSI && c.sess.StopWaiting(t.s, true) {
+			t.s.Phase = session.Aborting
+			c.quiet(t)
 		}
 	}
-	c.reopening = false
 	c.knock()
 	c.stack.keeper.Recovered(c.name())
 	c.spent()
