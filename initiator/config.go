@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net"
+	"time"
 
 	"lunar/initiator/drive"
 	"lunar/iscsi/auth"
@@ -22,6 +23,7 @@ const (
 	maxConnections = 32
 	maxLevel       = 2
 	defaultRetain  = 20
+	defaultProbe   = time.Second
 )
 
 // Config says where to log in and what to offer. Zero values of the offers mean
@@ -57,6 +59,15 @@ type Config struct {
 	// and how long after that its commands are kept (§12.15, §12.16). Time2Retain is 20
 	// at level 2 unless told, else 0.
 	Time2Wait, Time2Retain uint16
+	// Reconnect, when set, has a session that has died log in again and repeat what was in
+	// progress. Without it the loss of what the recovery level cannot bring back ends the
+	// session, and each command with an error: the caller decides.
+	Reconnect *Reconnect
+	// Probe is how often a connection that owes answers is asked whether it lives and what
+	// it has sent, and how soon something lost is missed; one second unless told at levels
+	// 1 and 2. Without it a session of level 0 waits for answers as long as TCP does. A
+	// connection that is silent for 20 times as long is given up.
+	Probe time.Duration
 	// QueueDepth is how many requests may be in progress, 128 unless told; memory
 	// and buffers of the session follow it.
 	QueueDepth int
@@ -89,9 +100,13 @@ type Config struct {
 	ShortSecrets bool
 	// Discovery asks for a discovery session, which runs no SCSI commands.
 	Discovery bool
-	// Mangle, when set, judges every PDU of the full feature phase before it is
-	// sent.
+	// Mangle, when set, judges every PDU of the full feature phase before it is sent, on
+	// any connection.
 	Mangle func(*Outgoing) Verdict
+	// MangleIn, when set, judges every PDU of the full feature phase that is received:
+	// Drop loses it, CorruptData has its data digest be wrong, all else takes it. It is
+	// for tests of recovery, and may be called by several goroutines at once.
+	MangleIn func(*Incoming) Verdict
 	// Event, when set, is told of Async Messages and of Rejects that belong to no
 	// command. It must neither block nor close the session.
 	Event func(error)
@@ -120,6 +135,7 @@ func (c Config) filled() (Config, error) {
 	c.MaxOutstandingR2T = or(c.MaxOutstandingR2T, 1)
 	c.QueueDepth = or(c.QueueDepth, defaultQueueDepth)
 	c.Connections = or(c.Connections, 1)
+	c.Reconnect = c.Reconnect.filled()
 	c.MaxConnections = or(c.MaxConnections, c.Connections)
 	if c.RecoveryLevel == maxLevel {
 		c.Time2Retain = or(c.Time2Retain, defaultRetain)
@@ -136,6 +152,9 @@ func (c *Config) check() error {
 	}
 	if c.RecoveryLevel > maxLevel {
 		return fmt.Errorf("initiator: recovery level %d is not 0..%d", c.RecoveryLevel, maxLevel)
+	}
+	if r := c.Reconnect; r != nil && (r.Attempts < 0 || r.Delay < 0) || c.Probe < 0 {
+		return fmt.Errorf("initiator: attempts, delays and intervals of probes are not negative")
 	}
 	for _, v := range []uint32{c.FirstBurst, c.MaxBurst, c.MaxRecvDataSegmentLength} {
 		if v < minLength || v > maxLength { // RFC 3720 §12.12-12.14

@@ -29,6 +29,8 @@ type control struct {
 	lun      sam.LUN
 	ref      pdu.ITT
 	cmdSN    serial.CmdSN
+	// from is, of a reassignment, the connection that was lost.
+	from *link
 }
 
 type reply struct {
@@ -172,6 +174,9 @@ func (l *link) answered(p pdu.Response) error {
 	if err := l.takeStatSN(p); err != nil {
 		return err
 	}
+	if l.answersProbe(p.ITT()) {
+		return nil
+	}
 	k := l.s.findControl(p.ITT())
 	if k == nil {
 		return broken("%v for ITT 0x%08x, which no request has", p.Opcode(), uint32(p.ITT()))
@@ -226,6 +231,11 @@ func (l *link) nopIn(p pdu.NOPIn) error {
 	if err := l.checkStatSN(p.Response); err != nil {
 		return err
 	}
+	return l.pinged(p)
+}
+
+// pinged answers a ping of the target.
+func (l *link) pinged(p pdu.NOPIn) error {
 	if p.TTT() == pdu.NoTag {
 		return nil // it only moves the window
 	}

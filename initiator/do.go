@@ -113,6 +113,6 @@ func (s *Session) withdraw(w started) bool {
 		return true
 	}
 	s.mu.Unlock()
-	s.abort(t, w.tag)
+	s.abort(w)
 	return false
 }

@@ -19,6 +19,10 @@ var (
 	ErrAborted = errors.New("command was aborted by task management")
 	// ErrDigest: received bytes do not match their CRC32C (RFC 3720 §12.1).
 	ErrDigest = errors.New("digest does not match: bytes were damaged on the way")
+	// ErrDataLost: the target cannot send again what was lost on the way.
+	ErrDataLost = errors.New("target does not send again what was lost")
+	// ErrSilent: a connection that owed an answer said nothing (Config.Probe).
+	ErrSilent = errors.New("connection has gone silent; the target, or the way to it, is down")
 	// ErrUnproven: the target did not prove that it knows CHAP.TargetSecret, so it may
 	// be another one; nothing was sent to it but the login.
 	ErrUnproven = errors.New("target did not prove itself; check TargetSecret, and that it is the right target")

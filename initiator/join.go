@@ -200,9 +200,12 @@ func (l *link) retire(why *AsyncError, last bool) {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), wait, why)
 	defer cancel()
 	var err error
-	if last {
+	switch {
+	case last && s.cfg.Reconnect != nil:
+		err = s.farewellThen(ctx, l, why)
+	case last:
 		err = s.Logout(ctx)
-	} else {
+	default:
 		err = errors.Join(s.drain(ctx, l), s.logOutOf(ctx, l))
 	}
 	if err != nil && s.cfg.Event != nil {
@@ -219,6 +222,20 @@ func (l *link) setOff(why error) (last bool) {
 			return false
 		}
 	}
+	if l.s.cfg.Reconnect != nil {
+		l.leaving = true // commands wait for the next session
+		return true
+	}
 	l.s.leaving = why
 	return true
+}
+
+// farewellThen logs the session out and has it come back.
+func (s *Session) farewellThen(ctx context.Context, l *link, why error) error {
+	var h pdu.Header
+	h.SetOpcode(pdu.OpLogoutReq)
+	pdu.AsLogoutRequest(&h).SetReason(pdu.CloseSession)
+	_, err := s.exchangeOn(ctx, l, &h, nil, control{opcode: pdu.OpLogoutResp})
+	l.fail(why)
+	return err
 }

@@ -3,6 +3,7 @@ package initiator
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"lunar/initiator/drive"
 	"lunar/iscsi/pdu"
@@ -30,9 +31,22 @@ type link struct {
 	nextStatSN       serial.StatSN
 	// out collects encoded PDUs that wait to be sent; lends says that the drive sends
 	// large data from where it lies.
-	out     drive.Outbox
-	lends   bool
-	held    []byte // by Mangle
+	out   drive.Outbox
+	lends bool
+	held  []byte // by Mangle
+	// Of recovery: level is the session's. Responses that came early wait; asked is behind
+	// the StatSN that was asked for last, asks how often that was.
+	level   uint8
+	waiting []heldPDU
+	asked   serial.StatSN
+	asks    int
+	// heard says that something came since the last tick, silent how many ticks nothing
+	// did. probe is a ping of the session's own, probed for how many ticks it is out.
+	heard   bool
+	silent  int
+	probe   control
+	probed  int
+	lostAt  time.Time
 	scratch pdu.Header
 
 	// What follows belongs to the drive's goroutine, but for in.task.
@@ -54,6 +68,8 @@ type driver interface {
 // newLink is a connection that has no drive yet.
 func (s *Session) newLink(cid pdu.CID, p Params) *link {
 	l := &link{s: s, cid: cid, params: p, gone: make(chan struct{}), nextStatSN: p.StatSN, lends: s.cfg.Loop != nil}
+	l.level, l.asked = p.ErrorRecoveryLevel, p.StatSN
+	l.probe.itt = pdu.ITT(s.cfg.QueueDepth + controlSlots)
 	l.in.framer.HeaderDigest, l.in.framer.DataDigest = p.HeaderDigest, p.DataDigest
 	return l
 }
@@ -127,6 +143,7 @@ func (l *link) ended(err error) {
 	l.out.Abandon()
 	l.reportEarly()
 	l.s.mu.Lock()
+	l.waiting = nil
 	l.in.task = nil
 	over, drop := l.s.left(l)
 	l.s.mu.Unlock()

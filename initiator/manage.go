@@ -83,7 +83,9 @@ func (l *link) taskResponse(p pdu.TaskResponse) error {
 	if k != nil && k.itt == p.ITT() && k.answer != nil {
 		result := p.Result()
 		gone := k.function == sam.AbortTask && result == pdu.TaskDoesNotExist
-		if result == pdu.FunctionComplete || gone {
+		if k.function == sam.TaskReassign && result == pdu.FunctionComplete {
+			l.adopt(k)
+		} else if result == pdu.FunctionComplete || gone {
 			l.endCovered(k)
 		}
 	}
@@ -119,25 +121,58 @@ func (k *control) covers(t *task) bool {
 }
 
 // abort ends a request whose caller has lost interest and says so only when it has
-// ended. Its slot is not reused meanwhile, for the caller still waits for it.
-func (s *Session) abort(t *task, itt pdu.ITT) {
-	s.mu.Lock()
-	lun, ours := sam.LUN(0), t.itt == itt && t.req != nil
-	if ours {
-		lun = t.req.LUN
-	}
-	s.mu.Unlock()
-	if !ours {
+// ended. Its slot is not reused meanwhile, for the caller still waits for it. One whose
+// connection is lost ends where that is repaired.
+func (s *Session) abort(w started) {
+	for {
+		s.mu.Lock()
+		t := w.t
+		if t.itt != w.tag || t.req == nil || s.err != nil {
+			s.mu.Unlock()
+			return
+		}
+		t.cancelled = true
+		if s.reconnecting {
+			s.endCancelled()
+		}
+		l, changed, lun := t.link, s.changed, t.req.LUN
+		s.mu.Unlock()
+		if l == nil || l.failing() {
+			select {
+			case <-changed:
+			case <-s.dead:
+			case <-time.After(abortWait):
+			}
+			if l == nil && s.withdraw(w) {
+				return
+			}
+			continue
+		}
+		s.abortOn(l, lun, w)
 		return
 	}
+}
+
+// failing says whether the connection ends.
+func (l *link) failing() bool {
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	return l.err != nil
+}
+
+// abortOn runs ABORT TASK on the connection of a task. What answers that in no time is
+// not worth keeping.
+func (s *Session) abortOn(l *link, lun sam.LUN, w started) {
 	ctx, cancel := context.WithTimeout(context.Background(), abortWait)
 	defer cancel()
-	result, err := s.TaskManagement(ctx, sam.AbortTask, lun, itt)
+	result, err := s.TaskManagement(ctx, sam.AbortTask, lun, w.tag)
 	if err == nil && result != pdu.FunctionComplete && result != pdu.TaskDoesNotExist {
 		err = fmt.Errorf("ABORT TASK: response %d", result)
 	}
-	if err != nil && !isLost(err) {
-		s.fail(err)
+	if isLost(err) {
+		s.abort(w)
+	} else if err != nil {
+		l.fail(err)
 	}
 }
 

@@ -5,6 +5,8 @@ import "lunar/iscsi/pdu"
 // Outgoing is a PDU about to be sent, shown to Config.Mangle. Header and Data may
 // be changed in place, before digests are computed; lengths may not.
 type Outgoing struct {
+	// CID is the connection.
+	CID       pdu.CID
 	Header    *pdu.Header
 	AHS, Data []byte
 }
@@ -33,7 +35,7 @@ const (
 func (l *link) mangled(h *pdu.Header, ahs, data []byte) {
 	// The hook may write, and data belongs to the caller of a command.
 	data = append([]byte(nil), data...)
-	v := l.s.cfg.Mangle(&Outgoing{Header: h, AHS: ahs, Data: data})
+	v := l.s.cfg.Mangle(&Outgoing{CID: l.cid, Header: h, AHS: ahs, Data: data})
 	held := l.held
 	l.held = nil
 	if v == Drop {
@@ -65,4 +67,28 @@ func (l *link) dataStart(ahsBytes int) int {
 		n += pdu.DigestBytes
 	}
 	return n
+}
+
+// Incoming is a PDU of the full feature phase whose header was received, shown to
+// Config.MangleIn. Header may not be changed; CID is the connection.
+type Incoming struct {
+	CID    pdu.CID
+	Header *pdu.Header
+}
+
+// mangledIn asks the hook about the PDU whose header came. It is true when the PDU is
+// to be lost.
+func (l *link) mangledIn() bool {
+	if l.s.cfg.MangleIn == nil {
+		return false
+	}
+	h := l.in.header
+	switch l.s.cfg.MangleIn(&Incoming{CID: l.cid, Header: &h}) {
+	case Drop:
+		return true
+	case CorruptData:
+		l.in.spoil = true
+	case Send, Repeat, CorruptHeader, Hold:
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 package initiator
 
 import (
+	"fmt"
 	"hash/crc32"
 	"slices"
 
@@ -25,6 +26,11 @@ type inbox struct {
 	task *task
 	data []byte
 	crc  uint32
+	// damaged says that the data digest of the PDU is wrong, skip that MangleIn lost it.
+	damaged error
+	skip    bool
+	// spoil says that MangleIn damages it.
+	spoil bool
 	// ended collects requests that ended, reported without the lock.
 	ended []*Request
 }
@@ -93,14 +99,24 @@ func (l *link) consume(p []byte) error {
 			piece := in.framer.Piece()
 			l.place(in.into[in.got : in.got+copy(in.into[in.got:], piece)])
 		case pdu.EventEnd:
-			if err = checkData(&in.framer, in.crc); err == nil {
+			if in.damaged = l.checkData(); in.damaged == nil || l.level > 0 {
 				err = l.handle()
+			} else {
+				err = in.damaged
 			}
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// checkData compares the data digest of the PDU that is complete.
+func (l *link) checkData() error {
+	if l.in.spoil {
+		return fmt.Errorf("data %w", ErrDigest)
+	}
+	return checkData(&l.in.framer, l.in.crc)
 }
 
 // header takes a complete header and finds the place of its data.
@@ -110,7 +126,7 @@ func (l *link) header() error {
 		return err
 	}
 	in.header = *in.framer.Header()
-	in.got, in.crc = 0, 0
+	in.got, in.crc, in.damaged, in.skip, in.spoil = 0, 0, nil, false, false
 	n := in.header.DataBytes()
 	// RFC 3720 §12.12: a sender keeps to what the receiver declared.
 	if n > int(l.params.MaxRecvDataSegmentLength) {
@@ -119,15 +135,12 @@ func (l *link) header() error {
 	if in.header.AHSBytes() > 0 { // RFC 3720 §10.2 [R-10.2-2]
 		return broken("%v with an additional header segment", in.header.Opcode())
 	}
-	if in.header.Opcode() == pdu.OpDataIn {
+	if in.skip = l.mangledIn(); in.header.Opcode() == pdu.OpDataIn && !in.skip {
 		if err := l.openDataIn(n); err != nil {
 			return err
 		}
 	} else {
-		if cap(in.data) < n {
-			in.data = make([]byte, n)
-		}
-		in.into = in.data[:n]
+		l.scratchpad(n)
 	}
 	if n > 0 {
 		return nil
@@ -135,9 +148,19 @@ func (l *link) header() error {
 	return l.handle()
 }
 
+// scratchpad takes data that has no place in a command.
+func (l *link) scratchpad(n int) {
+	in := &l.in
+	if cap(in.data) < n {
+		in.data = make([]byte, n)
+	}
+	in.into = in.data[:n]
+}
+
 // handle acts on a complete PDU, then reports the requests it ended.
 func (l *link) handle() error {
 	l.s.mu.Lock()
+	l.heard = true
 	err := l.dispatch()
 	l.settle()
 	l.s.mu.Unlock()
@@ -197,11 +220,26 @@ func (l *link) end(t *task, err error) {
 	}
 }
 
+// dispatch acts on a PDU that has come, in order or not. mu is held.
 func (l *link) dispatch() error {
 	h := &l.in.header
-	if h.Opcode() != pdu.OpDataIn {
+	switch {
+	case l.in.skip:
+		return nil
+	case l.in.damaged != nil:
+		return l.damaged()
+	case h.Opcode() != pdu.OpDataIn:
 		l.moveWindow(h)
 	}
+	if l.level > 0 {
+		return l.ordered()
+	}
+	return l.act()
+}
+
+// act acts on a PDU that is due.
+func (l *link) act() error {
+	h := &l.in.header
 	switch h.Opcode() {
 	case pdu.OpDataIn:
 		return l.dataIn(pdu.AsDataIn(h))

@@ -65,6 +65,24 @@ type task struct {
 	read, wrote, burst int
 	// lent is when the last data that is sent from Out will have left.
 	lent drive.Ticket
+	// Of recovery levels above 0: end is how far data-in reaches, holes what is missing of
+	// it, asks how often it was asked for; lost says that it will not come.
+	end   int
+	holes []hole
+	asks  int
+	lost  bool
+	// refused is how often the target would not send data again.
+	refused int
+	// ackDue says that the target wants data-in acknowledged, under a tag.
+	ackDue bool
+	ackTag pdu.TTT
+	ackLUN sam.LUN
+	// resumed: it was reassigned, so R2TSN goes on where the target says. attempts counts
+	// what was done to bring it to an end.
+	resumed  bool
+	attempts int
+	// cancelled says that its caller has gone.
+	cancelled bool
 	// doomed is why a task ends as soon as nothing is received into its buffer.
 	doomed error
 }

@@ -15,6 +15,9 @@ func (l *link) openDataIn(n int) error {
 	d := pdu.AsDataIn(&l.in.header)
 	l.s.mu.Lock()
 	defer l.s.mu.Unlock()
+	if l.level > 0 {
+		return l.openEarly(d, n)
+	}
 	t := l.s.find(d.ITT())
 	if t == nil || t.link != l {
 		return broken("Data-In for ITT 0x%08x, which no command has", uint32(d.ITT()))
@@ -38,8 +41,27 @@ func (l *link) openDataIn(n int) error {
 	return nil
 }
 
+// openEarly is openDataIn where data may be missing or come twice.
+func (l *link) openEarly(d pdu.DataIn, n int) error {
+	t, err := l.accepts(d, n)
+	if err != nil {
+		return err
+	}
+	if t == nil || n == 0 {
+		l.scratchpad(n)
+	} else {
+		off := int(d.BufferOffset())
+		l.in.into = t.req.In[off : off+n]
+	}
+	l.in.task = t
+	return nil
+}
+
 // dataIn takes a complete Data-In; with S it ends the command.
 func (l *link) dataIn(d pdu.DataIn) error {
+	if l.level > 0 {
+		return l.dataStatus(d)
+	}
 	l.moveWindow(d.Header)
 	t := l.in.task
 	t.read += d.DataBytes()
@@ -60,9 +82,24 @@ func (l *link) dataIn(d pdu.DataIn) error {
 	return l.finish(t, d.Status(), d.Flags(), d.Residual())
 }
 
+// dataStatus takes the status that came with data, which was counted before.
+func (l *link) dataStatus(d pdu.DataIn) error {
+	if err := l.takeStatSN(d.Response); err != nil {
+		return err
+	}
+	t := l.s.find(d.ITT())
+	if t == nil || t.link != l {
+		return nil
+	}
+	return l.finish(t, d.Status(), d.Flags(), d.Residual())
+}
+
 // scsiResponse ends a command (RFC 3720 §10.4).
 func (l *link) scsiResponse(p pdu.SCSIResponse) error {
 	t := l.s.find(p.ITT())
+	if (t == nil || t.link != l) && l.level > 0 {
+		return l.takeStatSN(p.Response) // of a command that has ended
+	}
 	if t == nil || t.link != l {
 		return broken("SCSI Response for ITT 0x%08x, which no command has", uint32(p.ITT()))
 	}
@@ -77,7 +114,7 @@ func (l *link) scsiResponse(p pdu.SCSIResponse) error {
 	// §10.4.8: ExpDataSN counts the Data-In PDUs that were sent.
 	r := t.req
 	reads := len(r.In) > 0 && len(r.Out) == 0
-	if reads && p.ExpDataSN() != t.dataSN && !l.s.cfg.Lenient {
+	if reads && l.level == 0 && p.ExpDataSN() != t.dataSN && !l.s.cfg.Lenient {
 		return broken("SCSI Response with ExpDataSN %v after %v Data-In", p.ExpDataSN(), t.dataSN)
 	}
 	if data := l.in.into[:l.in.got]; len(data) >= 2 {
@@ -90,6 +127,10 @@ func (l *link) scsiResponse(p pdu.SCSIResponse) error {
 // finish checks the counts of a command and ends it.
 func (l *link) finish(t *task, st sam.Status, flags byte, residual uint32) error {
 	r := t.req
+	l.s.repairs = 0
+	if t.lost {
+		return l.unread(t)
+	}
 	r.Result.Status, r.Result.Read = st, t.read
 	r.Result.Overflow = flags&pdu.ResidualOverflow != 0
 	r.Result.Underflow = flags&pdu.ResidualUnderflow != 0
@@ -105,7 +146,24 @@ func (l *link) finish(t *task, st sam.Status, flags byte, residual uint32) error
 			return err
 		}
 	}
+	if st == sam.CheckCondition && l.absorbs(t) {
+		return nil
+	}
 	l.end(t, nil)
+	return nil
+}
+
+// unread ends a command whose data will not come (RFC 3720 §6.7 [R-6.7-21]). Reads that
+// may be repeated are, from the start.
+func (l *link) unread(t *task) error {
+	p := l.s.cfg.Reconnect
+	if p != nil && p.Reissue(&t.req.Command) && t.attempts < mostAttempts && l.out.Left(t.lent) {
+		t.attempts++
+		l.s.requeue(t)
+		l.s.sendWaiting()
+		return nil
+	}
+	l.end(t, ErrDataLost)
 	return nil
 }
 
@@ -168,36 +226,35 @@ func (l *link) async(p pdu.Async) error {
 		l.s.cfg.Event(e)
 		l.s.mu.Lock()
 	}
+	return l.heed(e)
+}
+
+// heed does what an Async Message demands.
+func (l *link) heed(e *AsyncError) error {
 	switch e.Event {
-	case pdu.EventDropping, pdu.EventDroppingAll: // [R-6.1.4.3-21]
-		return e
+	case pdu.EventDropping, pdu.EventDroppingAll:
+		return l.dropping(e)
 	case pdu.EventLogoutRequest, pdu.EventRenegotiate:
-		// [R-10.9.1-20]: log out within Parameter3 seconds, start nothing new. We
-		// offer nothing new to negotiate either, so both end the same way.
+		l.s.told = e
 		go l.retire(e, l.setOff(e))
 	case pdu.EventSCSI, pdu.EventVendor:
 	}
 	return nil
 }
 
-// reject ends the task whose PDU was rejected (RFC 3720 §10.17).
-func (l *link) reject(p pdu.Reject) error {
-	if err := l.takeStatSN(p.Response); err != nil {
-		return err
+// dropping takes the announcement that connections are dropped, which counts as their
+// loss ([R-6.1.4.3-21]): of all, or of one, perhaps another than this. One that is not
+// there any more was told of late.
+func (l *link) dropping(e *AsyncError) error {
+	all := e.Event == pdu.EventDroppingAll
+	l.s.told = e
+	for _, o := range l.s.live() {
+		if o != l && (all || o.cid == pdu.CID(e.Parameter1)) {
+			go o.fail(e)
+		}
 	}
-	e := &RejectError{Reason: p.Reason()}
-	copy(e.Header[:], l.in.into[:l.in.got])
-	if t := l.s.find(e.Header.ITT()); t != nil && t.link == l && l.in.got >= pdu.HeaderBytes {
-		l.end(t, e)
-		return nil
-	}
-	if l.s.rejectControl(e) {
-		return nil
-	}
-	if l.s.cfg.Event != nil {
-		l.s.mu.Unlock()
-		l.s.cfg.Event(e)
-		l.s.mu.Lock()
+	if all || l.cid == pdu.CID(e.Parameter1) {
+		return e
 	}
 	return nil
 }

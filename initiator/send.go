@@ -16,12 +16,16 @@ const maxCDBBytes = 260
 // along (RFC 3720 §10.3). Numbers are drawn and PDUs queued under one lock, so that each
 // connection has its commands in order (§3.2.2.1 [R-3.2.2.1-20]). mu is held.
 func (l *link) send(t *task) {
-	r := t.req
 	t.sent, t.link = true, l
 	l.busy++
 	t.cmdSN = l.s.cmdSN
 	l.s.cmdSN = l.s.cmdSN.Next()
+	l.transmit(t)
+}
 
+// transmit puts the command of a task on the wire under its number. mu is held.
+func (l *link) transmit(t *task) {
+	r := t.req
 	h := l.blank()
 	c := pdu.AsSCSICommand(h)
 	h.SetOpcode(pdu.OpSCSICommand)

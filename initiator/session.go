@@ -7,9 +7,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
+	"lunar/scsi/sam"
 )
 
 // Session is one logged-in session: one connection, or as many as Config.Connections
@@ -39,6 +41,17 @@ type Session struct {
 	// the other.
 	farewell bool
 	waiting  int // callers of Do without a slot
+	// Of repair: whether its goroutine runs, what it has to do, and what the target said
+	// about it. reconnecting says that the target's session is being replaced, epoch how
+	// often it was; absorbed counts unit attentions since, by unit.
+	repairing    bool
+	reconnecting bool
+	lostLinks    []*link
+	told         *AsyncError
+	repairs      int
+	epoch        int
+	absorbed     map[sam.LUN]int
+	counters     Counters
 	// changed is closed, and made anew, when a connection has come or gone.
 	changed chan struct{}
 	lastCID pdu.CID
@@ -74,6 +87,9 @@ func Dial(ctx context.Context, cfg Config) (*Session, error) {
 	if err := s.attach(0, t.n.params, c); err != nil {
 		return nil, err
 	}
+	if every := s.probeEvery(); every > 0 {
+		go s.watch(every)
+	}
 	if err := s.fill(ctx); err != nil {
 		_ = s.Close() // the error above is the one to report
 		return nil, err
@@ -92,6 +108,7 @@ func newSession(cfg Config, p Params) *Session {
 	}
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.links.Store(new([]*link))
+	s.absorbed = make(map[sam.LUN]int)
 	for i := range s.tasks {
 		s.tasks[i].itt = pdu.ITT(i)
 		s.free = append(s.free, uint16(cfg.QueueDepth-1-i))
@@ -190,7 +207,7 @@ func (s *Session) condemn(err error) (links []*link, idle bool) {
 	s.err = fmt.Errorf("initiator: session with %s at %s: %w", s.cfg.Target, s.cfg.Portal, err)
 	s.stop(s.err)
 	links = s.live()
-	return links, len(links) == 0
+	return links, len(links) == 0 && !s.repairing
 }
 
 // finish ends every task with the session's error, once no connection is left.
@@ -224,13 +241,31 @@ func (s *Session) left(l *link) (over bool, drop []*link) {
 	close(l.gone)
 	s.broadcast()
 	expected := s.farewell || l.parting && l.busy == 0
-	if s.err == nil && (!expected || len(rest) == 0) {
+	switch {
+	case s.err != nil || expected && len(rest) > 0:
+	case s.recovers():
+		l.lostAt = time.Now()
+		s.counters.Lost++
+		s.lostLinks = append(s.lostLinks, l)
+		if !s.repairing {
+			s.repairing = true
+			go s.repair()
+		}
+	default:
 		drop, _ = s.condemn(l.err)
 	}
 	if s.err == nil {
 		s.lose(l)
 	}
-	return s.err != nil && len(rest) == 0, drop
+	return s.err != nil && len(rest) == 0 && !s.repairing, drop
+}
+
+// probeEvery is how often to look for what does not come; 0 is never.
+func (s *Session) probeEvery() time.Duration {
+	if s.cfg.Probe == 0 && s.params.ErrorRecoveryLevel > 0 {
+		return defaultProbe
+	}
+	return s.cfg.Probe
 }
 
 // lose answers the requests, other than commands, that a connection took along. mu is
