@@ -177,7 +177,7 @@ func TestSoak_Level2(t *testing.T) {
 	conform.Covers(t, "R-6.1.4.3-20", "R-6.2.1-3")
 	e := soakEngine(t)
 	p := startProxy(t, e.Portals()[0], false)
-	s := soakSession(t, e, p, initiator.Config{Connections: 4, RecoveryLevel: 2, Probe: 50 * time.Millisecond})
+	s := soakSession(t, e, p, initiator.Config{Connections: 4, RecoveryLevel: 2, Time2Retain: 5, Probe: 50 * time.Millisecond})
 	soak(t, s, func(stop <-chan struct{}) { p.cutEvery(20*time.Millisecond, stop) })
 	t.Logf("%d cuts", p.cuts)
 	if c := s.Counters(); c.Recovered == 0 || c.Reconnects > 0 {
@@ -189,7 +189,7 @@ func TestSoak_Level2(t *testing.T) {
 func TestSoak_Level2_Alone(t *testing.T) {
 	e := soakEngine(t)
 	p := startProxy(t, e.Portals()[0], false)
-	s := soakSession(t, e, p, initiator.Config{RecoveryLevel: 2, Probe: 50 * time.Millisecond})
+	s := soakSession(t, e, p, initiator.Config{RecoveryLevel: 2, Time2Retain: 5, Probe: 50 * time.Millisecond})
 	soak(t, s, func(stop <-chan struct{}) { p.cutEvery(20*time.Millisecond, stop) })
 	t.Logf("%d cuts", p.cuts)
 	if c := s.Counters(); c.Recovered == 0 || c.Reconnects > 0 {

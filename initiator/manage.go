@@ -132,8 +132,10 @@ func (s *Session) abort(w started) {
 			return
 		}
 		t.cancelled = true
-		if s.reconnecting {
+		if s.reconnecting && t.link != nil {
 			s.endCancelled()
+			s.mu.Unlock()
+			return
 		}
 		l, changed, lun := t.link, s.changed, t.req.LUN
 		s.mu.Unlock()

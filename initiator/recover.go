@@ -86,6 +86,9 @@ func (s *Session) removeForRecovery(ctx context.Context, lost *link) error {
 		if l == nil {
 			return s.reinstate(ctx, lost)
 		}
+		if l.cid == lost.cid {
+			return nil // it has taken that place already, for one lost before
+		}
 		var h pdu.Header
 		h.SetOpcode(pdu.OpLogoutReq)
 		r := pdu.AsLogoutRequest(&h)

@@ -38,6 +38,7 @@ type Conn struct {
 	out    []byte
 	writes map[pdu.ITT]*write
 	tag    pdu.TTT
+	kept   []reply // of levels above 0: all of them
 }
 
 func newConn(t *Target, nc net.Conn) *Conn {
@@ -139,6 +140,9 @@ func (c *Conn) Send(h *pdu.Header, data []byte, status bool) {
 	}
 	if status {
 		c.statSN = c.statSN.Next()
+	}
+	if c.full && c.number("ErrorRecoveryLevel", 0) > 0 {
+		c.kept = append(c.kept, reply{*h, append([]byte(nil), data...), status})
 	}
 	fate := Deliver
 	if c.t.cfg.Reply != nil && c.full {

@@ -13,6 +13,9 @@ func (c *Conn) handle(h *pdu.Header, data []byte) bool {
 	if !c.full {
 		return h.Opcode() == pdu.OpLoginReq && c.login(h, data)
 	}
+	if c.t.cfg.Lost != nil && c.t.cfg.Lost(h) {
+		return true
+	}
 	c.t.mu.Lock()
 	c.t.seen[h.Opcode()]++
 	c.t.mu.Unlock()
@@ -33,6 +36,8 @@ func (c *Conn) handle(h *pdu.Header, data []byte) bool {
 		c.Answer(h, pdu.OpTaskResponse, nil)
 	case pdu.OpTextReq:
 		c.text(h, data)
+	case pdu.OpSNACK:
+		c.snack(pdu.AsSNACK(h))
 	case pdu.OpLogoutReq:
 		c.Answer(h, pdu.OpLogoutResp, nil)
 		return false
@@ -50,10 +55,11 @@ func (c *Conn) judge(h *pdu.Header) {
 	if c.statSN.Less(q.ExpStatSN()) {
 		c.t.fault("%v acknowledges StatSN %v, next is %v", h.Opcode(), q.ExpStatSN(), c.statSN)
 	}
-	if h.Opcode() == pdu.OpDataOut {
+	if h.Opcode() == pdu.OpDataOut || h.Opcode() == pdu.OpSNACK {
 		return
 	}
-	if q.CmdSN() != c.cmdSN {
+	late := h.Immediate() && c.t.cfg.Lost != nil && c.cmdSN.Less(q.CmdSN())
+	if q.CmdSN() != c.cmdSN && !late {
 		c.t.fault("%v with CmdSN %v instead of %v", h.Opcode(), q.CmdSN(), c.cmdSN)
 	}
 	if h.Immediate() {

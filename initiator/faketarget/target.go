@@ -38,6 +38,8 @@ type Config struct {
 	R2Ts int
 	// SeparateStatus sends a SCSI Response after read data instead of S.
 	SeparateStatus bool
+	// Lost says that a request does not arrive: the target never sees it.
+	Lost func(h *pdu.Header) bool
 	// Request sees every request of the full feature phase first; true means that
 	// it was dealt with.
 	Request func(c *Conn, h *pdu.Header, data []byte) bool
@@ -73,6 +75,7 @@ type Target struct {
 	faults []string
 	conns  []*Conn
 	seen   map[pdu.Opcode]int
+	snacks []pdu.Header
 }
 
 // Start listens on a free loopback port and serves until Stop.
@@ -114,6 +117,13 @@ func (t *Target) Seen(op pdu.Opcode) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.seen[op]
+}
+
+// SNACKs are the SNACK Requests that came.
+func (t *Target) SNACKs() []pdu.Header {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append([]pdu.Header(nil), t.snacks...)
 }
 
 // Conns are the connections so far.
