@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lunar/initiator"
+	"lunar/initiator/drive"
 	"lunar/internal/conform"
 	"lunar/iscsi/login"
 	"lunar/iscsi/pdu"
@@ -35,7 +36,7 @@ func soakTime(t *testing.T) time.Duration {
 		}
 		return d
 	}
-	return 700 * time.Millisecond
+	return 500 * time.Millisecond
 }
 
 // soakEngine serves one unit and wants no pause after a loss.
@@ -180,6 +181,26 @@ func TestSoak_Level2(t *testing.T) {
 	s := soakSession(t, e, p, initiator.Config{Connections: 4, RecoveryLevel: 2, Time2Retain: 5, Probe: 50 * time.Millisecond})
 	soak(t, s, func(stop <-chan struct{}) { p.cutEvery(20*time.Millisecond, stop) })
 	t.Logf("%d cuts", p.cuts)
+	if c := s.Counters(); c.Recovered == 0 || c.Reconnects > 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestSoak_Level2_Loop is the same with the bytes moved by a loop.
+func TestSoak_Level2_Loop(t *testing.T) {
+	loop, err := drive.Start(drive.Config{Links: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := loop.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	e := soakEngine(t)
+	p := startProxy(t, e.Portals()[0], false)
+	s := soakSession(t, e, p, initiator.Config{Connections: 4, RecoveryLevel: 2, Time2Retain: 5, Probe: 50 * time.Millisecond, Loop: loop})
+	soak(t, s, func(stop <-chan struct{}) { p.cutEvery(20*time.Millisecond, stop) })
 	if c := s.Counters(); c.Recovered == 0 || c.Reconnects > 0 {
 		t.Errorf("%+v", c)
 	}
