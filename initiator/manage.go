@@ -53,6 +53,7 @@ func (k *control) spreads() bool {
 	case sam.AbortTaskSet, sam.ClearTaskSet, sam.LogicalUnitReset, sam.TargetWarmReset, sam.TargetColdReset:
 		return true
 	case sam.AbortTask, sam.ClearACA, sam.TaskReassign:
+	case sam.QueryTask, sam.QueryTaskSet, sam.NexusReset, sam.QueryAsynchronousEvent:
 	}
 	return false
 }
