@@ -31,6 +31,11 @@ type control struct {
 	cmdSN    serial.CmdSN
 	// from is, of a reassignment, the connection that was lost.
 	from *link
+	// header and data are what was sent, to be sent again where that may be needed; mark is
+	// how many probes the connection had sent before.
+	header pdu.Header
+	data   []byte
+	mark   int
 }
 
 type reply struct {
@@ -156,6 +161,9 @@ func (l *link) sendControl(k *control, h *pdu.Header, data []byte, c control) (c
 	h.SetImmediate()
 	h.SetITT(k.itt)
 	pdu.Request{Header: h}.SetCmdSN(s.cmdSN)
+	if l.level > 0 {
+		k.header, k.data, k.mark = *h, append([]byte(nil), data...), l.probes
+	}
 	l.put(h, nil, data)
 	return c.answer, nil
 }

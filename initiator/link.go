@@ -41,11 +41,13 @@ type link struct {
 	asked   serial.StatSN
 	asks    int
 	// heard says that something came since the last tick, silent how many ticks nothing
-	// did. probe is a ping of the session's own, probed for how many ticks it is out.
+	// did. probe is a ping of the session's own, probed for how many ticks it is out,
+	// probes how many were sent.
 	heard   bool
 	silent  int
 	probe   control
 	probed  int
+	probes  int
 	lostAt  time.Time
 	scratch pdu.Header
 

@@ -110,6 +110,7 @@ func (l *link) sendProbe() {
 		k.itt += generationStep
 	}
 	l.probed = 0
+	l.probes++
 	k.answer, k.cmdSN = probeAnswer, l.s.cmdSN
 	h := l.blank()
 	h.SetOpcode(pdu.OpNOPOut)
@@ -148,6 +149,7 @@ func (l *link) answersProbe(itt pdu.ITT) bool {
 			l.retry(t)
 		}
 	}
+	l.askAnew()
 	return true
 }
 
@@ -155,5 +157,22 @@ func (l *link) answersProbe(itt pdu.ITT) bool {
 func (l *link) retry(t *task) {
 	if l.out.Left(t.lent) {
 		l.resend(t)
+	}
+}
+
+// askAnew sends requests again that are not commands and were sent before the probe that
+// was answered now: they were lost, or are being served, and then the target says so
+// (§10.17.1, reason 7), which is no harm. All answers before that of the probe have come.
+func (l *link) askAnew() {
+	for i := range l.s.control {
+		k := &l.s.control[i]
+		if k.link != l || k.answer == nil || k.mark >= l.probes {
+			continue
+		}
+		k.mark = l.probes
+		h := l.blank()
+		*h = k.header
+		l.put(h, nil, k.data)
+		l.s.counters.Retried++
 	}
 }

@@ -345,3 +345,25 @@ func TestProbe_Silence(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A request other than a command that never arrived is sent again too.
+func TestRecovery_LostFunction_Retry(t *testing.T) {
+	eachDrive(t, func(t *testing.T, loop *drive.Loop) {
+		var lost atomic.Int32
+		target := serveFake(t, faketarget.Config{
+			Lost:    func(h *pdu.Header) bool { return h.Opcode() == pdu.OpTaskRequest && lost.Add(1) == 1 },
+			Request: func(_ *faketarget.Conn, h *pdu.Header, _ []byte) bool { return h.Opcode() == pdu.OpSCSICommand },
+		})
+		s := dialOn(t, loop, target, level1)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		_, err := s.Do(ctx, Command{CDB: make([]byte, 6)})
+		if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > 2*time.Second {
+			t.Errorf("after %v: %v", took, err)
+		}
+		if _, err := s.Ping(t.Context(), nil); err != nil || lost.Load() != 2 {
+			t.Errorf("%d functions, %v", lost.Load(), err)
+		}
+	})
+}

@@ -288,7 +288,7 @@ const mostAbsorbed = 3
 // did (SPC-4 §5.14: 29h; RFC 3720 §10.14.5: 47h/7Fh), and then has the command begin again. mu is held.
 func (l *link) absorbs(t *task) bool {
 	s, r := l.s, t.req
-	if s.epoch == 0 || !l.out.Left(t.lent) || t.cancelled {
+	if s.epoch == 0 || !l.out.Left(t.lent) {
 		return false
 	}
 	key, code := parseSense(r.Result.Sense)
@@ -296,6 +296,10 @@ func (l *link) absorbs(t *task) bool {
 		return false
 	}
 	s.absorbed[r.LUN]++
+	if t.cancelled {
+		l.end(t, ErrAborted) // nobody wants it any more
+		return true
+	}
 	s.requeue(t)
 	s.sendWaiting()
 	return true
