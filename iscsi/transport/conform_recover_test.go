@@ -231,7 +231,7 @@ func TestRecovery_HeaderDigestError(t *testing.T) {
 // Level 1 is agreed to by whoever asks for it or more, with one R2T outstanding wherever
 // that stands; not in discovery.
 func TestRecovery_IsNegotiated(t *testing.T) {
-	conform.Covers(t, "R-12.19-2", "R-6.1.5-2", "R-12.19-1", "N-10")
+	conform.Covers(t, "R-12.19-2", "R-6.1.5-2", "R-12.19-1", "N-10", "R-9.6.1-1", "R-6.2.2-7")
 	for _, k := range []struct {
 		keys       []string
 		level, out string
