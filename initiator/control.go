@@ -76,7 +76,7 @@ func (s *Session) route(ctx context.Context, ref pdu.ITT) (*link, error) {
 			}
 		}
 		for _, o := range s.live() { // better one that takes no commands than none
-			if l == nil && o.err == nil && s.find(ref) == nil {
+			if l == nil && o.err == nil && !o.parting && s.find(ref) == nil {
 				l = o
 			}
 		}
@@ -153,7 +153,7 @@ func (l *link) sendControl(k *control, h *pdu.Header, data []byte, c control) (c
 	if s.err != nil {
 		return nil, s.err
 	}
-	if l.err != nil {
+	if l.err != nil || l.parting && c.opcode != pdu.OpLogoutResp {
 		return nil, l.lost()
 	}
 	c.itt, c.held, c.answer, c.cmdSN, c.link = k.itt, true, make(chan reply, 1), s.cmdSN, l

@@ -150,11 +150,12 @@ func (s *Session) setAside(cid pdu.CID) (*link, error) {
 // drainPause is how often a connection that is to go is asked whether it is idle.
 const drainPause = time.Millisecond
 
-// drain waits until a connection has nothing in progress.
+// drain waits until a connection has nothing in progress, and has it take nothing more.
 func (s *Session) drain(ctx context.Context, l *link) error {
 	for {
 		s.mu.Lock()
-		idle := l.busy == 0 || l.err != nil
+		idle := l.busy == 0 && !l.asking() || l.err != nil
+		l.parting = l.parting || idle // and nothing comes to it any more
 		s.mu.Unlock()
 		if idle {
 			return nil
@@ -171,9 +172,6 @@ func (s *Session) drain(ctx context.Context, l *link) error {
 
 // logOutOf closes one connection by a logout on itself.
 func (s *Session) logOutOf(ctx context.Context, l *link) error {
-	s.mu.Lock()
-	l.parting = true
-	s.mu.Unlock()
 	var h pdu.Header
 	h.SetOpcode(pdu.OpLogoutReq)
 	r := pdu.AsLogoutRequest(&h)

@@ -1,6 +1,7 @@
 package initiator
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -159,7 +160,7 @@ func (l *link) ended(err error) {
 
 // lost is the error of a request that ended with the connection. mu is held.
 func (l *link) lost() error {
-	return &LostError{Portal: l.params.Portal, Target: l.s.cfg.Target, CID: l.cid, Cause: l.err}
+	return &LostError{Portal: l.params.Portal, Target: l.s.cfg.Target, CID: l.cid, Cause: cmp.Or(l.err, ErrClosed)}
 }
 
 // takeStatSN checks the StatSN of a response that consumes one. At level 0 a gap

@@ -29,7 +29,7 @@ func (s *Session) reassignment(l, lost *link, t *task) (h *pdu.Header, done bool
 	defer s.mu.Unlock()
 	h = new(pdu.Header)
 	ends := t.cancelled || t.doomed != nil || t.attempts >= mostAttempts
-	if !ends && l.err == nil && !t.cmdSN.Less(s.exp) {
+	if !ends && l.err == nil && !l.parting && !t.cmdSN.Less(s.exp) {
 		lost.busy--
 		l.busy++
 		l.resend(t)

@@ -64,9 +64,11 @@ func (l *link) tick() error {
 
 // expects says whether something is to come on the connection.
 func (l *link) expects() bool {
-	if l.busy > 0 || len(l.waiting) > 0 || l.s.first != nil || l.probe.answer != nil {
-		return true
-	}
+	return l.busy > 0 || len(l.waiting) > 0 || l.s.first != nil || l.probe.answer != nil || l.asking()
+}
+
+// asking says whether a request other than a command waits for its answer. mu is held.
+func (l *link) asking() bool {
 	for i := range l.s.control {
 		if k := &l.s.control[i]; k.link == l && k.answer != nil {
 			return true
@@ -163,10 +165,12 @@ func (l *link) retry(t *task) {
 // askAnew sends requests again that are not commands and were sent before the probe that
 // was answered now: they were lost, or are being served, and then the target says so
 // (§10.17.1, reason 7), which is no harm. All answers before that of the probe have come.
+// A function over many tasks is left to its caller: if the answer to the first is on its
+// way, the second would end what was sent since.
 func (l *link) askAnew() {
 	for i := range l.s.control {
 		k := &l.s.control[i]
-		if k.link != l || k.answer == nil || k.mark >= l.probes {
+		if k.link != l || k.answer == nil || k.mark >= l.probes || k.opcode == pdu.OpTaskResponse && k.spreads() {
 			continue
 		}
 		k.mark = l.probes

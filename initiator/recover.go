@@ -126,7 +126,7 @@ func (s *Session) other() *link {
 		return l
 	}
 	for _, l := range s.live() {
-		if l.err == nil {
+		if l.err == nil && !l.parting {
 			return l
 		}
 	}
