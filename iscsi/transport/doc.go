@@ -5,7 +5,8 @@
 // once per turn by Complete, Event and Flush. Then conn.go (the life of a
 // connection), receive.go (bytes to PDUs to places), run.go (a delivered task),
 // write.go and read.go (data of the medium), send.go and batch.go (PDUs to one send
-// per connection and turn), keep.go and again.go (what is sent again).
+// per connection and turn), keep.go and again.go (what is sent again), park.go, seek.go
+// and orphan.go (commands that outlive their connection).
 //
 // Owner: one reactor. A buffer belongs to a task until it is part of a batch,
 // then to the batch until its send has completed; while an operation of the ring
