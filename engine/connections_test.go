@@ -347,15 +347,7 @@ func TestConnections_Logout(t *testing.T) {
 	e := oneUnit(t, 3)
 	s := joined(t, e, 4)
 	logout := func(r *raw, reason pdu.LogoutReason, cid pdu.CID) pdu.LogoutResult {
-		h := new(pdu.Header)
-		h.SetOpcode(pdu.OpLogoutReq)
-		h.SetImmediate()
-		h.SetFlags(pdu.FlagFinal)
-		pdu.AsLogoutRequest(h).SetReason(reason)
-		pdu.AsLogoutRequest(h).SetCID(cid)
-		r.send(s.number(h), nil)
-		p := r.receive(pdu.OpLogoutResp)
-		return pdu.AsLogoutResponse(&p.Header).Result()
+		return s.logout(r, reason, cid).Result()
 	}
 	h := s.command(sam.Simple, []byte{0x2a, 0, 0, 0, 0, 6, 0, 0, 1}, 512, 0)
 	s.conns[3].send(h, nil)

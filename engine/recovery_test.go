@@ -323,14 +323,14 @@ func TestRecovery_Refusals(t *testing.T) {
 			t.Errorf("a function, asked on %d: %v", i, got)
 		}
 	}
-	low := joined2(t, e, "ErrorRecoveryLevel=1")
+	low := anotherPort(t, e, "ErrorRecoveryLevel=1")
 	if got := low.reassign(low.conns[0], 1, 0); got != pdu.ReassignmentNotSupported {
 		t.Errorf("at level 1: %v", got)
 	}
 }
 
-// joined2 is joined with another initiator port.
-func joined2(t *testing.T, e *Engine, keys ...string) *together {
+// anotherPort is a session of another initiator port, with one connection.
+func anotherPort(t *testing.T, e *Engine, keys ...string) *together {
 	t.Helper()
 	s := &together{t: t, e: e, cmdSN: 5}
 	r := dialRaw(t, e, 0)
@@ -535,7 +535,7 @@ func TestProtocolLevel2_Functions(t *testing.T) {
 	if !slices.Contains(codes, 0x2907) {
 		t.Errorf("attentions %04x", codes)
 	}
-	low := joined2(t, e)
+	low := anotherPort(t, e)
 	for f := sam.QueryTask; f <= sam.QueryAsynchronousEvent; f++ {
 		if got := low.function(low.conns[0], f, 1, 0); got != pdu.FunctionNotSupported {
 			t.Errorf("function %d at level 1: %v", f, got)
