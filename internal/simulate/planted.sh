@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(git rev-parse --show-toplevel)"
 go=${GO:-go}
 seeds=${1:-2000}
-shift || true
+if [ $# -gt 0 ]; then shift; fi
 patches=("$@")
 [ ${#patches[@]} -gt 0 ] || patches=(internal/simulate/testdata/planted/*.patch)
 copy=$(mktemp -d)
