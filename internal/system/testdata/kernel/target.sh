@@ -69,6 +69,7 @@ start() {
 }
 
 end() {
+	# It may have ended by itself; whether it is gone is looked at below.
 	kill "-$1" "$(pid)" 2>/dev/null || true
 	for _ in $(seq 80); do
 		kill -0 "$(pid)" 2>/dev/null || return 0
