@@ -88,7 +88,9 @@ func (awake) Empty() bool { return false }
 
 // offer gives the cores the units and the catalog.
 func (e *Engine) offer(c *AssemblyConfig) {
-	t := Target{Name: c.Target, Offer: &c.Offer}
+	// A copy, or the target would keep all of c, and with it every assembly before.
+	offer := c.Offer
+	t := Target{Name: c.Target, Offer: &offer}
 	for i, spec := range c.Units {
 		name := fmt.Sprint("unit ", i)
 		queue := spec.Queue
