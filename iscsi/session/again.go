@@ -135,15 +135,20 @@ func (c *Conn) dataAgain(o *repeat, h *pdu.Header) (a Again, ok bool) {
 		o.sn++
 		return a, true
 	}
-	if o.lost || p.segment > c.segment() {
+	if o.sn < p.acked.sn {
+		// Acknowledged meanwhile; what is behind it is still wanted.
+		if o.sn = p.acked.sn; o.sn >= o.to {
+			return a, false
+		}
+		if o.sn >= p.from.sn {
+			o.at = p.cursor(o.sn, c.Params.MaxBurstLength)
+		}
+	}
+	if o.lost || o.sn < p.from.sn || p.segment > c.segment() {
 		// §10.16.3 [R-10.16.3-1]: the initiator takes other segments since; R-Data asks for
 		// those.
 		a.Lost = true
 		return a, true
-	}
-	if o.sn < p.from.sn {
-		// Acknowledged meanwhile.
-		return a, false
 	}
 	s, ok := p.next(&o.at, c.Params.MaxBurstLength)
 	if !ok {

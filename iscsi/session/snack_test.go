@@ -83,6 +83,18 @@ func TestSNACK_OvertakenByEvents(t *testing.T) {
 	p.expect(t, "data that is cut anew", "data-in flags=F stat=0", "scsi-response stat=102 tag=7")
 }
 
+// What is acknowledged while a SNACK waits is left out; what is behind it comes.
+func TestSNACK_AcknowledgedInPart(t *testing.T) {
+	conform.Covers(t, "R-10.16.2-2")
+	p := recovering()
+	p.c.Params.MaxSend, p.c.Params.MaxBurstLength = 512, 1024
+	p.take(request(p, "cmd itt=1 sn=10 F R edtl=2048 dev=read:2048 lun=3 ack=100"))
+	p.expect(t, "a read", "data-in dsn=0", "data-in dsn=1 flags=FA ttt=1", "data-in dsn=2", "data-in dsn=3 flags=FS stat=100")
+	p.note("snack itt=1 type=0 ack=100")
+	p.note("snack type=2 tag=1 beg=2 ack=100 lun=3")
+	p.expect(t, "the rest", "data-in dsn=2 off=1024", "data-in dsn=3 off=1536 flags=FS stat=100")
+}
+
 // A read whose outcome stands, and whose data is lost before its status is out, ends
 // with 0B/1113.
 func TestSNACK_SpoilsAnOutcome(t *testing.T) {
