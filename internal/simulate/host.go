@@ -49,6 +49,7 @@ type host struct {
 type keys struct {
 	initialR2T, immediate bool
 	first, burst, r2t, n  int
+	level                 int
 }
 
 func newHost(w *world, n int) *host {
@@ -94,7 +95,7 @@ func (h *host) act() {
 		}
 		return
 	}
-	if h.lead != nil || h.mend() {
+	if h.lead != nil || h.mend() || (w.calm || w.dice.oneIn(3)) && h.repair() {
 		return
 	}
 	if w.dice.oneIn(2) && h.pump() {

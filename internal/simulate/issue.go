@@ -96,7 +96,9 @@ func (h *host) send(t *task, l *link) {
 
 // transmit sends the request of a task over a connection, for the first time or again.
 func (h *host) transmit(t *task, l *link, fault int) {
-	t.link, t.mute = l, false
+	t.link, t.mute, t.dropped = l, false, false
+	t.requested = h.w.clock()
+	clear(t.intact)
 	var p pdu.Header
 	p.SetFlags(pdu.FlagFinal)
 	p.SetITT(t.tag)
@@ -125,12 +127,20 @@ func (h *host) transmit(t *task, l *link, fault int) {
 		if !l.data || len(data) == 0 || t.op.Kind > Unmap {
 			fault = 0 // perhaps a Data-Out is damaged
 		} else {
-			t.flipped, t.damaged = true, true
+			t.flipped, t.damaged, t.hurt = true, true, true
 		}
 	case repeat:
 		if t.op.Now != 0 || !p.Final() {
 			fault = 0 // data that follows would be of either
 		}
+	}
+	switch {
+	case t.op.Now == 0 && t.op.Kind <= ResetCold && l.phase == full && h.w.loses():
+		h.w.say("   %s is lost", t)
+		t.dropped, t.damaged = true, true
+		return
+	case fault != flipData:
+		t.sent(0, len(data))
 	}
 	l.send(&p, data, fault)
 	switch {
@@ -201,6 +211,9 @@ func (t *task) prepare() {
 	}
 	if t.out != nil {
 		t.edtl, t.expect = len(t.out), len(t.out)
+	}
+	if w.recovers() {
+		t.intact = make([]bool, len(t.out))
 	}
 	if changes || op.Kind == Unmap {
 		d.model.begin(t, t.id, op.LBA, op.Blocks, t.issued)
@@ -300,6 +313,7 @@ func (t *task) cdb(b *[pdu.CDBFieldBytes]byte) {
 func (t *task) sendData() {
 	w, l := t.host.w, t.link
 	b := &t.bursts[0]
+	current := t.current(b) && (b.ttt != pdu.NoTag || len(t.requests) == 0)
 	n := min(b.to-b.offset, l.maxSend)
 	if w.dice.oneIn(3) && !w.calm {
 		// Only the last of a burst need not be whole words (RFC 3720 §10.7.7).
@@ -321,8 +335,15 @@ func (t *task) sendData() {
 		t.bursts = t.bursts[1:]
 	}
 	fault := 0
-	if t.op.Fault == flipData && l.data && !t.flipped && !w.calm {
-		fault, t.flipped, t.damaged = flipData, true, true
+	switch {
+	case t.op.Fault == flipData && l.data && !t.hurt && !w.calm:
+		fault, t.hurt = flipData, true
+		t.flipped, t.damaged = !w.recovers(), !w.recovers()
+	case w.loses():
+		w.say("   Data-Out of %s is lost", t)
+		return
+	case current:
+		t.sent(b.offset-n, b.offset)
 	}
 	l.send(&h, data, fault)
 }

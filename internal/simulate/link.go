@@ -26,9 +26,18 @@ type link struct {
 	joined bool
 	// asked counts the logouts of it.
 	asked int
-	// statSN is the next status; exp and last are the window this connection showed.
-	statSN    serial.StatSN
-	exp, last serial.CmdSN
+	// next is the number of the next status of the target, statSN of the one its
+	// initiator acts upon next: with recovery they differ, and said are all there were.
+	// exp and last are the window this connection showed.
+	next, statSN serial.StatSN
+	said         map[serial.StatSN]*said
+	exp, last    serial.CmdSN
+	// anything says that every answer may come again; snacks are those under way; acked
+	// is when it acted upon an answer last; stuck that an answer is not to be had any more.
+	anything bool
+	snacks   int
+	acked    int64
+	stuck    bool
 	// recv is what we take in one data segment, maxSend what the target takes.
 	recv, maxSend int
 	// old is the connection in whose place it is.
@@ -187,129 +196,6 @@ func (l *link) check(p []byte, n, end int, h *pdu.Header) {
 	}
 }
 
-// take judges a PDU of the target.
-func (l *link) take(h *pdu.Header, data []byte) {
-	w := l.host.w
-	if l.phase == loggingIn {
-		l.loginResponse(h, data)
-		return
-	}
-	l.numbers(h)
-	switch h.Opcode() {
-	case pdu.OpNOPIn:
-		if h.ITT() == pdu.NoTag {
-			l.answerPing(h)
-			return
-		}
-	case pdu.OpReject:
-		l.rejected(h, data)
-		return
-	case pdu.OpAsync:
-		if e := pdu.AsAsync(h).Event(); l.excuse == "" {
-			w.fail("async", "event %d without a cause", e)
-		}
-		return
-	default:
-		// Everything else answers a task.
-	}
-	if t := l.host.find(h.ITT()); t == nil {
-		w.fail("tag", "%s names no task", show(h))
-	} else if l.mine(t, h) {
-		l.answer(t, h, data)
-	}
-}
-
-// mine judges whether the target may say anything about a task here.
-func (l *link) mine(t *task, h *pdu.Header) bool {
-	w := l.host.w
-	late := h.Opcode() == pdu.OpDataIn && h.Flags()&pdu.DataStatus == 0 || h.Opcode() == pdu.OpR2T
-	switch {
-	case t.link != l:
-		w.fail("allegiance", "%s is of connection %d: %s", t, t.link.cid, show(h))
-	case t.state == open:
-		return true
-	case t.state == gone && t.endedBy != l && (l.phase == leaving || l.peer.Ended()):
-		// A connection that ends takes the acknowledgement of what it said with it.
-	case t.state == gone && (t.loose || late && t.endedBy != l):
-		// Data has no number that its initiator acknowledges, so it may lie behind an
-		// answer on another connection.
-	default:
-		w.fail("after the end", "%s is over (%s): %s", t, t.how, show(h))
-	}
-	return false
-}
-
-// answer hands a PDU to the task it is about.
-func (l *link) answer(t *task, h *pdu.Header, data []byte) {
-	var ok bool
-	switch h.Opcode() {
-	case pdu.OpDataIn:
-		if ok = t.scsi(); ok {
-			t.dataIn(l, h, data)
-		}
-	case pdu.OpR2T:
-		if ok = t.scsi(); ok {
-			t.r2t(h)
-		}
-	case pdu.OpSCSIResponse:
-		if ok = t.scsi(); ok {
-			t.respond(l, h, data)
-		}
-	case pdu.OpNOPIn:
-		ok = t.op.Kind == Ping
-		t.echoed(l, data)
-	case pdu.OpTextResp:
-		if ok = t.op.Kind == Text; ok {
-			t.renegotiated(l, h)
-		}
-	case pdu.OpTaskResponse:
-		if ok = t.covered != nil || t.function() != 0; ok {
-			t.managed(l, h)
-		}
-	case pdu.OpLogoutResp:
-		if ok = t.closes != nil || t.op.Kind == LogoutSession; ok {
-			t.loggedOut(l, h)
-		}
-	default:
-		ok = false
-	}
-	if !ok {
-		l.host.w.fail("opcode", "%s answers %s", show(h), t)
-	}
-}
-
-// numbers judges StatSN and the command window (RFC 3720 §3.2.2.1, §3.2.2.2).
-func (l *link) numbers(h *pdu.Header) {
-	w, p := l.host.w, pdu.Response{Header: h}
-	o := h.Opcode()
-	consumes := o != pdu.OpR2T && (o != pdu.OpNOPIn || h.ITT() != pdu.NoTag) && (o != pdu.OpDataIn || h.Flags()&pdu.DataStatus != 0)
-	if (consumes || o != pdu.OpDataIn) && p.StatSN() != l.statSN {
-		w.fail("StatSN", "connection %d: %s, want StatSN %d", l.cid, show(h), l.statSN.Uint32())
-	}
-	if consumes {
-		l.statSN = l.statSN.Next()
-	}
-	exp, last := p.ExpCmdSN(), p.MaxCmdSN()
-	s := l.host
-	switch {
-	case exp.Less(l.exp) || last.Less(l.last):
-		w.fail("window back", "connection %d: %s after %d..%d", l.cid, show(h), l.exp.Uint32(), l.last.Uint32())
-	case last.Sub(exp) < -1:
-		w.fail("window", "connection %d: %s", l.cid, show(h))
-	case s.sn.Less(exp):
-		w.fail("ExpCmdSN", "connection %d: %s, the next to be sent is %d", l.cid, show(h), s.sn.Uint32())
-	case last.Sub(s.sn)+1 > int32(w.plan.Settings.Window):
-		w.fail("window size", "connection %d: %s, the next to be sent is %d", l.cid, show(h), s.sn.Uint32())
-	}
-	l.exp, l.last = exp, last
-	if s.exp.Less(exp) {
-		s.exp = exp
-	}
-	if s.last.Less(last) {
-		s.last = last
-	}
-}
-
 // answerPing answers a ping of the target (RFC 3720 §10.19.1).
 func (l *link) answerPing(h *pdu.Header) {
 	p := pdu.AsNOPIn(h)
@@ -331,13 +217,17 @@ func (l *link) answerPing(h *pdu.Header) {
 // is sent again if its number was not received.
 func (l *link) rejected(h *pdu.Header, data []byte) {
 	w := l.host.w
-	if len(data) < pdu.HeaderBytes || pdu.AsReject(h).Reason() != pdu.RejectDataDigest {
+	if len(data) < pdu.HeaderBytes {
 		w.fail("reject", "%s of %x", show(h), data)
 		return
 	}
 	bad := pdu.Header(data[:pdu.HeaderBytes])
+	if bad.Opcode() == pdu.OpSNACK {
+		l.refused(h, &bad)
+		return
+	}
 	t := l.host.find(bad.ITT())
-	if t == nil || !t.flipped {
+	if t == nil || !t.hurt || pdu.AsReject(h).Reason() != pdu.RejectDataDigest {
 		w.fail("reject", "%s of %s", show(h), show(&bad))
 		return
 	}
@@ -358,6 +248,9 @@ func (l *link) ended() {
 	now := w.clock()
 	if l.phase == loggingIn && now-l.began >= loginNanos || now-l.heard >= pingNanos {
 		l.excuse = "time"
+	}
+	if l.statSN != l.next && now-l.acked >= pingNanos {
+		l.excuse = "nothing was acknowledged"
 	}
 	w.say("   connection %d.%d was closed, excuse %q", l.host.n, l.cid, l.excuse)
 	if l.excuse == "" {

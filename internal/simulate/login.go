@@ -79,7 +79,7 @@ func (l *link) login(first uint32, tsih pdu.TSIH) {
 		w.PutNumber("MaxBurstLength", uint32(s.Burst))
 		w.PutNumber("FirstBurstLength", uint32(s.First))
 		w.PutNumber("MaxOutstandingR2T", uint32(s.R2T))
-		w.PutNumber("ErrorRecoveryLevel", 0)
+		w.PutNumber("ErrorRecoveryLevel", uint32(s.Level))
 	}
 	l.send(&h, w.Bytes(), 0)
 }
@@ -100,7 +100,8 @@ func (l *link) loginResponse(h *pdu.Header, data []byte) {
 	case !p.Transit() || p.Next() != pdu.FullFeature:
 		w.fail("login", "goes on: %s", show(h))
 	default:
-		l.statSN = p.StatSN().Next()
+		l.next = p.StatSN().Next()
+		l.statSN, l.said, l.acked = l.next, map[serial.StatSN]*said{}, w.clock()
 		l.exp, l.last = p.ExpCmdSN(), p.MaxCmdSN()
 		l.recv = w.plan.Settings.Recv
 		l.phase, l.joined = full, true
@@ -149,9 +150,11 @@ func (l *link) settle(data []byte) {
 			k.r2t = n
 		case "MaxConnections":
 			k.n = n
+		case "ErrorRecoveryLevel":
+			k.level = n
 		}
 	}
-	if l.leading && (k.initialR2T != (s.InitialR2T != 0) || k.immediate != (s.Immediate != 0) || k.first > s.First || k.burst > s.Burst || k.r2t > s.R2T || k.n > s.Conns) {
+	if l.leading && (k.initialR2T != (s.InitialR2T != 0) || k.immediate != (s.Immediate != 0) || k.first > s.First || k.burst > s.Burst || k.r2t > s.R2T || k.n > s.Conns || k.level != s.Level) {
 		l.host.w.fail("negotiation", "%+v", *k)
 	}
 	if l.header != (s.HeaderDigest != 0) || l.data != (s.DataDigest != 0) {

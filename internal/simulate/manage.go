@@ -275,12 +275,11 @@ func (t *task) renegotiation(h *pdu.Header) []byte {
 	return w.Bytes()
 }
 
-// renegotiated takes the answer: what comes behind it keeps to the new length.
+// renegotiated takes the answer.
 func (t *task) renegotiated(l *link, h *pdu.Header) {
 	if !h.Final() || pdu.AsTextResponse(h).TTT() != pdu.NoTag {
 		t.host.w.fail("text", "%s", show(h))
 	}
-	l.recv = t.recv
 	t.close(answered, l, "renegotiated")
 }
 
@@ -307,7 +306,7 @@ func (h *host) plug() bool {
 	}
 	for _, t := range h.tasks {
 		if t.epoch == h.epoch && t.sn == h.exp && t.op.Now == 0 && t.damaged && t.state == gone {
-			t.damaged = false
+			t.damaged, t.dropped = false, false
 			p := &task{
 				op: &Op{Kind: Ping, Host: h.n}, host: h, epoch: h.epoch, tag: pdu.ITT(len(h.tasks) + 1), sn: t.sn, issued: h.w.now(),
 			}

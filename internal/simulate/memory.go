@@ -41,7 +41,7 @@ func NewMemory() (*Memory, error) {
 	}
 	for range maxCores {
 		a, err := newCoreMemory(4096, 8,
-			[]buf.Class{{Bytes: 4096, Count: 64}, {Bytes: 64 << 10, Count: 32}, {Bytes: blk.MaxRequestBytes, Count: 16}}, 4)
+			[]buf.Class{{Bytes: 4096, Count: 64}, {Bytes: 64 << 10, Count: 32}, {Bytes: blk.MaxRequestBytes, Count: 64}}, 4)
 		s, serr := newCoreMemory(512, 2,
 			[]buf.Class{{Bytes: 4096, Count: 2}, {Bytes: blk.MaxRequestBytes, Count: 1}}, 1)
 		if err = errors.Join(err, serr); err != nil {

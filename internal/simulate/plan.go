@@ -25,6 +25,9 @@ type Settings struct {
 	// connection or a core may stand still, in steps. Slow media end requests later and in
 	// any order, Torn ones move a part of a request first.
 	Chunks, Short, Stall, Slow, Torn int
+	// Level is the ErrorRecoveryLevel. Above 0 one PDU in Lossy is lost, in either
+	// direction; Keep is how many bytes of data-in a connection keeps, 0 enough.
+	Level, Lossy, Keep int
 }
 
 // Kind is what an operation does.
@@ -128,6 +131,9 @@ func drawSettings(d *dice) Settings {
 		s.Stall = d.of(20, 60, 200)
 	}
 	s.First = min(s.First, s.Burst)
+	if s.Level = d.of(0, 0, 0, 1, 1); s.Level > 0 {
+		s.Lossy, s.Keep = d.of(0, 6, 20, 60), d.of(0, 0, 0, 4096, 16384)
+	}
 	return s
 }
 

@@ -34,6 +34,8 @@ func (w *world) play() {
 	}
 	w.calm = true
 	w.settle("after the faults")
+	w.ask()
+	w.settle("after a ping")
 	w.checkWindows()
 	w.verify()
 	w.settle("after the last reads")
@@ -237,6 +239,15 @@ func (w *world) checkWindows() {
 		}
 		if h.exp != h.sn || h.last.Sub(h.exp)+1 != int32(w.plan.Settings.Window) {
 			w.fail("credit", "host %d: all is answered, the window is %d..%d, the next command %d", h.n, h.exp.Uint32(), h.last.Uint32(), h.sn.Uint32())
+		}
+	}
+}
+
+// ask has every host hear of the command window, if that may have been lost.
+func (w *world) ask() {
+	for _, h := range w.hosts {
+		if h.alive && w.plan.Settings.Lossy > 0 {
+			h.ops = append(h.ops, &Op{Kind: Ping, Host: h.n, Now: 1})
 		}
 	}
 }

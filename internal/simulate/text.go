@@ -38,6 +38,9 @@ func (s *Settings) fields() []field {
 		{"stall", &s.Stall},
 		{"slow", &s.Slow},
 		{"torn", &s.Torn},
+		{"level", &s.Level},
+		{"lossy", &s.Lossy},
+		{"keep", &s.Keep},
 	}
 }
 

@@ -39,7 +39,11 @@ func show(h *pdu.Header) string {
 	case pdu.OpLoginReq:
 		p := pdu.AsLoginRequest(h)
 		s += fmt.Sprintf(" sn=%d tsih=%d cid=%d", req.CmdSN().Uint32(), p.TSIH(), p.CID())
-	case pdu.OpNOPOut, pdu.OpTextReq, pdu.OpSNACK:
+	case pdu.OpSNACK:
+		p := pdu.AsSNACK(h)
+		first, count := p.Run()
+		s += fmt.Sprintf(" type=%d tag=%x first=%d count=%d ack=%d", p.Type(), p.Tag(), first, count, req.ExpStatSN().Uint32())
+	case pdu.OpNOPOut, pdu.OpTextReq:
 		s += fmt.Sprintf(" sn=%d", req.CmdSN().Uint32())
 	case pdu.OpDataIn:
 		p := pdu.AsDataIn(h)
@@ -56,7 +60,9 @@ func show(h *pdu.Header) string {
 	case pdu.OpLoginResp:
 		p := pdu.AsLoginResponse(h)
 		s += fmt.Sprintf(" status=%04x tsih=%d", uint16(p.Status()), p.TSIH())
-	case pdu.OpNOPIn, pdu.OpTextResp, pdu.OpAsync, pdu.OpReject:
+	case pdu.OpReject:
+		s += fmt.Sprintf(" reason=%d", pdu.AsReject(h).Reason())
+	case pdu.OpNOPIn, pdu.OpTextResp, pdu.OpAsync:
 	}
 	if h.Opcode() >= pdu.OpNOPIn {
 		s += fmt.Sprintf(" stat=%d win=%d..%d", resp.StatSN().Uint32(), resp.ExpCmdSN().Uint32(), resp.MaxCmdSN().Uint32())

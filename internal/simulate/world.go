@@ -142,11 +142,16 @@ func (w *world) build(m *Memory) error {
 	cores := m.of(s)
 	offer := login.DefaultOffer()
 	offer.MaxConnections, offer.MaxRecvDataSegmentLength, offer.FirstBurstLength = 4, uint32(s.TargetRecv), 8192
+	offer.DefaultTime2Wait = 0
+	keep := s.Keep
+	if keep == 0 {
+		keep = 4 << 20
+	}
 	c := engine.AssemblyConfig{
 		Target: targetName, Offer: offer, Messages: s.Messages, Timers: 4096,
 		Limits: transport.Limits{
 			Connections: 64, Session: session.Limits{Window: uint32(s.Window), Immediate: 4},
-			LoginNanos: loginNanos, PingNanos: pingNanos, AbortNanos: abortNanos, SharesLeft: 1, ReadBytes: s.ReadBytes,
+			LoginNanos: loginNanos, PingNanos: pingNanos, AbortNanos: abortNanos, SharesLeft: 1, ReadBytes: s.ReadBytes, KeepBytes: keep,
 		},
 	}
 	for i := range cores {
