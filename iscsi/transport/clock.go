@@ -43,6 +43,9 @@ func (c *Conn) tick() {
 			c.close("the last word was not taken")
 			return
 		}
+		if len(c.fences) > 0 && c.phase == fullFeature && !c.urge(now) {
+			return
+		}
 		if c.keep != nil && c.phase == fullFeature && !c.watch(now) {
 			return
 		}
