@@ -23,9 +23,12 @@ func (c *Conn) runManage(t *task) {
 	step, ref := c.sess.RunManage(t.s)
 	switch step {
 	case session.ManageSeek:
-		c.stack.keeper.Seek(c.name(), t.s.Owner, Seek{
-			ITT: t.s.RefTag, ExpDataSN: t.s.RefDataSN, Abort: t.s.Function == sam.AbortTask, Ask: t.s.Function == sam.QueryTask,
-		})
+		q := Seek{ITT: t.s.RefTag, LUN: t.s.LUN, Abort: t.s.Function == sam.AbortTask, Ask: t.s.Function == sam.QueryTask}
+		if !q.Ask {
+			// A question says nothing of data: all of it comes again.
+			q.ExpDataSN = t.s.RefDataSN
+		}
+		c.stack.keeper.Seek(c.name(), t.s.Owner, q)
 	case session.ManageNexus:
 		c.resetNexus(t)
 	case session.ManageDone:
