@@ -48,9 +48,23 @@ func newClearing(t *testing.T, e *Engine) *clearing {
 	return c
 }
 
-// there says whether a command is in the task set, as QUERY TASK has it.
+// there says whether a command is in the task set, as QUERY TASK has it. One whose
+// connection was logged out for recovery goes on here then, and may ask for its data
+// before the next question is answered.
 func (c *clearing) there(r *raw, h *pdu.Header) bool {
-	return c.function(r, sam.QueryTask, h.ITT(), 0) == pdu.FunctionSucceeded
+	c.t.Helper()
+	q := c.managing(sam.QueryTask)
+	pdu.AsTaskRequest(q).SetReferencedTag(h.ITT())
+	r.send(q, nil)
+	for {
+		p, err := r.conn.Receive()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if p.Header.Opcode() == pdu.OpTaskResponse && p.Header.ITT() == q.ITT() {
+			return pdu.AsTaskResponse(&p.Header).Result() == pdu.FunctionSucceeded
+		}
+	}
 }
 
 // ran says whether the command behind the gap ran once the gap was closed.

@@ -141,7 +141,7 @@ func negotiatedOf(p *login.Params) Negotiated {
 		MaxBurstLength: p.MaxBurstLength, FirstBurstLength: p.FirstBurstLength,
 		DefaultTime2Wait: p.DefaultTime2Wait, DefaultTime2Retain: p.DefaultTime2Retain,
 		MaxOutstandingR2T: p.MaxOutstandingR2T, DataPDUInOrder: p.DataPDUInOrder, DataSequenceInOrder: p.DataSequenceInOrder,
-		ErrorRecoveryLevel: p.ErrorRecoveryLevel, ProtocolLevel: p.ProtocolLevel,
+		ErrorRecoveryLevel: p.ErrorRecoveryLevel, ProtocolLevel: p.ProtocolLevel, TaskReporting: p.TaskReporting.String(),
 		InitiatorMaxRecv: p.MaxSend, TargetMaxRecv: p.MaxRecv,
 	}
 }

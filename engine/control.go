@@ -73,13 +73,18 @@ func (k *core) Admit(a transport.Application) { k.send(0, message{ctl: &control{
 func (k *core) Send(to int, m transport.Message) { k.send(to, message{stack: m}) }
 
 // Fence implements transport.Keeper.
-func (k *core) Fence(h transport.Handle, owner uint64) {
-	k.tell(func(d *directory) []order { return d.ask(h, owner) })
+func (k *core) Fence(h transport.Handle, owner uint64, hold transport.Hold) {
+	k.tell(func(d *directory) []order { return d.ask(h, owner, hold) })
 }
 
 // Passed implements transport.Keeper.
 func (k *core) Passed(h transport.Handle, token uint32) {
 	k.tell(func(d *directory) []order { return d.passed(h, token) })
+}
+
+// Cleared implements transport.Keeper.
+func (k *core) Cleared(token uint32) {
+	k.tell(func(d *directory) []order { return d.cleared(token) })
 }
 
 // Logout implements transport.Keeper.
@@ -177,9 +182,11 @@ func (k *core) obey(o order) {
 	case orderMove:
 		k.move(o)
 	case orderFence:
-		k.stack.Fence(o.conn, o.token)
+		k.stack.Fence(o.conn, o.token, o.hold)
 	case orderFenced:
-		k.stack.Fenced(o.owner)
+		k.stack.Fenced(o.owner, o.token)
+	case orderUnfence:
+		k.stack.Unfence(o.conn, o.token)
 	case orderLoggedOut:
 		k.stack.LoggedOut(o.owner, o.result)
 	case orderRecover:

@@ -59,6 +59,9 @@ type sessionEntry struct {
 	user   string
 	// order is the common order of its commands, nil if it may have one connection.
 	order *cmdsn.Sequencer
+	// fence is the one that holds status up now, fenced are those behind it.
+	fence  *fence
+	fenced []*fence
 	// waiting are logins for the same key, in order of arrival.
 	waiting []request
 }
@@ -80,9 +83,10 @@ type order struct {
 	units *lun.Map
 	// silent says that an orderClose ends the session, not only its connection.
 	silent bool
-	// token is of an orderFence, owner the task that orderFenced and orderLoggedOut
+	// token is of an orderFence, which holds back what hold says, owner the task that orderFenced and orderLoggedOut
 	// answer, result the answer to a logout.
 	token  uint32
+	hold   transport.Hold
 	owner  uint64
 	result pdu.LogoutResult
 	// cid is the connection that an orderAnnounce tells of.
@@ -106,6 +110,8 @@ const (
 	// that all others' was.
 	orderFence
 	orderFenced
+	// orderUnfence has what a fence held back go.
+	orderUnfence
 	// orderLoggedOut says that what a logout closes elsewhere is gone.
 	orderLoggedOut
 	// orderRecover has a connection logged out for recovery, orderAnnounce tells on
@@ -264,7 +270,7 @@ func (d *directory) ended(conn transport.Handle) (orders []order) {
 	}
 	d.load[conn.Reactor]--
 	d.abandon(conn)
-	orders = append(d.passedAll(conn), e.gone(m)...)
+	orders = append(d.passedAll(e, conn), e.gone(m)...)
 	if len(e.members) == 0 {
 		return append(orders, d.over(e)...)
 	}

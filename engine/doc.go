@@ -3,7 +3,8 @@
 //
 // Read engine.go first (start and stop), then core.go (one reactor's turn) and
 // directory.go (which sessions exist). check.go judges a configuration, catalog.go is
-// what one offers, apply.go leads from one to the next. limits.go adds up the memory,
+// what one offers, apply.go leads from one to the next. members.go, fence.go and recovery.go
+// are what one connection of a session needs of the others. limits.go adds up the memory,
 // backends.go has a line for each medium. assemble.go makes the cores alone, for a simulation.
 //
 // Owner: Start's caller owns the Engine; every core owns what it runs; the

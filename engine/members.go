@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"maps"
 	"slices"
 
 	"lunar/iscsi/pdu"
@@ -162,67 +161,4 @@ func (d *directory) logout(asker transport.Handle, owner uint64, cid pdu.CID, re
 	}
 	m.loggedOut, m.asker, m.owner = true, asker, owner
 	return e.endMember(cid)
-}
-
-// fence is a question to every other connection of a session: whether the status it was
-// sent has been acknowledged (RFC 3720 §10.6.1 [R-10.6.1-1]).
-type fence struct {
-	asker transport.Handle
-	owner uint64
-	waits []transport.Handle
-}
-
-// ask puts up a fence for a task of a connection.
-func (d *directory) ask(asker transport.Handle, owner uint64) (orders []order) {
-	e := d.conns[asker]
-	if e == nil {
-		return nil // it has ended
-	}
-	f := &fence{asker: asker, owner: owner}
-	for _, m := range e.members {
-		if m.conn != asker && !m.parked {
-			f.waits = append(f.waits, m.conn)
-		}
-	}
-	if len(f.waits) == 0 {
-		return []order{{kind: orderFenced, conn: asker, owner: owner}}
-	}
-	for d.lastFence++; d.fences[d.lastFence] != nil; {
-		d.lastFence++
-	}
-	d.fences[d.lastFence] = f
-	for _, c := range f.waits {
-		orders = append(orders, order{kind: orderFence, conn: c, token: d.lastFence})
-	}
-	return orders
-}
-
-// passed takes the answer of a connection to a fence.
-func (d *directory) passed(conn transport.Handle, token uint32) []order {
-	f := d.fences[token]
-	if f == nil {
-		return nil
-	}
-	f.waits = slices.DeleteFunc(f.waits, func(h transport.Handle) bool { return h == conn })
-	if len(f.waits) > 0 {
-		return nil
-	}
-	delete(d.fences, token)
-	return []order{{kind: orderFenced, conn: f.asker, owner: f.owner}}
-}
-
-// passedAll takes a connection that has ended off every fence, and its own fences
-// away. The order of what follows is that of the tokens, the same in every run.
-func (d *directory) passedAll(conn transport.Handle) (orders []order) {
-	for _, token := range slices.Sorted(maps.Keys(d.fences)) {
-		f := d.fences[token]
-		if f.asker == conn {
-			delete(d.fences, token)
-			continue
-		}
-		if slices.Contains(f.waits, conn) {
-			orders = append(orders, d.passed(conn, token)...)
-		}
-	}
-	return orders
 }

@@ -53,13 +53,12 @@ func (d *directory) parked(conn transport.Handle, removed bool) []order {
 	if e == nil {
 		return nil
 	}
-	orders := d.passedAll(conn)
 	m := e.of(conn)
 	if m == nil {
-		return orders
+		return nil
 	}
 	m.parked = true
-	orders = append(orders, e.crowd()...)
+	orders := append(d.passedAll(e, conn), e.crowd()...)
 	if removed || m.ending || m.loggedOut {
 		return orders
 	}
@@ -161,10 +160,7 @@ func (d *directory) seek(asker transport.Handle, owner uint64, q transport.Seek)
 	if len(x.waits) == 0 {
 		return []order{x.answer(transport.Finding{Kind: transport.FoundNothing})}
 	}
-	for d.lastFence++; d.fences[d.lastFence] != nil || d.searches[d.lastFence] != nil; {
-		d.lastFence++
-	}
-	q.Token = d.lastFence
+	q.Token = d.drawToken()
 	d.searches[q.Token] = x
 	for _, c := range x.waits {
 		orders = append(orders, order{kind: orderSeek, conn: c, seek: q})

@@ -543,6 +543,65 @@ func TestProtocolLevel2_Functions(t *testing.T) {
 	}
 }
 
+// A question for a command whose connection was logged out for recovery brings it to the
+// connection that asks, on whichever reactor; one for another unit, or before the logout,
+// leaves it where it is.
+func TestProtocolLevel2_QueryTaskTakesTheAllegiance(t *testing.T) {
+	conform.Covers(t, "N-27")
+	onReactors(t, func(t *testing.T, e *Engine) {
+		s := joined(t, e, 3, level2, "iSCSIProtocolLevel=2")
+		s.fill(0, 2, 100)
+		a, lost := s.conns[0], s.conns[1]
+		write := s.command(sam.Simple, []byte{0x2a, 0, 0, 0, 0, 5, 0, 0, 1}, 512, 0)
+		lost.send(write, nil)
+		lost.receive(pdu.OpR2T)
+		read := s.command(sam.Simple, []byte{0x28, 0, 0, 0, 0, 0, 0, 0, 2}, 0, 1024)
+		lost.send(read, nil)
+		lost.answered(read, sam.Good) // and not acknowledged
+		s.lose(1)
+		if got := s.function(a, sam.QueryTask, write.ITT(), 0); got != pdu.FunctionSucceeded {
+			t.Errorf("before the logout: %v", got)
+		}
+		s.logout(a, pdu.RemoveForRecovery, 1)
+		elsewhere := new(pdu.Header)
+		elsewhere.SetOpcode(pdu.OpTaskRequest)
+		elsewhere.SetImmediate()
+		elsewhere.SetLUN(sam.LUNOf(9))
+		q := pdu.AsTaskRequest(elsewhere)
+		q.SetFunction(sam.QueryTask)
+		q.SetReferencedTag(write.ITT())
+		a.send(s.number(elsewhere), nil)
+		p := a.past(pdu.OpAsync, pdu.OpTaskResponse)
+		if got := pdu.AsTaskResponse(&p.Header).Result(); got != pdu.FunctionComplete {
+			t.Errorf("of another unit: %v", got)
+		}
+		// What was answered is in no task set, and stays reassignable.
+		if got := s.function(a, sam.QueryTask, read.ITT(), 0); got != pdu.FunctionComplete {
+			t.Errorf("a command that was answered: %v", got)
+		}
+		// What the initiator has of the data is nothing a question speaks of.
+		if got := s.function(a, sam.QueryTask, write.ITT(), 7); got != pdu.FunctionSucceeded {
+			t.Fatalf("behind the logout: %v", got)
+		}
+		r2t := a.receive(pdu.OpR2T)
+		if got := s.reassign(s.conns[2], write.ITT(), 0); got != pdu.TaskStillAllegiant {
+			t.Errorf("reassigned once more: %v", got)
+		}
+		d := pdu.AsDataOut(new(pdu.Header))
+		d.SetOpcode(pdu.OpDataOut)
+		d.SetFlags(pdu.FlagFinal)
+		d.SetITT(write.ITT())
+		d.SetTTT(pdu.AsR2T(&r2t.Header).TTT())
+		a.send(d.Header, stamp(77))
+		a.answered(write, sam.Good)
+		h := s.read(sam.Simple, 5)
+		a.send(h, nil)
+		if got := a.answered(h, sam.Good); !slices.Equal(got, stamp(77)) {
+			t.Errorf("block 5 holds %x", got[:8])
+		}
+	})
+}
+
 // An initiator that cuts its connections as fast as it makes them does not fill the
 // memory: the oldest that were lost end.
 func TestRecovery_ManyCuts(t *testing.T) {

@@ -179,6 +179,7 @@ type Negotiated struct {
 	DataSequenceInOrder bool   `json:"DataSequenceInOrder"`
 	ErrorRecoveryLevel  uint32 `json:"ErrorRecoveryLevel"`
 	ProtocolLevel       uint32 `json:"iSCSIProtocolLevel"`
+	TaskReporting       string `json:"TaskReporting"`
 	// InitiatorMaxRecv is the most the initiator takes in one data segment, TargetMaxRecv
 	// the most we take: their MaxRecvDataSegmentLength and ours.
 	InitiatorMaxRecv uint32 `json:"initiator_MaxRecvDataSegmentLength"`

@@ -54,6 +54,9 @@ type Config struct {
 	// RecoveryLevel is the ErrorRecoveryLevel to ask for, 0 to 2 (RFC 3720 §6.1.5). The
 	// target may agree to less; Params says what holds.
 	RecoveryLevel uint8
+	// TaskReporting is what to ask for of the reporting of ended tasks, RFC3720 unless
+	// told; the target may agree to less.
+	TaskReporting TaskReporting
 	// Time2Wait and Time2Retain are offered as DefaultTime2Wait and DefaultTime2Retain,
 	// in seconds: how long to wait after the loss of a connection before it is recovered,
 	// and how long after that its commands are kept (§12.15, §12.16). Time2Retain is 20
@@ -152,6 +155,9 @@ func (c *Config) check() error {
 	}
 	if c.RecoveryLevel > maxLevel {
 		return fmt.Errorf("initiator: recovery level %d is not 0..%d", c.RecoveryLevel, maxLevel)
+	}
+	if int(c.TaskReporting) >= len(reportings) {
+		return fmt.Errorf("initiator: task reporting %d is not 0..%d", c.TaskReporting, len(reportings)-1)
 	}
 	if r := c.Reconnect; r != nil && (r.Attempts < 0 || r.Delay < 0) || c.Probe < 0 {
 		return fmt.Errorf("initiator: attempts, delays and intervals of probes are not negative")

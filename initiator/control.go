@@ -165,6 +165,7 @@ func (l *link) sendControl(k *control, h *pdu.Header, data []byte, c control) (c
 		k.header, k.data, k.mark = *h, append([]byte(nil), data...), l.probes
 	}
 	l.put(h, nil, data)
+	l.mute(k)
 	return c.answer, nil
 }
 
@@ -202,6 +203,9 @@ func (l *link) answered(p pdu.Response) error {
 }
 
 func (s *Session) rejectControl(e *RejectError) bool {
+	for _, l := range s.live() {
+		l.unmute(e.Header.ITT())
+	}
 	k := s.findControl(e.Header.ITT())
 	if k == nil || k.itt != e.Header.ITT() || k.answer == nil {
 		return false

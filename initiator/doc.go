@@ -41,7 +41,8 @@
 // link is one connection, with its StatSN, digests and outgoing bytes (link.go,
 // receive.go, send.go, response.go). What is missing is asked for in snack.go and, by a
 // timer, probe.go; holes.go knows what is missing of data. repair.go, recover.go and
-// orphan.go are the one goroutine that brings lost connections back.
+// orphan.go are the one goroutine that brings lost connections back. fastabort.go is what
+// becomes of data when a function ends many commands.
 //
 // The package shares wire layouts with the target of this module but no judgement:
 // its negotiation and sequencing are its own, so that a rule misread in one is not

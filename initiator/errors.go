@@ -128,6 +128,7 @@ var asyncText = map[pdu.AsyncEvent]string{
 	pdu.EventDropping:      "it drops the connection; log in again",
 	pdu.EventDroppingAll:   "it drops all connections of the session; log in again",
 	pdu.EventRenegotiate:   "it asks for negotiation; log in again",
+	pdu.EventTermination:   "tasks of a logical unit are ended",
 	pdu.EventVendor:        "a vendor's event",
 }
 

@@ -146,6 +146,6 @@ func (l *link) lateR2T(p pdu.R2T) error {
 		return nil
 	}
 	t.wrote = max(t.wrote, int(from+n))
-	l.sendData(t, p.TTT(), int(from), int(from+n))
+	l.serve(t, p.TTT(), int(from), int(from+n))
 	return nil
 }

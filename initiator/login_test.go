@@ -190,7 +190,7 @@ func TestKeyTable_AnswerIsAllowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	offers := map[rule][]string{
-		and: {"Yes", "No"}, or2: {"Yes", "No"}, digests: {"None", "CRC32C,None", "None,CRC32C"},
+		and: {"Yes", "No"}, or2: {"Yes", "No"}, list: {"None", "CRC32C,None", "None,CRC32C"},
 		minimum: {"1", "512", "4096", "65535"}, maximum: {"0", "2", "3600"}, declare: {"512", "16777215"},
 	}
 	for i := range keyTable {

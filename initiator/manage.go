@@ -80,6 +80,9 @@ func (s *Session) hush() (goOn func()) {
 // taskResponse ends the tasks that a function has ended at the target: no answer to
 // them comes any more (RFC 3720 §10.6).
 func (l *link) taskResponse(p pdu.TaskResponse) error {
+	if p.Result() != pdu.FunctionComplete {
+		l.unmute(p.ITT())
+	}
 	k := l.s.findControl(p.ITT())
 	if k != nil && k.itt == p.ITT() && k.answer != nil {
 		result := p.Result()

@@ -80,7 +80,9 @@ func (n *negotiation) sayOffers() {
 		if _, done := n.said[k.name]; done || n.cfg.Discovery && k.normal || n.join != nil && k.leading {
 			continue
 		}
-		n.say(k.name, k.offer(n.cfg))
+		if v := k.offer(n.cfg); v != k.standard {
+			n.say(k.name, v)
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ const (
 	maximum
 	and
 	or2
-	digests
+	list
 )
 
 // keyRow is one operational key: its rule, our value for a Config, and where a
@@ -36,7 +36,9 @@ type keyRow struct {
 	normal bool
 	// leading says that the first login of a session settles the key for all of its
 	// connections (RFC 3720 §12).
-	leading   bool
+	leading bool
+	// standard is what holds anyway, and is not offered.
+	standard  string
 	low, high uint64
 	offer     func(*Config) string
 	store     func(*Params, string)
@@ -45,12 +47,12 @@ type keyRow struct {
 // keyTable is every operational key that is offered, in the order of the request.
 var keyTable = []keyRow{
 	{
-		name: "HeaderDigest", rule: digests,
+		name: "HeaderDigest", rule: list,
 		offer: func(c *Config) string { return digestOffer(c.HeaderDigest) },
 		store: func(p *Params, v string) { p.HeaderDigest = v == "CRC32C" },
 	},
 	{
-		name: "DataDigest", rule: digests,
+		name: "DataDigest", rule: list,
 		offer: func(c *Config) string { return digestOffer(c.DataDigest) },
 		store: func(p *Params, v string) { p.DataDigest = v == "CRC32C" },
 	},
@@ -93,6 +95,12 @@ var keyTable = []keyRow{
 		name: "ErrorRecoveryLevel", leading: true, rule: minimum, high: maxLevel,
 		offer: func(c *Config) string { return number(uint32(c.RecoveryLevel)) },
 		store: func(p *Params, v string) { p.ErrorRecoveryLevel = uint8(parsed(v)) },
+	},
+	{
+		// RFC 7143 §13.23.
+		name: "TaskReporting", leading: true, rule: list, normal: true, standard: RFC3720.String(),
+		offer: func(c *Config) string { return reportings[c.TaskReporting].offer },
+		store: func(p *Params, v string) { p.TaskReporting = reportingOf(v) },
 	},
 	{name: "DataPDUInOrder", leading: true, rule: or2, normal: true, offer: fixed(text.Yes), store: ignored},
 	{name: "DataSequenceInOrder", leading: true, rule: or2, normal: true, offer: fixed(text.Yes), store: ignored},
@@ -139,7 +147,7 @@ func findKey(name string) *keyRow {
 // §5.2.1, §5.2.2).
 func (k *keyRow) allows(ours, theirs string) bool {
 	switch k.rule {
-	case digests:
+	case list:
 		return inList(ours, theirs)
 	case and:
 		return theirs == text.No || theirs == text.Yes && ours == text.Yes
@@ -170,7 +178,7 @@ func (k *keyRow) combined(ours, theirs string) string {
 // malformed.
 func (k *keyRow) answer(ours, theirs string) (string, bool) {
 	switch k.rule {
-	case digests:
+	case list:
 		return firstCommon(theirs, ours)
 	case and, or2:
 		t, ok := text.Bool([]byte(theirs))

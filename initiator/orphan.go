@@ -69,6 +69,8 @@ func (l *link) adopt(k *control) {
 	l.busy++
 	t.link, t.lent, t.resumed = l, 0, true
 	t.burst = 0
+	// The R2Ts of the lost connection are void, and so is the word of a function there.
+	t.muted, t.unserved = 0, nil
 	l.s.counters.Reassigned++
 }
 

@@ -19,6 +19,8 @@ type Params struct {
 	// what is done about errors, 0 to 2 (RFC 3720 §6.1.5).
 	MaxConnections     uint16
 	ErrorRecoveryLevel uint8
+	// TaskReporting is how the target reports the end of tasks.
+	TaskReporting TaskReporting
 	// PortalGroupTag and TargetAlias are what the target says of itself.
 	PortalGroupTag uint16
 	TargetAlias    string

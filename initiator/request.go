@@ -81,6 +81,10 @@ type task struct {
 	// what was done to bring it to an end.
 	resumed  bool
 	attempts int
+	// muted is the function under way that is to end it on this connection, 0 when there is
+	// none; unserved are R2Ts that came since.
+	muted    pdu.ITT
+	unserved []owed
 	// cancelled says that its caller has gone.
 	cancelled bool
 	// doomed is why a task ends as soon as nothing is received into its buffer.

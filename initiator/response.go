@@ -209,7 +209,7 @@ func (l *link) readyToTransfer(p pdu.R2T) error {
 	}
 	t.dataSN = t.dataSN.Next()
 	t.wrote = int(from + n)
-	l.sendData(t, p.TTT(), int(from), int(from+n))
+	l.serve(t, p.TTT(), int(from), int(from+n))
 	return nil
 }
 
@@ -237,6 +237,8 @@ func (l *link) heed(e *AsyncError) error {
 	case pdu.EventLogoutRequest, pdu.EventRenegotiate:
 		l.s.told = e
 		go l.retire(e, l.setOff(e))
+	case pdu.EventTermination:
+		return l.terminated(e.LUN)
 	case pdu.EventSCSI, pdu.EventVendor:
 	}
 	return nil

@@ -65,8 +65,9 @@ func (u *Unit) refuses(c *sam.Command) bool {
 		e.aca, a.attended, a.ticket = true, true, c.Ticket
 		return false
 	case c.Attribute != sam.ACA && c.Nexus != a.faulted && !c.NACA():
-		// Who does not know of ACA is to ask again.
-		c.End(sam.Busy)
+		// Who does not know of ACA is to ask again. When it ends is up to the faulted
+		// nexus.
+		c.Defer()
 	default:
 		c.End(sam.ACAActive)
 	}

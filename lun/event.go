@@ -17,8 +17,9 @@ const (
 	Executed
 	// Moved: Request has its result.
 	Moved
-	// Abort: a function ends the command of Owner. Its owner stops it and calls
-	// Finish when nothing touches the medium for it any more.
+	// Abort: a function, Management, ends the command of Owner. Its owner stops it and
+	// calls Finish when nothing touches the medium for it any more. Of Management it may
+	// read what the function was asked with.
 	Abort
 	// Managed: Management is carried out.
 	Managed

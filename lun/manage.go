@@ -14,6 +14,9 @@ type Management struct {
 	Place uint32
 	// Joint says that the nexus has several connections, see sam.Command.
 	Joint bool
+	// FastAbort says that whoever asked waits for no data that the tasks it ends still
+	// owe (RFC 7143 §4.2.3.4). Units make no difference; owners of tasks do.
+	FastAbort bool
 	// Owner is the handle of whoever asked, see Owner.
 	Owner uint64
 	// Found is the answer to a function that only asks, Information what it adds.
@@ -83,7 +86,7 @@ func (u *Unit) abort(l *Local, s *side, m *Management) {
 			continue
 		}
 		owner, nexus := e.owner, e.nexus
-		l.tell(owner, Event{Kind: Abort, Owner: owner})
+		l.tell(owner, Event{Kind: Abort, Owner: owner, Management: m})
 		if l.reactor == u.home {
 			u.withdraw(l, owner)
 		}

@@ -62,9 +62,26 @@ func (u *Unit) begin(c *sam.Command) bool {
 	if head {
 		u.waiting = slices.Insert(u.waiting, 0, c)
 	} else {
-		u.waiting = append(u.waiting, c)
+		u.queue(c)
 	}
 	return false
+}
+
+// queue has a command wait behind the others, a SIMPLE one before the SIMPLE ones of lower
+// priority that came last (SAM-5 §8.7). Whatever stands between two commands that pass
+// nothing begins at once when it may, so that nobody waits longer for a priority; what
+// changes is who comes to the medium first (adr/0021).
+func (u *Unit) queue(c *sam.Command) {
+	at := len(u.waiting)
+	for at > 0 && overtakes(c, u.waiting[at-1]) {
+		at--
+	}
+	u.waiting = slices.Insert(u.waiting, at, c)
+}
+
+func overtakes(c, other *sam.Command) bool {
+	return c.Attribute == sam.Simple && other.Attribute == sam.Simple && c.Priority.Before(other.Priority) &&
+		!needsQuiet(c) && !needsQuiet(other)
 }
 
 // passes says whether a command waits for nobody: HEAD OF QUEUE does not (SAM-5

@@ -182,9 +182,10 @@ var keys = [...]Key{
 	{name: "OFMarkInt", kind: kindReject, when: inOperational},
 	{name: "IFMarkInt", kind: kindReject, when: inOperational},
 	{
-		// RFC 7143 §13.23 [N-3].
+		// RFC 7143 §13.23 [N-3]: all of it is supported, so the initiator's preference
+		// decides.
 		name: "TaskReporting", kind: kindList, when: inOperational, leadingOnly: true, normalOnly: true,
-		choices: []string{"RFC3720"}, chosen: func(*Params, string) {},
+		choices: reportings[:], chosen: func(p *Params, v string) { p.TaskReporting = reportingOf(v) },
 	},
 	{
 		// RFC 7144 §7.1.1 [N-24].

@@ -2,6 +2,7 @@ package login
 
 import (
 	"net/netip"
+	"slices"
 
 	"lunar/iscsi/pdu"
 )
@@ -28,10 +29,36 @@ type Params struct {
 	DataSequenceInOrder bool
 	ErrorRecoveryLevel  uint32
 	ProtocolLevel       uint32
+	TaskReporting       TaskReporting
 
 	// MaxSend is the most the initiator takes in one data segment, MaxRecv the
 	// most we take: the two MaxRecvDataSegmentLength declarations (§12.12).
 	MaxSend, MaxRecv uint32
+}
+
+// TaskReporting is how the end of tasks is reported (RFC 7143 §13.23). Each value
+// includes what those before it promise.
+type TaskReporting uint8
+
+// Values of TaskReporting, the default first.
+const (
+	// RFC3720 promises no fences around responses, and waits for data that tasks which
+	// are ended together still owe.
+	RFC3720 TaskReporting = iota
+	// ResponseFence puts fences around responses (§4.2.2.3.3).
+	ResponseFence
+	// FastAbort ends many tasks without waiting for their data (§4.2.3.4).
+	FastAbort
+)
+
+var reportings = [...]string{RFC3720: "RFC3720", ResponseFence: "ResponseFence", FastAbort: "FastAbort"}
+
+// String is the value as it is negotiated.
+func (r TaskReporting) String() string { return reportings[r] }
+
+// reportingOf is the value that one of reportings names.
+func reportingOf(name string) TaskReporting {
+	return TaskReporting(slices.Index(reportings[:], name))
 }
 
 // inherit takes over what only the leading login of a session may settle (the LO

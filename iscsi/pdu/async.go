@@ -18,7 +18,9 @@ const (
 	EventDropping      AsyncEvent = 2
 	EventDroppingAll   AsyncEvent = 3
 	EventRenegotiate   AsyncEvent = 4
-	EventVendor        AsyncEvent = 255
+	// EventTermination: the tasks of a logical unit are ended (RFC 7143 §11.9.1).
+	EventTermination AsyncEvent = 5
+	EventVendor      AsyncEvent = 255
 )
 
 // Async is the Asynchronous Message, opcode 32h (RFC 3720 §10.9).

@@ -8,6 +8,9 @@ const (
 	CommandWrite = 0x20
 	attrMask     = 0x07
 
+	offPriority   = 2
+	priorityShift = 4
+
 	offEDTL = 20
 	offCDB  = 32
 
@@ -30,6 +33,15 @@ func (p SCSICommand) Write() bool { return p.Header[offFlags]&CommandWrite != 0 
 
 // Attribute is the task attribute; 5 to 7 are reserved.
 func (p SCSICommand) Attribute() sam.Attribute { return sam.Attribute(p.Header[offFlags] & attrMask) }
+
+// Priority is PRI, 0 to 15, where protocol level 2 is agreed; below it the field is
+// reserved (RFC 7144 §5.1.1).
+func (p SCSICommand) Priority() sam.Priority {
+	return sam.Priority(p.Header[offPriority] >> priorityShift)
+}
+
+// SetPriority writes PRI, of which four bits count.
+func (p SCSICommand) SetPriority(v sam.Priority) { p.Header[offPriority] = byte(v) << priorityShift }
 
 // EDTL is the Expected Data Transfer Length in bytes (§10.3.4).
 func (p SCSICommand) EDTL() uint32 { return p.word(offEDTL) }

@@ -15,6 +15,7 @@ const (
 
 	offResponse     = 2
 	offStatus       = 3
+	offQualifier    = 8
 	offSNACKTag     = 20
 	offExpDataSN    = 36
 	offBidiResidual = 40
@@ -48,6 +49,13 @@ func (p SCSIResponse) Status() sam.Status { return sam.Status(p.Header[offStatus
 
 // SetStatus writes the SCSI status.
 func (p SCSIResponse) SetStatus(s sam.Status) { p.Header[offStatus] = byte(s) }
+
+// StatusQualifier says more about the status, where protocol level 2 is agreed; below it
+// the field is reserved (RFC 7144 §5.2.1, SAM-5 §5.3.2).
+func (p SCSIResponse) StatusQualifier() sam.Qualifier { return sam.Qualifier(p.half(offQualifier)) }
+
+// SetStatusQualifier writes the status qualifier.
+func (p SCSIResponse) SetStatusQualifier(q sam.Qualifier) { p.setHalf(offQualifier, uint16(q)) }
 
 // SNACKTag is the tag of the last R-Data SNACK of the command, or 0 (§10.4.4).
 func (p SCSIResponse) SNACKTag() uint32 { return p.word(offSNACKTag) }

@@ -59,12 +59,14 @@ var own = map[string]map[string]field{
 	"SCSICommand": {
 		"EDTL":      {func(h *Header) uint64 { return uint64(AsSCSICommand(h).EDTL()) }, func(h *Header, v uint64) { AsSCSICommand(h).SetEDTL(uint32(v)) }},
 		"Attribute": {func(h *Header) uint64 { return uint64(AsSCSICommand(h).Attribute()) }, func(*Header, uint64) {}},
+		"Priority":  {func(h *Header) uint64 { return uint64(AsSCSICommand(h).Priority()) }, func(h *Header, v uint64) { AsSCSICommand(h).SetPriority(sam.Priority(v)) }},
 		"CDB0":      {func(h *Header) uint64 { return uint64(AsSCSICommand(h).CDB()[0]) }, func(h *Header, v uint64) { AsSCSICommand(h).CDB()[0] = byte(v) }},
 		"CDB8":      {func(h *Header) uint64 { return uint64(AsSCSICommand(h).CDB()[8]) }, func(h *Header, v uint64) { AsSCSICommand(h).CDB()[8] = byte(v) }},
 	},
 	"SCSIResponse": {
 		"Response":     {func(h *Header) uint64 { return uint64(AsSCSIResponse(h).ServiceResponse()) }, func(h *Header, v uint64) { AsSCSIResponse(h).SetServiceResponse(ServiceResponse(v)) }},
 		"Status":       {func(h *Header) uint64 { return uint64(AsSCSIResponse(h).Status()) }, func(h *Header, v uint64) { AsSCSIResponse(h).SetStatus(sam.Status(v)) }},
+		"Qualifier":    {func(h *Header) uint64 { return uint64(AsSCSIResponse(h).StatusQualifier()) }, func(h *Header, v uint64) { AsSCSIResponse(h).SetStatusQualifier(sam.Qualifier(v)) }},
 		"SNACKTag":     {func(h *Header) uint64 { return uint64(AsSCSIResponse(h).SNACKTag()) }, func(h *Header, v uint64) { AsSCSIResponse(h).SetSNACKTag(uint32(v)) }},
 		"ExpDataSN":    {func(h *Header) uint64 { return uint64(AsSCSIResponse(h).ExpDataSN().Uint32()) }, func(h *Header, v uint64) { AsSCSIResponse(h).SetExpDataSN(dataSN(v)) }},
 		"BidiResidual": {func(h *Header) uint64 { return uint64(AsSCSIResponse(h).BidiResidual()) }, func(h *Header, v uint64) { AsSCSIResponse(h).SetBidiResidual(uint32(v)) }},

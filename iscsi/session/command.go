@@ -29,6 +29,10 @@ func (c *Conn) command(h *pdu.Header, ahs []byte) Disposition {
 		return d
 	}
 	t.LUN, t.Attribute = h.LUN(), p.Attribute()
+	if c.Params.ProtocolLevel >= protocolLevel2 {
+		// RFC 7144 §5.1.1 [N-25]: below it the field is reserved.
+		t.Priority = p.Priority()
+	}
 	t.Read, t.Write, t.EDTL = p.Read(), p.Write(), p.EDTL()
 	t.CDBBytes = uint8(copy(t.CDB[:], p.CDB()[:]) + copy(t.CDB[pdu.CDBFieldBytes:], extra.cdb))
 	t.BidiRead = extra.bidiRead

@@ -74,6 +74,11 @@ type Conn struct {
 	// newRecv is what the next text exchange is to declare as our
 	// MaxRecvDataSegmentLength; 0 is nothing new.
 	newRecv uint32
+	// terminations are units whose tasks were ended by FastAbort, until the initiator has
+	// acknowledged that.
+	terminations []termination
+	// fences: see Fences.
+	fences bool
 	// dataCame: a Data-Out came since Quiet was asked.
 	dataCame bool
 	// kept is what waits for its acknowledgement, nil where nothing is kept.
@@ -124,7 +129,7 @@ type Start struct {
 func NewConn(s Start) *Conn {
 	c := &Conn{
 		Identity: s.Identity, Params: s.Params, State: LoggedIn, CID: s.Identity.CID, targets: s.Targets,
-		statSN: s.StatSN, expStatSN: s.StatSN, shared: s.Shared,
+		statSN: s.StatSN, expStatSN: s.StatSN, shared: s.Shared, fences: fences(&s),
 	}
 	if s.Old != nil {
 		c.slab = s.Old.slab.renew(s.Limits)

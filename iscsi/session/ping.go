@@ -2,6 +2,7 @@ package session
 
 import (
 	"lunar/iscsi/pdu"
+	"lunar/scsi/sam"
 )
 
 // ping takes the header of a NOP-Out (RFC 3720 §10.18).
@@ -9,6 +10,9 @@ func (c *Conn) ping(h *pdu.Header, ahs []byte) Disposition {
 	if h.ITT() == pdu.NoTag {
 		// §10.18.1 [R-10.18.1-2]: an answer to our ping, or only an ExpStatSN; nothing
 		// answers it (RFC 7143 [N-15]).
+		if len(c.terminations) > 0 {
+			c.terminated(pdu.AsNOPOut(h))
+		}
 		return Disposition{Verdict: Skip}
 	}
 	t, d := c.request(KindPing, h, ahs)
@@ -88,5 +92,14 @@ func (c *Conn) emitAsync(h *pdu.Header, e pdu.AsyncEvent, p1, p2, p3 uint16) {
 	p.SetEvent(e, 0)
 	p.SetParameters(p1, p2, p3)
 	// §10.9 [R-10.9-1]: it consumes a StatSN.
+	c.status(p.Response)
+}
+
+// emitAsyncAbout writes an Async Message about a logical unit (RFC 7143 §11.9.3).
+func (c *Conn) emitAsyncAbout(h *pdu.Header, e pdu.AsyncEvent, l sam.LUN) {
+	c.begin(h, pdu.OpAsync, pdu.NoTag)
+	h.SetLUN(l)
+	p := pdu.AsAsync(h)
+	p.SetEvent(e, 0)
 	c.status(p.Response)
 }

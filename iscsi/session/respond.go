@@ -64,6 +64,10 @@ func (c *Conn) scsiResponse(t *Task, h *pdu.Header, scratch []byte) (data []byte
 	flags, residual := t.residual()
 	h.SetFlags(pdu.FlagFinal | flags)
 	p.SetStatus(t.Status)
+	if c.Params.ProtocolLevel >= protocolLevel2 {
+		// RFC 7144 §5.2.1 [N-26]: below it the field is 0.
+		p.SetStatusQualifier(t.Qualifier)
+	}
 	p.SetResidual(residual)
 	if t.In.sn > 0 {
 		// §10.4.8 [R-10.4.8-1]: Data-In and R2T PDUs sent; 0 without Data-In.

@@ -105,7 +105,9 @@ func (s *slab) immediateOf(k Kind) *uint32 {
 // give takes a task that is over back.
 func (s *slab) give(t *Task) {
 	invariant.Check(t.Kind != KindFree, "session: a task is released twice")
-	s.dir.remove(t.ITT)
+	if !t.outlived {
+		s.dir.remove(t.ITT)
+	}
 	if t.Immediate {
 		*s.immediateOf(t.Kind)--
 	}

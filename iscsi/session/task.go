@@ -83,6 +83,8 @@ type Task struct {
 	textMore    bool // C of the request
 	textTTT     pdu.TTT
 	textHead    []byte // the whole header of the request, for a Reject
+	// outlived: it was ended by FastAbort, and its tag may be another task's.
+	outlived bool
 	// said is the answer of a command that was reassigned after it was answered.
 	said *saidAnswer
 }

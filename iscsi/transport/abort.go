@@ -29,7 +29,7 @@ func (c *Conn) abort(t *task) {
 	case t.asking:
 		c.stack.local.Withdraw(t.unit, c.handle(t))
 	}
-	if (t.s.Out.Owed() || c.receivesInto(t)) && c.phase == fullFeature && !c.sess.LoggingOut() {
+	if (t.s.Out.Owed() || c.receivesInto(t)) && t.ending != fastHere && c.phase == fullFeature && !c.sess.LoggingOut() {
 		c.await(t)
 	}
 	c.quiet(t)
@@ -47,12 +47,15 @@ func (c *Conn) quiet(t *task) {
 	if t.s.Phase != session.Aborting || t.moving > 0 || t.asking {
 		return
 	}
-	mine := c.receivesInto(t)
-	if mine && c.direct != nil {
-		// The kernel has its memory until the receive ends.
-		return
+	if t.told && !c.sess.Reserves(t.s.LUN) {
+		c.stopWaiting(t) // RFC 7143 §4.2.3.4 g: no data for it comes any more
 	}
-	if t.waits && (mine || t.s.Out.Owed()) && c.phase == fullFeature && !c.sess.LoggingOut() {
+	mine := c.receivesInto(t)
+	// The kernel has its memory until the receive ends.
+	if mine && c.direct != nil || t.waits && (mine || t.s.Out.Owed()) && c.phase == fullFeature && !c.sess.LoggingOut() {
+		if t.ending != standard && !t.lingers {
+			c.linger(t)
+		}
 		return
 	}
 	if mine {

@@ -17,62 +17,64 @@ func (c *Conn) armTimer() {
 	c.stack.loop.Arm(c.token(KindTimer), at)
 }
 
-// tick looks at the times of a connection.
+// tick looks at the times of a connection. One that is parked by it has a time as well.
 func (c *Conn) tick() {
 	now := c.stack.loop.Now()
-	l := &c.stack.limits
 	switch c.phase {
 	case loggingIn, admitting:
 		if c.heldUntil != 0 && now >= c.heldUntil {
 			c.sayRefusal()
-			break
-		}
-		if now >= c.deadline {
+		} else if now >= c.deadline {
 			c.close("login took too long")
-			return
 		}
 	case fullFeature, leaving:
-		if c.aborts > 0 {
-			c.abandonOwed(now)
-		}
-		if c.logoutBy != 0 && now >= c.logoutBy && c.phase == fullFeature && !c.goodbye && !c.sess.LoggingOut() {
-			// RFC 3720 §10.9.1 [R-10.9.1-2]: it was asked to log out and did not.
-			c.farewell()
-		}
-		if (c.goodbye || c.phase == leaving) && now >= c.deadline {
-			c.close("the last word was not taken")
-			return
-		}
-		if c.keep != nil && c.phase == fullFeature && !c.watch(now) {
-			return
-		}
-		if now-c.heard >= l.PingNanos && !c.askForLife(now) {
-			return
-		}
+		c.tickOfSession(now)
 	case parked:
 		if now >= c.deadline {
 			// RFC 3720 §7.2 [R-7.2-1], M1: nobody took its commands in time.
 			c.close("its commands were not reassigned")
-			return
 		}
 	case gone, closing:
+	}
+	if c.phase != gone && c.phase != closing {
+		c.armTimer()
+	}
+}
+
+func (c *Conn) tickOfSession(now int64) {
+	if c.aborts > 0 {
+		c.abandonOwed(now)
+	}
+	if c.logoutBy != 0 && now >= c.logoutBy && c.phase == fullFeature && !c.goodbye && !c.sess.LoggingOut() {
+		// RFC 3720 §10.9.1 [R-10.9.1-2]: it was asked to log out and did not.
+		c.farewell()
+	}
+	if (c.goodbye || c.phase == leaving) && now >= c.deadline {
+		c.close("the last word was not taken")
 		return
 	}
-	c.armTimer()
+	if len(c.fences) > 0 && c.phase == fullFeature && !c.urge(now) {
+		return
+	}
+	if c.keep != nil && c.phase == fullFeature && !c.watch(now) {
+		return
+	}
+	if now-c.heard >= c.stack.limits.PingNanos {
+		c.askForLife(now)
+	}
 }
 
 // askForLife pings a silent peer, or drops one that did not answer.
-func (c *Conn) askForLife(now int64) (alive bool) {
+func (c *Conn) askForLife(now int64) {
 	// RFC 3720 §6.12 [R-6.12-1]: a ping finds a dead peer that TCP keeps. Discovery
 	// knows no pings, and an idle one ends (RFC 7143 §7.4 [N-10]).
 	if c.pinged || c.phase == leaving || c.sess.Identity.Discovery {
 		c.lost("no sign of life")
-		return false
+		return
 	}
 	c.pinged, c.wantsPing = true, true
 	c.heard = now
 	c.stack.touch(c)
-	return true
 }
 
 // logoutSeconds is how long an initiator has at least to log out when the target

@@ -237,3 +237,29 @@ func TestACA_ConnectionsEndOverIt(t *testing.T) {
 		t.Error("the blocked write was carried out")
 	}
 }
+
+// Who is put off by an ACA of another is told for how long, where protocol level 2 says
+// so; no other status has a qualifier.
+func TestACA_BusySaysWhenToAskAgain(t *testing.T) {
+	conform.Covers(t, "N-26")
+	for _, level := range []string{"1", "2"} {
+		w := newWorld(t, options{})
+		a, b := w.login("iSCSIProtocolLevel="+level), w.login("iSCSIProtocolLevel="+level)
+		a.tagged(sam.Simple, true, cdb10(0x28, 1<<30, 1), pdu.CommandRead, 512, nil)
+		fault := a.one(pdu.OpSCSIResponse)
+		b.taggedRead(sam.Simple, false)
+		busy := b.one(pdu.OpSCSIResponse)
+		b.taggedRead(sam.Simple, true)
+		active := b.one(pdu.OpSCSIResponse)
+		want := map[string]sam.Qualifier{"1": 0, "2": 1}[level]
+		if got := pdu.AsSCSIResponse(&busy.h).StatusQualifier(); statusOf(&busy) != sam.Busy || got != want {
+			t.Errorf("level %s: status %02x, qualifier %04x", level, statusOf(&busy), got)
+		}
+		for _, other := range []*answer{&fault, &active} {
+			if got := pdu.AsSCSIResponse(&other.h).StatusQualifier(); got != 0 {
+				t.Errorf("status %02x has qualifier %04x", statusOf(other), got)
+			}
+		}
+		a.clearACA()
+	}
+}

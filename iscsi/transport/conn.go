@@ -124,8 +124,11 @@ type Conn struct {
 	seeks               []Seek
 	// dropped are connections of the session that were lost, to be announced here.
 	dropped []pdu.CID
-	// fences are what other connections of the session wait for.
-	fences    []fence
+	// fences are acknowledgements that are waited for, barriers what holds responses up.
+	fences   []fence
+	barriers []barrier
+	// lingering counts tasks that are over but for their places.
+	lingering int
 	coldReset bool
 	// logoutBy is when the initiator must have logged out, 0 when it was not asked to;
 	// wantsLogout: the question is to be sent. goodbye: the last Async Message is to be

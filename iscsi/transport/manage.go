@@ -23,9 +23,12 @@ func (c *Conn) runManage(t *task) {
 	step, ref := c.sess.RunManage(t.s)
 	switch step {
 	case session.ManageSeek:
-		c.stack.keeper.Seek(c.name(), t.s.Owner, Seek{
-			ITT: t.s.RefTag, ExpDataSN: t.s.RefDataSN, Abort: t.s.Function == sam.AbortTask, Ask: t.s.Function == sam.QueryTask,
-		})
+		q := Seek{ITT: t.s.RefTag, LUN: t.s.LUN, Abort: t.s.Function == sam.AbortTask, Ask: t.s.Function == sam.QueryTask}
+		if !q.Ask {
+			// A question says nothing of data: all of it comes again.
+			q.ExpDataSN = t.s.RefDataSN
+		}
+		c.stack.keeper.Seek(c.name(), t.s.Owner, q)
 	case session.ManageNexus:
 		c.resetNexus(t)
 	case session.ManageDone:
@@ -55,6 +58,9 @@ func (c *Conn) runManage(t *task) {
 func (c *Conn) abortQueued(f *task) {
 	for i := range c.tasks {
 		if t := &c.tasks[i]; f.s.Covers(t.s) {
+			if c.sess.FastAborts() {
+				t.ending = fastHere
+			}
 			c.abort(t)
 		}
 	}
@@ -77,7 +83,7 @@ func (c *Conn) manageUnit(t *task, u *lun.Unit) {
 	t.functions++
 	m := &lun.Management{
 		Function: t.s.Function, Nexus: c.nexus, Place: t.s.CmdSN.Uint32(), Joint: c.sess.Shared() != nil,
-		Owner: c.handle(t),
+		Owner: c.handle(t), FastAbort: c.sess.FastAborts(),
 	}
 	if t.s.Function.Asks() {
 		t.answer = m
@@ -85,9 +91,9 @@ func (c *Conn) manageUnit(t *task, u *lun.Unit) {
 	c.stack.local.Manage(u, m)
 }
 
-// managed takes the end of a function on one unit. DEVIATION [D-1]: the response
-// stands behind every status sent before it and does not wait for their
-// acknowledgement (RFC 3720 §10.6.1 [R-10.6.1-1]): there is one connection.
+// managed takes the end of a function on one unit. DEVIATION [D-1]: on its own connection
+// the response stands behind every status sent before it and does not wait for their
+// acknowledgement (RFC 3720 §10.6.1 [R-10.6.1-1]), unless a fence is around it (fence.go).
 func (c *Conn) managed(t *task) {
 	t.functions--
 	if t.functions > 0 || t.s.Kind != session.KindManage {
@@ -103,9 +109,9 @@ func (c *Conn) managed(t *task) {
 		return
 	}
 	c.coldReset = c.coldReset || t.s.Function == sam.TargetColdReset
-	if c.sess.Shared() != nil {
+	if c.sess.Shared() != nil && !c.sess.Fences() {
 		// Status that went over other connections is acknowledged first.
-		c.stack.keeper.Fence(c.name(), t.s.Owner)
+		c.stack.keeper.Fence(c.name(), t.s.Owner, Hold{})
 		return
 	}
 	c.respond(t)

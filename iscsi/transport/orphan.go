@@ -133,6 +133,11 @@ func (c *Conn) adopt(f *task, o *Orphan) {
 		return
 	}
 	f.s.Result = pdu.FunctionComplete
+	if f.s.Function == sam.QueryTask {
+		// RFC 7144 §6.3, §6.4.2: it is there, and from now on it is bound to this
+		// connection.
+		f.s.Result = pdu.FunctionSucceeded
+	}
 	c.respond(f)
 	c.proceed(&c.tasks[s.Index()], o)
 }

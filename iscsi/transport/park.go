@@ -36,7 +36,7 @@ func (c *Conn) park(why string) {
 	c.stack.stats.Dropped++
 	c.hangUp()
 	c.dropHeld()
-	c.place, c.delayed, c.logout, c.fences = nil, nil, nil, nil
+	c.place, c.delayed, c.logout, c.fences, c.barriers = nil, nil, nil, nil, nil
 	c.dropBuild()
 	for _, t := range c.queue {
 		t.queued = false

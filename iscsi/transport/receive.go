@@ -160,6 +160,9 @@ func (c *Conn) header() {
 	if len(c.fences) > 0 {
 		c.pass()
 	}
+	if c.lingering > 0 {
+		c.reclaim()
+	}
 	if c.keep != nil {
 		c.acknowledged()
 	}

@@ -4,6 +4,7 @@ import (
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
 	"lunar/iscsi/session"
+	"lunar/scsi/sam"
 )
 
 // Seek asks what became of a command of the session. The answer is Keeper.Found.
@@ -12,8 +13,10 @@ type Seek struct {
 	ITT   pdu.ITT
 	// ExpDataSN is what the initiator has of its data.
 	ExpDataSN serial.DataSN
-	// Abort: it is to end, not to be reassigned; Ask: only whether it is there.
+	// Abort: it is to end, not to be reassigned; Ask: whether it is there, which has it
+	// reassigned if it may be (RFC 7144 §6.3). Both name the unit too.
 	Abort, Ask bool
+	LUN        sam.LUN
 }
 
 // Finding is the answer to Seek.
@@ -37,7 +40,7 @@ const (
 	FoundOther
 	// FoundEnded: the command has ended, as Seek asked.
 	FoundEnded
-	// FoundHere: the command is there.
+	// FoundHere: the command is there, and stays.
 	FoundHere
 	// FoundOrphan: the command may go on elsewhere.
 	FoundOrphan
@@ -73,12 +76,15 @@ func (c *Conn) handOut() {
 // find answers a question; without a kind it cannot be answered yet.
 func (c *Conn) find(q Seek) Finding {
 	ref, live := c.sess.Find(q.ITT)
+	bound := c.phase != parked || !c.recovered
 	switch {
 	case live && ref.Kind != session.KindSCSI:
 		return Finding{Kind: FoundOther}
-	case live && q.Ask && ref.Phase != session.Aborting:
+	case live && (q.Ask || q.Abort) && ref.LUN != q.LUN, live && q.Ask && ref.Phase == session.Aborting:
+		return Finding{Kind: FoundNothing}
+	case live && q.Ask && bound:
 		return Finding{Kind: FoundHere}
-	case live && (c.phase != parked || !c.recovered):
+	case live && bound:
 		return Finding{Kind: FoundAllegiant}
 	case live && ref.Phase == session.Aborting:
 		return Finding{}

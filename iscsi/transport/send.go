@@ -107,6 +107,10 @@ func (c *Conn) pump() {
 		c.dropped = c.dropped[1:]
 		b.add(&h, nil, nil, hd, dd)
 	}
+	for c.sess.Terminating() && !b.full() && c.mayAnswer() {
+		c.sess.EmitTermination(&h)
+		b.add(&h, nil, nil, hd, dd)
+	}
 	n := 0
 	for n < len(c.queue) && !b.full() && c.mayAnswer() {
 		t := c.queue[n]
@@ -128,6 +132,9 @@ func (c *Conn) pump() {
 	}
 	if !c.mayAnswer() {
 		c.stall(b)
+	}
+	if len(c.fences) > 0 {
+		c.pass()
 	}
 	c.farewells(b)
 }
@@ -160,7 +167,7 @@ func (c *Conn) askColdReset() {
 func (c *Conn) emit(t *task, b *batch) bool {
 	var h pdu.Header
 	hd, dd := c.framer.HeaderDigest, c.framer.DataDigest
-	if t.s.Phase == session.Aborting {
+	if t.s.Phase == session.Aborting || c.sess.Fences() && t.s.Phase == session.Responding && !c.mayPass(t) {
 		return true
 	}
 	for t.s.Phase == session.Running && t.s.Action != 0 && !t.s.Failed() && t.s.Out.MayAsk(c.sess.Params.MaxOutstandingR2T) {
@@ -186,6 +193,9 @@ func (c *Conn) emit(t *task, b *batch) bool {
 	kind := t.s.Kind
 	data := c.sess.EmitResponse(t.s, &h, b.scratch())
 	c.concluded(t)
+	if t.fenced {
+		c.fencedOut(t)
+	}
 	if kind == session.KindSCSI {
 		b.add(&h, data, nil, hd, dd)
 	} else {

@@ -3,7 +3,6 @@ package transport
 import (
 	"lunar/iscsi/order"
 	"lunar/iscsi/pdu"
-	"lunar/iscsi/serial"
 	"lunar/iscsi/session"
 	"lunar/lun"
 )
@@ -68,53 +67,6 @@ func (c *Conn) violated(why string) {
 		c.stack.keeper.EndSession(c.name())
 	}
 	c.close(why)
-}
-
-// fence is a question of another connection of the session: whether all status sent up
-// to a number has been acknowledged.
-type fence struct {
-	statSN serial.StatSN
-	token  uint32
-}
-
-// Fence asks a connection to say, by Keeper.Passed with the token, when the initiator
-// has acknowledged every status it was sent up to now (RFC 3720 §10.6.1
-// [R-10.6.1-1]). One that ends before says nothing more.
-func (s *Stack) Fence(h Handle, token uint32) {
-	c := s.find(h.Generation, h.Index)
-	if c == nil || c.phase != fullFeature {
-		s.keeper.Passed(h, token)
-		return
-	}
-	c.fences = append(c.fences, fence{c.sess.StatSN(), token})
-	c.pass()
-	if len(c.fences) > 0 {
-		// A ping brings an ExpStatSN.
-		c.wantsPing = true
-		s.touch(c)
-	}
-}
-
-// pass answers the fences that the initiator's acknowledgement has reached.
-func (c *Conn) pass() {
-	n := 0
-	for _, f := range c.fences {
-		if c.sess.Acknowledged().Less(f.statSN) {
-			c.fences[n] = f
-			n++
-			continue
-		}
-		c.stack.keeper.Passed(c.name(), f.token)
-	}
-	c.fences = c.fences[:n]
-}
-
-// Fenced brings the answer to Keeper.Fence: all other connections have passed, so the
-// response of the function may go.
-func (s *Stack) Fenced(owner uint64) {
-	if c, t := s.owner(owner); c != nil && c.phase == fullFeature && t.s.Kind == session.KindManage {
-		c.respond(t)
-	}
 }
 
 // LoggedOut brings the answer to Keeper.Logout: the connection that was to be closed

@@ -104,10 +104,14 @@ type Keeper interface {
 	// Send gives the stack of another reactor a message, in order.
 	Send(reactor int, m Message)
 	// Fence asks that every other connection of the session of h is asked whether its
-	// status was acknowledged (Stack.Fence); the answer is Stack.Fenced with the owner.
-	Fence(h Handle, owner uint64)
+	// status was acknowledged, and holds back what hold says (Stack.Fence); the answer is
+	// Stack.Fenced with the owner.
+	Fence(h Handle, owner uint64, hold Hold)
 	// Passed says that a connection has passed a fence.
 	Passed(h Handle, token uint32)
+	// Cleared says that the response behind a fence that holds was acknowledged, or will
+	// never be sent; every other connection hears Stack.Unfence.
+	Cleared(token uint32)
 	// Logout asks to close one other connection of the session of h, or all of them, or
 	// to remove one for recovery; the answer is Stack.LoggedOut with the owner.
 	Logout(h Handle, owner uint64, cid pdu.CID, reason pdu.LogoutReason)
@@ -279,7 +283,7 @@ func (s *Stack) Event(e lun.Event) {
 		}
 	case lun.Abort:
 		if c, t := s.owner(e.Owner); c != nil {
-			c.abort(t)
+			c.abortFor(t, e.Management)
 		}
 	case lun.Managed:
 		if c, t := s.owner(e.Management.Owner); c != nil {

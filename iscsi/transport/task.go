@@ -76,6 +76,17 @@ type progress struct {
 	orphan   *Orphan
 	deadline int64
 	waits    bool // counted in Conn.aborts
+
+	// ending is what it waits for when it is aborted; told: its initiator hears of it;
+	// lingers: it is over but for its place (fastabort.go).
+	ending        ending
+	told, lingers bool
+	// held: a fence that stands holds its response up. fenced: a fence around it is up,
+	// or asked for, with token if the directory knows it, and awaits that many answers.
+	// passes: no fence holds it up (fence.go).
+	held, fenced, passes bool
+	awaits               uint8
+	token                uint32
 }
 
 // chunkAt is the i-th piece in transfer order.
@@ -177,26 +188,44 @@ func (c *Conn) over(t *task) {
 	}
 	c.textBytes -= len(t.s.Text)
 	t.s.Text = nil
-	if t.began {
-		c.stack.local.Finish(t.unit, &t.s.Command)
+	if t.fenced {
+		c.unfence(t)
+	}
+	if t.lingers {
+		c.lingering--
 	}
 	if t.waits {
 		c.aborts--
 	}
-	waiter := t.waiter
+	waiter := c.concede(t)
 	t.progress = progress{}
 	t.generation++
 	t.s.Owner = c.handle(t)
+	c.ready(waiter)
+	c.logoutReady()
+	if c.phase == parked {
+		c.shrink()
+	}
+}
+
+// concede has the unit forget a command, and returns the functions that waited for it.
+func (c *Conn) concede(t *task) (waiter *task) {
+	if t.began {
+		c.stack.local.Finish(t.unit, &t.s.Command)
+		t.began = false
+	}
+	waiter, t.waiter = t.waiter, nil
+	return waiter
+}
+
+// ready has the functions answered that waited for a task.
+func (c *Conn) ready(waiter *task) {
 	for waiter != nil {
 		w := waiter
 		waiter, w.next = w.next, nil
 		if w.s.Kind == session.KindManage && c.phase == fullFeature {
 			c.respond(w)
 		}
-	}
-	c.logoutReady()
-	if c.phase == parked {
-		c.shrink()
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"lunar/internal/buf"
 	"lunar/iscsi/login"
+	"lunar/iscsi/order"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
 	"lunar/iscsi/session"
@@ -63,6 +64,12 @@ type world struct {
 	through int
 	nexus   sam.Nexus
 	busy    bool
+	// joint has sessions that may have several connections, with an order in common.
+	joint   bool
+	order   *order.Sequencer
+	fences  []uint64
+	passed  []uint32
+	parked  int
 	cold    bool   // every session is to be closed
 	records string // the answer to SendTargets, if it is not the usual
 }
@@ -203,7 +210,12 @@ func (w *world) SendTargets(dst []byte, _, _ string) []byte {
 }
 
 // Admit, Ended and ColdReset implement Keeper.
-func (w *world) Admit(a Application) { w.logins = append(w.logins, a.Conn) }
+func (w *world) Admit(a Application) {
+	w.logins = append(w.logins, a.Conn)
+	if w.joint {
+		w.order = order.New(a.First, a.Window)
+	}
+}
 
 func (w *world) Ended(_ Handle, _ login.Identity, _ bool, units *lun.Map) {
 	w.ended++
@@ -220,13 +232,29 @@ func (w *world) Through(netip.Addr) { w.through++ }
 func (w *world) ColdReset(string)   { w.cold = true }
 
 // A world has one connection in each session, so nobody asks for others.
-func (w *world) Send(int, Message)     { w.Error("a message to another reactor") }
-func (w *world) Fence(Handle, uint64)  { w.Error("a fence") }
-func (w *world) Passed(Handle, uint32) { w.Error("a fence was passed") }
+func (w *world) Send(int, Message) { w.Error("a message to another reactor") }
+func (w *world) Cleared(uint32)    { w.Error("a fence") }
+func (w *world) Fence(_ Handle, owner uint64, _ Hold) {
+	if w.fences = append(w.fences, owner); !w.joint {
+		w.Error("a fence")
+	}
+}
+
+func (w *world) Passed(_ Handle, token uint32) {
+	if w.passed = append(w.passed, token); token == 0 {
+		w.Error("a fence that nobody put up was passed")
+	}
+}
+
 func (w *world) Logout(Handle, uint64, pdu.CID, pdu.LogoutReason) {
 	w.Error("a logout of another connection")
 }
-func (w *world) Parked(Handle, bool)           { w.Error("a connection whose commands wait") }
+
+func (w *world) Parked(Handle, bool) {
+	if w.parked++; !w.joint {
+		w.Error("a connection whose commands wait")
+	}
+}
 func (w *world) EndSession(Handle)             {}
 func (w *world) Recovered(Handle)              { w.Error("a logout for recovery") }
 func (w *world) Seek(Handle, uint64, Seek)     { w.Error("a search") }
@@ -270,12 +298,17 @@ func (w *world) turn() {
 		w.cold, w.busy = false, true
 		w.closeAll()
 	}
-	logins := w.logins
-	w.logins = nil
+	fences, logins := w.fences, w.logins
+	w.fences, w.logins = nil, nil
+	for _, owner := range fences {
+		// There is no other connection.
+		w.busy = true
+		w.stack.Fenced(owner, 0)
+	}
 	for _, h := range logins {
 		w.busy = true
 		w.nexus++
-		w.stack.Admitted(h, Admission{TSIH: pdu.TSIH(w.nexus), Nexus: w.nexus, Units: w.units})
+		w.stack.Admitted(h, Admission{TSIH: pdu.TSIH(w.nexus), Nexus: w.nexus, Units: w.units, Order: w.order})
 	}
 }
 

@@ -77,6 +77,7 @@ func sessionFacts(s *engine.SessionStatus) [][]string {
 		{"DefaultTime2Wait", fmt.Sprint(k.DefaultTime2Wait)},
 		{"DefaultTime2Retain", fmt.Sprint(k.DefaultTime2Retain)},
 		{"iSCSIProtocolLevel", fmt.Sprint(k.ProtocolLevel)},
+		{"TaskReporting", k.TaskReporting},
 	}
 }
 

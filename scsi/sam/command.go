@@ -37,6 +37,32 @@ const (
 	TaskAborted         Status = 0x40
 )
 
+// Qualifier says more about a status (SAM-5 §5.3.2). With BUSY, and without a scope in its
+// top two bits, it is for how long the command should not be sent again, in 100 ms.
+type Qualifier uint16
+
+// RetrySoon asks for the shortest time there is before the command is sent again.
+const RetrySoon Qualifier = 1
+
+// Priority is the importance of a SIMPLE command beside other ones (SAM-5 §8.7): 1 is the
+// highest, 15 the lowest, 0 none.
+type Priority uint8
+
+// middle is what a command without a priority counts as.
+const middle = 8
+
+// Before says whether a command of this priority should be seen to before one of
+// another.
+func (p Priority) Before(other Priority) bool {
+	if p == 0 {
+		p = middle
+	}
+	if other == 0 {
+		other = middle
+	}
+	return p < other
+}
+
 // Action is what the device server asks of the owner of a command next.
 type Action uint8
 
@@ -74,6 +100,8 @@ type Command struct {
 	Nexus     Nexus
 	LUN       LUN
 	Attribute Attribute
+	// Priority is a wish, and no promise.
+	Priority Priority
 	// Place is where the command stands in the order of its nexus, in serial
 	// arithmetic; the CmdSN of RFC 3720 §3.2.2.1.
 	Place uint32
@@ -108,6 +136,7 @@ type Command struct {
 	// difference as a residual (RFC 7143 §11.4.5 [N-12]).
 	Action       Action
 	Status       Status
+	Qualifier    Qualifier
 	DataOutBytes int64
 	DataInBytes  int64
 	Extent       Extent
@@ -176,6 +205,12 @@ func (c *Command) Succeed() {
 func (c *Command) End(s Status) {
 	c.Succeed()
 	c.Status = s
+}
+
+// Defer ends the command with BUSY: it may be sent again, but not at once.
+func (c *Command) Defer() {
+	c.End(Busy)
+	c.Qualifier = RetrySoon
 }
 
 // Reset clears everything but the memory, for the next use of a slab element.

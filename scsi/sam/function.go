@@ -27,6 +27,11 @@ func (f Function) NeedsLUN() bool {
 	return f >= AbortTask && f <= LogicalUnitReset || f == QueryTask || f == QueryTaskSet || f == QueryAsynchronousEvent
 }
 
+// EndsMany says whether the function may end more than one command (RFC 7143 §4.2.3.1).
+func (f Function) EndsMany() bool {
+	return f == AbortTaskSet || f >= ClearTaskSet && f <= TargetColdReset
+}
+
 // Asks says whether the function only asks: it ends nothing (RFC 7144 §6.3).
 func (f Function) Asks() bool {
 	return f == QueryTask || f == QueryTaskSet || f == QueryAsynchronousEvent
