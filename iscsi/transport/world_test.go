@@ -7,6 +7,7 @@ import (
 
 	"lunar/internal/buf"
 	"lunar/iscsi/login"
+	"lunar/iscsi/order"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
 	"lunar/iscsi/session"
@@ -53,7 +54,7 @@ type world struct {
 	portal          *Portal
 	// access, when set, answers for the directory.
 	access func(login.Query) login.Access
-	logins []Handle
+	logins []Application
 	ended  int
 	// last are the units that the last session to end had.
 	last *lun.Map
@@ -203,7 +204,7 @@ func (w *world) SendTargets(dst []byte, _, _ string) []byte {
 }
 
 // Admit, Ended and ColdReset implement Keeper.
-func (w *world) Admit(a Application) { w.logins = append(w.logins, a.Conn) }
+func (w *world) Admit(a Application) { w.logins = append(w.logins, a) }
 
 func (w *world) Ended(_ Handle, _ login.Identity, _ bool, units *lun.Map) {
 	w.ended++
@@ -272,10 +273,14 @@ func (w *world) turn() {
 	}
 	logins := w.logins
 	w.logins = nil
-	for _, h := range logins {
+	for _, a := range logins {
 		w.busy = true
 		w.nexus++
-		w.stack.Admitted(h, Admission{TSIH: pdu.TSIH(w.nexus), Nexus: w.nexus, Units: w.units})
+		x := Admission{TSIH: pdu.TSIH(w.nexus), Nexus: w.nexus, Units: w.units}
+		if session.Shares(a.Params) {
+			x.Order = order.New(a.First, w.stack.limits.Session.Window)
+		}
+		w.stack.Admitted(a.Conn, x)
 	}
 }
 
