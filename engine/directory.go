@@ -214,7 +214,7 @@ func (d *directory) create(r request, of *sessionEntry) order {
 		e.tsih = d.draw()
 	}
 	if session.Shares(e.params) && e.order == nil {
-		e.order = cmdsn.New(r.First, r.Window)
+		e.order = cmdsn.New(r.First, r.Window, len(d.load) == 1)
 	}
 	e.nexus = d.nexuses.open(e.key)
 	d.sessions[e.key], d.handles[e.tsih] = e, e

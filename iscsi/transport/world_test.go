@@ -278,7 +278,7 @@ func (w *world) turn() {
 		w.nexus++
 		x := Admission{TSIH: pdu.TSIH(w.nexus), Nexus: w.nexus, Units: w.units}
 		if session.Shares(a.Params) {
-			x.Order = order.New(a.First, w.stack.limits.Session.Window)
+			x.Order = order.New(a.First, w.stack.limits.Session.Window, true)
 		}
 		w.stack.Admitted(a.Conn, x)
 	}
