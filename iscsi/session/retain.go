@@ -36,7 +36,9 @@ type retention struct {
 	first  uint8
 	count  uint8
 
+	// freed is what a DataACK freed, where one came since frees was asked.
 	freed Freed
+	frees bool
 }
 
 // answer is a PDU that took a StatSN.

@@ -176,7 +176,7 @@ func (c *Conn) dataACK(p pdu.SNACK) pdu.RejectReason {
 	d := plan.cursor(first, c.Params.MaxBurstLength)
 	plan.from = mark{first, d.Sent, d.burst}
 	plan.acked = plan.from
-	c.kept.freed = Freed{Valid: true, Task: t, Offset: d.Sent}
+	c.kept.freed, c.kept.frees = Freed{Task: t, Offset: d.Sent}, true
 	if t == nil {
 		c.kept.freed.Slot = c.slotOf(plan.serial)
 	}
@@ -186,17 +186,18 @@ func (c *Conn) dataACK(p pdu.SNACK) pdu.RejectReason {
 // Freed says that data-in up to an offset will not be asked for again: that of a task,
 // or, when Task is nil, of the command whose answer lies in Slot.
 type Freed struct {
-	Valid  bool
 	Task   *Task
 	Slot   int
 	Offset uint32
 }
 
 // Freed is what the SNACK that came last frees. It is said once.
-func (c *Conn) Freed() Freed {
-	f := c.kept.freed
-	c.kept.freed = Freed{}
-	return f
+func (c *Conn) Freed() (f Freed, ok bool) {
+	if !c.kept.frees {
+		return f, false
+	}
+	c.kept.frees = false
+	return c.kept.freed, true
 }
 
 // order queues what a SNACK asks for.
