@@ -117,9 +117,9 @@ func (w *writer) read(ctx context.Context, first, n int) error {
 	return nil
 }
 
-// run mixes both until the time is up, and reads everything once more in the end.
-func (w *writer) run(ctx context.Context, until time.Time) error {
-	for time.Now().Before(until) {
+// run mixes both as long as it is told to, and reads everything once more in the end.
+func (w *writer) run(ctx context.Context, on func() bool) error {
+	for on() {
 		n := 1 + w.rng.IntN(8)
 		if w.rng.IntN(4) == 0 {
 			n = 1 + w.rng.IntN(256)
@@ -136,8 +136,9 @@ func (w *writer) run(ctx context.Context, until time.Time) error {
 	return w.read(ctx, 0, soakBlocks)
 }
 
-// soak runs the load over a session through a proxy and reports what was found.
-func soak(t *testing.T, s *initiator.Session, p *proxy, disturb func(stop <-chan struct{})) {
+// soak runs the load over a session through a proxy, and reports what was found. However
+// slow the machine is, it goes on until the trouble has shown itself.
+func soak(t *testing.T, s *initiator.Session, p *proxy, shown func(initiator.Counters) bool, disturb func(stop <-chan struct{})) {
 	t.Helper()
 	long := soakTime(t)
 	ctx, cancel := context.WithTimeout(t.Context(), long+60*time.Second)
@@ -148,10 +149,13 @@ func soak(t *testing.T, s *initiator.Session, p *proxy, disturb func(stop <-chan
 	trouble.Go(func() { disturb(stop) })
 	writers := make([]*writer, soakWriters)
 	until := time.Now().Add(long)
+	on := func() bool {
+		return time.Now().Before(until) || !shown(s.Counters()) && time.Now().Before(until.Add(10*time.Second))
+	}
 	for i := range writers {
 		writers[i] = &writer{d: d, id: uint32(i), rng: rand.New(rand.NewPCG(uint64(i), 11))}
 		load.Go(func() {
-			if err := writers[i].run(ctx, until); err != nil {
+			if err := writers[i].run(ctx, on); err != nil {
 				t.Error(err)
 			}
 		})

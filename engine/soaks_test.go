@@ -33,7 +33,8 @@ func soakLevel2(t *testing.T, reactors int, cfg initiator.Config) {
 	e := soakEngine(t, reactors)
 	p := startProxy(t, e.Portals()[0], false)
 	s := soakSession(t, e, p, cfg)
-	soak(t, s, p, func(stop <-chan struct{}) { p.cutEvery(soakCuts, stop) })
+	shown := func(c initiator.Counters) bool { return c.Recovered > 0 }
+	soak(t, s, p, shown, func(stop <-chan struct{}) { p.cutEvery(soakCuts, stop) })
 	if c := s.Counters(); p.cuts == 0 || c.Recovered == 0 || c.Reconnects > 0 {
 		t.Errorf("%+v", c)
 	}
@@ -87,7 +88,8 @@ func TestSoak_Level1(t *testing.T) {
 		// What a target misses by its clock takes seconds each.
 		p.spared = func(o pdu.Opcode) bool { return o == pdu.OpDataOut || o == pdu.OpR2T }
 	}
-	soak(t, s, p, func(stop <-chan struct{}) { p.spoil(10000, stop) })
+	shown := func(c initiator.Counters) bool { return c.StatusSNACKs > 0 }
+	soak(t, s, p, shown, func(stop <-chan struct{}) { p.spoil(10000, stop) })
 	if c := s.Counters(); c.Lost > 0 || c.StatusSNACKs == 0 {
 		t.Errorf("%+v", c)
 	}
@@ -107,7 +109,8 @@ func TestSoak_Level1_Damage(t *testing.T) {
 			p := startProxy(t, e.Portals()[0], true)
 			p.spared = func(pdu.Opcode) bool { return true }
 			s := soakSession(t, e, p, atLevel1(connections))
-			soak(t, s, p, func(stop <-chan struct{}) { p.spoil(odds, stop) })
+			shown := func(c initiator.Counters) bool { return c.DigestErrors > 0 && p.damaged.Load() > int64(c.DigestErrors) }
+			soak(t, s, p, shown, func(stop <-chan struct{}) { p.spoil(odds, stop) })
 			if c := s.Counters(); c.Lost > 0 || c.Reconnects > 0 || p.damaged.Load() == 0 || p.lost.Load() > 0 {
 				t.Errorf("%+v", c)
 			}
@@ -124,7 +127,8 @@ func TestSoak_Level0(t *testing.T) {
 			s := soakSession(t, e, p, bursts(initiator.Config{
 				Connections: connections, Reconnect: &initiator.Reconnect{Delay: time.Millisecond},
 			}))
-			soak(t, s, p, func(stop <-chan struct{}) { p.cutEvery(soakCuts, stop) })
+			shown := func(c initiator.Counters) bool { return c.Reconnects > 0 }
+			soak(t, s, p, shown, func(stop <-chan struct{}) { p.cutEvery(soakCuts, stop) })
 			if c := s.Counters(); c.Reconnects == 0 {
 				t.Errorf("%+v", c)
 			}
