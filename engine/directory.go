@@ -263,8 +263,8 @@ func (d *directory) ended(conn transport.Handle) (orders []order) {
 		return nil
 	}
 	d.load[conn.Reactor]--
-	d.abandon(conn)
-	orders = append(d.passedAll(conn), e.gone(m)...)
+	orders = append(d.abandon(conn), d.passedAll(conn)...)
+	orders = append(orders, e.gone(m)...)
 	if len(e.members) == 0 {
 		return append(orders, d.over(e)...)
 	}

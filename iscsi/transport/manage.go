@@ -23,6 +23,7 @@ func (c *Conn) runManage(t *task) {
 	step, ref := c.sess.RunManage(t.s)
 	switch step {
 	case session.ManageSeek:
+		c.asked = append(c.asked, t.s.Owner)
 		c.stack.keeper.Seek(c.name(), t.s.Owner, Seek{
 			ITT: t.s.RefTag, ExpDataSN: t.s.RefDataSN, Abort: t.s.Function == sam.AbortTask, Ask: t.s.Function == sam.QueryTask,
 		})
