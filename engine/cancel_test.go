@@ -20,7 +20,7 @@ func TestSoak_Cancelled(t *testing.T) {
 		"level 2 alone": {RecoveryLevel: 2, Time2Retain: 5, Probe: 20 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := soakEngine(t)
+			e := soakEngine(t, 3)
 			p := startProxy(t, e.Portals()[0], false)
 			s := soakSession(t, e, p, cfg)
 			d := diskOf(t, s)

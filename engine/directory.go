@@ -220,7 +220,7 @@ func (d *directory) create(r request, of *sessionEntry) order {
 		e.tsih = d.draw()
 	}
 	if session.Shares(e.params) && e.order == nil {
-		e.order = cmdsn.New(r.First, r.Window)
+		e.order = cmdsn.New(r.First, r.Window, len(d.load) == 1)
 	}
 	e.nexus = d.nexuses.open(e.key)
 	d.sessions[e.key], d.handles[e.tsih] = e, e
@@ -269,8 +269,8 @@ func (d *directory) ended(conn transport.Handle) (orders []order) {
 		return nil
 	}
 	d.load[conn.Reactor]--
-	d.abandon(conn)
-	orders = append(d.passedAll(e, conn), e.gone(m)...)
+	orders = append(d.abandon(conn), d.passedAll(e, conn)...)
+	orders = append(orders, e.gone(m)...)
 	if len(e.members) == 0 {
 		return append(orders, d.over(e)...)
 	}

@@ -119,6 +119,13 @@ func (p *proxy) cutEvery(d time.Duration, stop <-chan struct{}) {
 	}
 }
 
+// spoil loses and damages PDUs, so many of a million, until stop is closed.
+func (p *proxy) spoil(odds int64, stop <-chan struct{}) {
+	p.odds.Store(odds)
+	<-stop
+	p.odds.Store(0)
+}
+
 // carry copies one direction, PDU by PDU.
 func (p *proxy) carry(x *pair, from, to *net.TCPConn) {
 	defer func() { _, _ = from.Close(), to.Close() }()

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"slices"
 
 	"lunar/iscsi/pdu"
@@ -138,32 +139,63 @@ func (d *directory) remove(e *sessionEntry, asker transport.Handle, owner uint64
 	return []order{{kind: orderRecover, conn: m.conn}}
 }
 
-// search is a question for a command to every other connection of a session.
+// search is a question for a command to every other connection of a session. Those for
+// the same command wait behind it: while it is handed from one connection to another none
+// of them has it, and one that asked for it and is lost meanwhile gets it all the same.
 type search struct {
-	asker transport.Handle
-	owner uint64
-	waits []transport.Handle
+	asker  transport.Handle
+	owner  uint64
+	of     *sessionEntry
+	q      transport.Seek
+	waits  []transport.Handle
+	behind []*search
 }
 
 // seek asks where a command is.
-func (d *directory) seek(asker transport.Handle, owner uint64, q transport.Seek) (orders []order) {
+func (d *directory) seek(asker transport.Handle, owner uint64, q transport.Seek) []order {
 	e := d.conns[asker]
 	if e == nil {
 		return nil // it has ended
 	}
-	x := &search{asker: asker, owner: owner}
-	for _, m := range e.members {
-		if m.conn != asker {
+	x := &search{asker: asker, owner: owner, of: e, q: q}
+	for _, first := range d.searches {
+		if first.of == e && first.q.ITT == q.ITT {
+			first.behind = append(first.behind, x)
+			return nil
+		}
+	}
+	orders, _ := d.search(x)
+	return orders
+}
+
+// search puts a question. It is not under way when there is nobody to ask.
+func (d *directory) search(x *search) (orders []order, underWay bool) {
+	for _, m := range x.of.members {
+		if m.conn != x.asker {
 			x.waits = append(x.waits, m.conn)
 		}
 	}
 	if len(x.waits) == 0 {
-		return []order{x.answer(transport.Finding{Kind: transport.FoundNothing})}
+		return []order{x.answer(transport.Finding{Kind: transport.FoundNothing})}, false
 	}
-	q.Token = d.drawToken()
-	d.searches[q.Token] = x
+	x.q.Token = d.drawToken()
+	d.searches[x.q.Token] = x
 	for _, c := range x.waits {
-		orders = append(orders, order{kind: orderSeek, conn: c, seek: q})
+		orders = append(orders, order{kind: orderSeek, conn: c, seek: x.q})
+	}
+	return orders, true
+}
+
+// searched ends a question, and puts that behind it.
+func (d *directory) searched(x *search) (orders []order) {
+	delete(d.searches, x.q.Token)
+	for i, next := range x.behind {
+		next.behind = x.behind[i+1:]
+		o, underWay := d.search(next)
+		orders = append(orders, o...)
+		if underWay {
+			break
+		}
 	}
 	return orders
 }
@@ -189,15 +221,17 @@ func (d *directory) found(conn transport.Handle, token uint32, f transport.Findi
 	if f.Kind == transport.FoundNothing && len(x.waits) > 0 {
 		return nil
 	}
-	delete(d.searches, token)
-	return []order{x.answer(f)}
+	return append([]order{x.answer(f)}, d.searched(x)...)
 }
 
 // abandon takes the questions of a connection that has ended away.
-func (d *directory) abandon(conn transport.Handle) {
-	for token, x := range d.searches {
+func (d *directory) abandon(conn transport.Handle) (orders []order) {
+	for _, token := range slices.Sorted(maps.Keys(d.searches)) {
+		x := d.searches[token]
+		x.behind = slices.DeleteFunc(x.behind, func(y *search) bool { return y.asker == conn })
 		if x.asker == conn {
-			delete(d.searches, token)
+			orders = append(orders, d.searched(x)...)
 		}
 	}
+	return orders
 }

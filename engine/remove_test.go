@@ -10,7 +10,7 @@ import (
 
 // Connections that are added and removed while others are reset disturb nobody.
 func TestSession_AddAndRemove_WhileConnectionsBreak(t *testing.T) {
-	e := soakEngine(t)
+	e := soakEngine(t, 3)
 	p := startProxy(t, e.Portals()[0], false)
 	s := soakSession(t, e, p, initiator.Config{Connections: 3, MaxConnections: 5, RecoveryLevel: 2, Time2Retain: 5, Probe: 20 * time.Millisecond})
 	d := diskOf(t, s)

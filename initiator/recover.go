@@ -133,7 +133,9 @@ func (s *Session) other() *link {
 	return nil
 }
 
-// reinstate logs in again under the CID of the last connection that was lost.
+// reinstate logs in again under the CID of the last connection that was lost. A target
+// that has not seen yet that the others are gone too has no room for one whose place it
+// has cleared already; it will.
 func (s *Session) reinstate(ctx context.Context, lost *link) error {
 	delay := reassignPause
 	for {
@@ -143,7 +145,7 @@ func (s *Session) reinstate(ctx context.Context, lost *link) error {
 		s.mu.Unlock()
 		err := s.join(ctx, lost.cid, j)
 		var refused *LoginError
-		if err == nil || errors.As(err, &refused) {
+		if err == nil || errors.As(err, &refused) && refused.Status != pdu.LoginTooManyConnections {
 			return err
 		}
 		if ctx.Err() != nil || !s.pause(delay) {

@@ -116,7 +116,11 @@ func Alone(c *sam.Command) bool { return needsQuiet(c) }
 // (SAM-5 §8.5.3), it changes what every other command sees of the unit, or it must not
 // be divided.
 func needsQuiet(c *sam.Command) bool {
-	return c.Attribute == sam.Ordered || scsi.ClassOf(c) == scsi.UnitChange || indivisible(c)
+	if c.Attribute == sam.Ordered {
+		return true
+	}
+	class := scsi.ClassOf(c)
+	return class == scsi.UnitChange || class == scsi.MediumAtomic
 }
 
 func (u *Unit) run(c *sam.Command) {

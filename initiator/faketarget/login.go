@@ -19,8 +19,12 @@ func (c *Conn) login(h *pdu.Header, data []byte) bool {
 	r.SetOpcode(pdu.OpLoginResp)
 	r.SetITT(h.ITT())
 	p.SetISID(q.ISID())
-	if c.t.cfg.Refuse != 0 {
-		p.SetStatus(c.t.cfg.Refuse)
+	refuse := c.t.cfg.Refuse
+	if c.t.cfg.Admit != nil {
+		refuse = c.t.cfg.Admit(q)
+	}
+	if refuse != pdu.LoginSuccess {
+		p.SetStatus(refuse)
 		var reply []byte
 		if c.t.cfg.Redirect != "" {
 			reply = []byte("TargetAddress=" + c.t.cfg.Redirect + "\x00")

@@ -23,6 +23,9 @@ type Config struct {
 	// Refuse ends login with this status, and Redirect goes with it.
 	Refuse   pdu.LoginStatus
 	Redirect string
+	// Admit, when set, sees every Login Request and ends the login with the status that
+	// it returns; pdu.LoginSuccess lets it go on.
+	Admit func(q pdu.LoginRequest) pdu.LoginStatus
 	// NoTSIH has the last Login Response carry TSIH 0.
 	NoTSIH bool
 	// LoginPart cuts login answers into PDUs of this many bytes, joined by C.

@@ -6,8 +6,10 @@
 // it delivered. Nobody waits, nobody holds a lock.
 //
 // Owner: every reactor that has a connection of the session. The fields are words
-// that all of them may write, but for those of whoever drains. A session that may
-// have only one connection has none of this: session.window is its order.
+// that all of them may write, but for those of whoever drains. Where there is only one
+// reactor they are plain ones (words.go), and what comes in order goes past its place. A
+// session that may have only one connection, and no other in its place, has none of
+// this: session.window is its order.
 //
 // Sections covered: RFC 3720 §3.2.2.1 (command numbering, the window), §6.9 (a number
 // that is given up).

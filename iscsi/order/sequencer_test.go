@@ -44,8 +44,19 @@ func same(t *testing.T, got []uint64, want ...uint64) {
 	}
 }
 
+// onCores runs a test for an order of several cores and for that of one.
+func onCores(t *testing.T, test func(t *testing.T, oneCore bool)) {
+	t.Helper()
+	t.Run("cores", func(t *testing.T) { test(t, false) })
+	t.Run("core", func(t *testing.T) { test(t, true) })
+}
+
 func TestSequencer_Gap_HoldsWhatIsBehind(t *testing.T) {
-	s := New(serial.Cmd(0xfffffffe), 4)
+	onCores(t, func(t *testing.T, oneCore bool) { testGap(t, New(serial.Cmd(0xfffffffe), 4, oneCore)) })
+}
+
+func testGap(t *testing.T, s *Sequencer) {
+	t.Helper()
 	for _, x := range []struct {
 		n    uint32
 		want bool
@@ -75,7 +86,11 @@ func TestSequencer_Gap_HoldsWhatIsBehind(t *testing.T) {
 }
 
 func TestSequencer_GivenUp(t *testing.T) {
-	s := New(serial.Cmd(1), 8)
+	onCores(t, func(t *testing.T, oneCore bool) { testGivenUp(t, New(serial.Cmd(1), 8, oneCore)) })
+}
+
+func testGivenUp(t *testing.T, s *Sequencer) {
+	t.Helper()
 	for n := uint32(2); n < 5; n++ {
 		s.Offer(serial.Cmd(n), uint64(n), true)
 	}
@@ -100,7 +115,11 @@ func TestSequencer_GivenUp(t *testing.T) {
 
 // What is alone starts when everything before it has, and what is behind it after it.
 func TestSequencer_Alone_WaitsForWhatWasHandedOver(t *testing.T) {
-	s := New(serial.Cmd(1), 8)
+	onCores(t, func(t *testing.T, oneCore bool) { testAlone(t, New(serial.Cmd(1), 8, oneCore)) })
+}
+
+func testAlone(t *testing.T, s *Sequencer) {
+	t.Helper()
 	s.Offer(serial.Cmd(1), 1, true)
 	s.Offer(serial.Cmd(2), 2, false)
 	s.Offer(serial.Cmd(3), 3, true)
@@ -123,8 +142,47 @@ func TestSequencer_Alone_WaitsForWhatWasHandedOver(t *testing.T) {
 	}
 }
 
+// On one core what is next goes past its place, and nothing it overtakes is lost.
+func TestSequencer_Next(t *testing.T) {
+	s := New(serial.Cmd(0xffffffff), 4, true)
+	s.Offer(serial.Cmd(0), 7, true)
+	if s.Next(serial.Cmd(0)) || s.Next(serial.Cmd(0xfffffffe)) {
+		t.Error("what is not next went past")
+	}
+	if !s.Next(serial.Cmd(0xffffffff)) || s.Accepts(serial.Cmd(0xffffffff)) || s.Offer(serial.Cmd(0xffffffff), 1, true) {
+		t.Error("what was next may come again")
+	}
+	if !s.Due() || s.Next(serial.Cmd(0)) {
+		t.Error("what waited is due, and has been offered")
+	}
+	drain(s, func(o uint64) {
+		if o != 7 || s.Next(serial.Cmd(1)) {
+			t.Error("something went past what is being taken")
+		}
+	})
+	if !s.Next(serial.Cmd(1)) || !s.GiveUp(serial.Cmd(2)) || !s.Due() || s.Next(serial.Cmd(2)) {
+		t.Error("a number that was given up went past")
+	}
+	same(t, owners(s))
+	s = New(serial.Cmd(1), 1, true)
+	if !s.Next(serial.Cmd(1)) || s.Next(serial.Cmd(2)) || s.Due() {
+		t.Error("the window was passed")
+	}
+	s.Credit()
+	if !s.Next(serial.Cmd(2)) {
+		t.Error("a credit is one command")
+	}
+	if New(serial.Cmd(1), 4, false).Next(serial.Cmd(1)) {
+		t.Error("nothing goes past where there are several cores")
+	}
+}
+
 func TestSequencer_Untold(t *testing.T) {
-	s := New(serial.Cmd(1), 2)
+	onCores(t, func(t *testing.T, oneCore bool) { testUntold(t, New(serial.Cmd(1), 2, oneCore)) })
+}
+
+func testUntold(t *testing.T, s *Sequencer) {
+	t.Helper()
 	if s.Untold() {
 		t.Error("the login told")
 	}
@@ -137,7 +195,7 @@ func TestSequencer_Untold(t *testing.T) {
 	if !s.Untold() {
 		t.Error("MaxCmdSN moved and nothing tells")
 	}
-	s.Tell(s.Last())
+	s.Tell(s.Expected(), s.Last())
 	if s.Untold() {
 		t.Error("it was told")
 	}
@@ -152,7 +210,7 @@ func TestSequencer_Stress(t *testing.T) {
 		total = 20_000
 	}
 	first := serial.Cmd(0xffffffff - 1000)
-	s := New(first, window)
+	s := New(first, window, false)
 	var next atomic.Uint32
 	want := first.Uint32() // the drainer's
 	var handed [producers]chan uint64
@@ -213,47 +271,6 @@ func produce(s *Sequencer, r *rand.Rand, next *atomic.Uint32, total uint32, deli
 		round(s, s.Knock(), deliver)
 		if !start() {
 			runtime.Gosched()
-		}
-	}
-}
-
-func BenchmarkSequencer(b *testing.B) {
-	s := New(serial.Cmd(1), 128)
-	b.ReportAllocs()
-	for n := serial.Cmd(1); b.Loop(); n = n.Next() {
-		if !s.Offer(n, 1, true) {
-			b.Fatal("refused")
-		}
-		for r := s.Knock(); r != 0; r = s.Leave(r) {
-			for {
-				if _, ok := s.Take(); !ok {
-					break
-				}
-				s.Credit()
-			}
-		}
-	}
-}
-
-// Runs of eight are offered before one knock, as a connection does with what one
-// receive brought.
-func BenchmarkSequencer_Runs(b *testing.B) {
-	s := New(serial.Cmd(1), 128)
-	b.ReportAllocs()
-	n := serial.Cmd(1)
-	for i := 0; b.Loop(); i++ {
-		s.Offer(n, 1, true)
-		n = n.Next()
-		if i%8 != 7 {
-			continue
-		}
-		for r := s.Knock(); r != 0; r = s.Leave(r) {
-			for {
-				if _, ok := s.Take(); !ok {
-					break
-				}
-				s.Credit()
-			}
 		}
 	}
 }

@@ -85,15 +85,19 @@ func (c *Conn) repeat(kept *answer, h *pdu.Header, scratch []byte, a *Again) {
 		a.Offset, a.Bytes = pdu.AsDataIn(h).BufferOffset(), uint32(h.DataBytes())
 		return
 	}
-	a.Text = kept.text
-	a.Inline = scratch[:copy(scratch[:MaxInlineBytes], kept.inline[:kept.inlineBytes])]
+	if kept.hasText {
+		a.Text = c.kept.with(kept).text
+	}
+	if n := kept.inlineBytes; n > 0 {
+		a.Inline = scratch[:copy(scratch[:MaxInlineBytes], c.kept.with(kept).inline[:n])]
+	}
 }
 
 // resolve finds the command of an order: a task, or an answer and its slot. Both are
 // nil when it is gone.
 func (c *Conn) resolve(o *repeat) (t *Task, kept *answer, slot int) {
 	t = &c.tasks[o.index]
-	if c.kept.plans[o.index].serial == o.serial && t.Kind == KindSCSI {
+	if c.kept.of(t).serial == o.serial && t.Kind == KindSCSI {
 		if t.Phase == Aborting {
 			return nil, nil, 0
 		}
@@ -112,7 +116,7 @@ func (c *Conn) planOfOrder(o *repeat) (p *plan, kept *answer, a Again) {
 	case t != nil:
 		return c.kept.planOf(t), nil, Again{Task: t}
 	case kept != nil:
-		return &kept.plan, kept, Again{Slot: slot}
+		return c.kept.planOfAnswer(kept), kept, Again{Slot: slot}
 	}
 	return nil, nil, a
 }
@@ -208,7 +212,7 @@ func (c *Conn) allAgain(o *repeat, h *pdu.Header, scratch []byte) (a Again, ok b
 // Rewind has the transfer of the task that EmitAgain named begin again behind what is
 // acknowledged; its DataSN too (§10.16.3 [R-10.16.3-2]).
 func (c *Conn) Rewind(t *Task) {
-	p := &c.kept.plans[t.index]
+	p := c.kept.of(t)
 	c.served()
 	p.recut++
 	t.In.Sent, t.In.sn, t.In.burst = p.acked.offset, p.acked.sn-p.r2ts, p.acked.burst
@@ -221,7 +225,7 @@ func (c *Conn) segment() uint32 { return c.Params.MaxSend &^ 3 }
 // concludedAgain writes the next Data-In, or behind the last the response, of a command
 // that is over.
 func (c *Conn) concludedAgain(o *repeat, kept *answer, a Again, h *pdu.Header, scratch []byte) (Again, bool) {
-	p := &kept.plan
+	p := c.kept.planOfAnswer(kept)
 	if o.recut == 0 {
 		p.recut++
 		o.recut = p.recut
@@ -244,7 +248,7 @@ func (c *Conn) concludedAgain(o *repeat, kept *answer, a Again, h *pdu.Header, s
 		return a, false
 	}
 	o.to = 1 // the response is all that was left
-	kept.retag()
+	kept.retag(p)
 	c.repeat(kept, h, scratch, &a)
 	return a, true
 }
@@ -252,20 +256,20 @@ func (c *Conn) concludedAgain(o *repeat, kept *answer, a Again, h *pdu.Header, s
 // retag makes the answer a SCSI Response with the SNACK Tag and the number of data it
 // follows now (§10.4.4 [R-10.4.4-1]). Its StatSN stays: several responses share it
 // (§10.16.3 [R-10.16.3-3]).
-func (a *answer) retag() {
+func (a *answer) retag(p *plan) {
 	if a.head.Opcode() == pdu.OpDataIn {
 		d := pdu.AsDataIn(&a.head)
 		n, residual, flags := d.StatSN(), d.Residual(), a.head.Flags()&(pdu.ResidualOverflow|pdu.ResidualUnderflow)
 		a.head = pdu.Header{}
 		a.head.SetOpcode(pdu.OpSCSIResponse)
 		a.head.SetFlags(pdu.FlagFinal | flags)
-		a.head.SetITT(a.plan.itt)
+		a.head.SetITT(p.itt)
 		pdu.Response{Header: &a.head}.SetStatSN(n)
 		pdu.AsSCSIResponse(&a.head).SetResidual(residual)
 	}
-	p := pdu.AsSCSIResponse(&a.head)
-	p.SetSNACKTag(a.plan.tag)
-	p.SetExpDataSN(serial.Data(a.plan.sent.sn))
+	r := pdu.AsSCSIResponse(&a.head)
+	r.SetSNACKTag(p.tag)
+	r.SetExpDataSN(serial.Data(p.sent.sn))
 }
 
 // Unserved refuses the SNACK that EmitAgain was serving: the data is not there any

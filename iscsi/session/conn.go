@@ -308,7 +308,7 @@ func (c *Conn) numbers(p pdu.Response) {
 func (c *Conn) credits(p pdu.Response) {
 	if q := c.shared; q != nil {
 		exp, last := q.Expected(), q.Last()
-		q.Tell(last)
+		q.Tell(exp, last)
 		p.SetWindow(exp, last)
 		return
 	}

@@ -214,8 +214,9 @@ func (c *Conn) writeR2T(t *Task, h *pdu.Header, ttt pdu.TTT, sn, offset, bytes u
 // last one carries GOOD status when that is the outcome; then the task is over
 // and released. It is false when no PDU can be cut yet.
 func (c *Conn) EmitDataIn(t *Task, h *pdu.Header, ready uint32) (s Segment, done, ok bool) {
+	var p *plan
 	if c.kept != nil {
-		c.kept.cut(t, c.segment())
+		p = c.kept.cut(t, c.segment())
 	}
 	s, ok = t.In.next(ready, c.segment(), c.Params.MaxBurstLength)
 	if !ok {
@@ -231,13 +232,13 @@ func (c *Conn) EmitDataIn(t *Task, h *pdu.Header, ready uint32) (s Segment, done
 	if !s.Final {
 		h.SetFlags(0)
 	}
-	if c.kept != nil {
+	if p != nil && s.Final && !s.Last {
 		c.kept.solicit(t, h, s)
 	}
 	// §10.7.3 [R-10.7.3-2], [R-10.7.3-5]: status rides on the last Data-In only when
 	// there is no sense, and never in a bidirectional command. Behind R-Data the
 	// initiator takes it only with the SNACK Tag (§10.16.3 [R-10.16.3-3]).
-	if !s.Last || t.Phase != Responding || t.Status != 0 || t.Write || c.kept.tagged(t) {
+	if !s.Last || t.Phase != Responding || t.Status != 0 || t.Write || p != nil && p.tag != 0 {
 		c.credits(d.Response)
 		return s, false, true
 	}

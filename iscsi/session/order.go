@@ -50,6 +50,12 @@ func (c *Conn) arrive(t *Task) {
 		c.deliver(t)
 		return
 	case c.shared != nil:
+		if c.shared.Next(t.CmdSN) {
+			t.counted = true
+			c.offered = c.offered || c.shared.Due()
+			c.deliver(t)
+			return
+		}
 		c.offer(t)
 		return
 	}

@@ -43,7 +43,7 @@ func (o *Orphan) Counted() bool { return o.counted }
 // acknowledged.
 func (c *Conn) Answered(itt pdu.ITT) bool {
 	for n := c.expStatSN; n != c.statSN; n = n.Next() {
-		if a := c.answerAt(n); a != nil && a.plan.serial != 0 && a.plan.itt == itt {
+		if p := c.planAt(n); p != nil && p.itt == itt {
 			return true
 		}
 	}
@@ -53,19 +53,40 @@ func (c *Conn) Answered(itt pdu.ITT) bool {
 // Remembers says whether a command that was answered may still be asked for.
 func (c *Conn) Remembers() bool {
 	for n := c.expStatSN; n != c.statSN; n = n.Next() {
-		if a := c.answerAt(n); a != nil && a.plan.serial != 0 {
+		if c.planAt(n) != nil {
 			return true
 		}
 	}
 	return false
 }
 
-// essence is what of a command is needed to carry it out once more.
+// essence is what of a command, besides its plan, is needed to carry it out once more.
 type essence struct {
-	command     sam.Command
-	cmdSN       serial.CmdSN
-	read, write bool
-	edtl, bidi  uint32
+	cdb        [sam.MaxCDBBytes]byte
+	cmdSN      serial.CmdSN
+	edtl, bidi uint32
+	cdbBytes   uint8
+	attribute  sam.Attribute
+	// numbered: cmdSN is its own.
+	numbered, read, write bool
+}
+
+// take takes the essence of a command that begins.
+func (e *essence) take(t *Task) {
+	e.cdb, e.cdbBytes, e.attribute = t.CDB, t.CDBBytes, t.Attribute
+	e.cmdSN, e.edtl, e.bidi = t.CmdSN, t.EDTL, t.BidiRead
+	// One that was adopted without a place in the window may have had a number.
+	e.numbered, e.read, e.write = !t.Immediate || t.Numbered, t.Read, t.Write
+}
+
+// orphan is a command of this essence, of which nothing was decided yet.
+func (e *essence) orphan(p *plan) Orphan {
+	return Orphan{
+		Command: sam.Command{
+			LUN: p.lun, Attribute: e.attribute, CDB: e.cdb, CDBBytes: e.cdbBytes, Numbered: e.numbered,
+		},
+		ITT: p.itt, CmdSN: e.cmdSN, Read: e.read, Write: e.write, EDTL: e.edtl, BidiRead: e.bidi,
+	}
 }
 
 // Orphan makes a task that is quiet an orphan, and ends it here. Its data-out is on the
@@ -94,21 +115,19 @@ func (c *Conn) Orphan(t *Task, expDataSN serial.DataSN, written uint32) Orphan {
 func (c *Conn) OrphanOf(itt pdu.ITT, expDataSN serial.DataSN) (o Orphan, ok bool) {
 	for n := c.statSN; n != c.expStatSN; {
 		n = n.Add(^uint32(0))
-		a := c.answerAt(n)
-		if a == nil || a.plan.serial == 0 || a.plan.itt != itt {
+		p := c.planAt(n)
+		if p == nil || p.itt != itt {
 			continue
 		}
-		e := &a.essence
-		o = Orphan{
-			Command: e.command, ITT: itt, CmdSN: e.cmdSN, Read: e.read, Write: e.write, EDTL: e.edtl, BidiRead: e.bidi,
-		}
+		a := c.kept.at(n)
+		o = c.kept.essences[a.plan].orphan(p)
 		good := a.head.Opcode() == pdu.OpDataIn || pdu.AsSCSIResponse(&a.head).Status() == sam.Good
-		o.Concluded = !good || a.plan.total == 0 || e.write
+		o.Concluded = !good || p.total == 0 || o.Write
 		if o.Concluded {
-			o.said, o.head, o.inline = true, a.head, append([]byte(nil), a.inline[:a.inlineBytes]...)
+			o.said, o.head, o.inline = true, a.head, append([]byte(nil), c.kept.with(a).inline[:a.inlineBytes]...)
 		}
-		c.resumeAt(&o, &a.plan, expDataSN)
-		*a = answer{}
+		c.resumeAt(&o, p, expDataSN)
+		a.head, a.command = pdu.Header{}, false
 		return o, true
 	}
 	return o, false

@@ -85,7 +85,7 @@ func (c *Conn) scsiResponse(t *Task, h *pdu.Header, scratch []byte) (data []byte
 		h.SetDataBytes(len(data))
 	}
 	if c.kept != nil {
-		p.SetSNACKTag(c.kept.plans[t.index].tag)
+		p.SetSNACKTag(c.kept.of(t).tag)
 	}
 	c.Release(t)
 	c.status(p.Response)

@@ -13,35 +13,51 @@ const maxRetainedText = 1 << 20
 // retention is what a session with recovery keeps until it is acknowledged (RFC 3720
 // §6.1.3 [R-6.1.3-1]): answers, and how data-in was cut. The data itself the transport
 // keeps. All of it is made at login.
+//
+// Every command pays for this and hardly any asks for it, so little is written for each
+// and nothing cleared: an answer outside of ExpStatSN to StatSN is none, a plan passes
+// from its task to the answer by exchanging theirs, and what few have lies apart.
 type retention struct {
-	// answers hold the PDUs from ExpStatSN to StatSN, by StatSN modulo their number.
+	// answers hold the PDUs from ExpStatSN to StatSN, by StatSN modulo their number, and
+	// carried what some of them brought along.
 	answers []answer
+	carried []carried
 	// last is the answer that was numbered last, nil when there was no room for it.
 	last *answer
 	text int
-	// plans are those of the tasks, by slab index; serial is the one drawn last.
-	plans  []plan
-	serial uint64
+	// plans are those of the tasks and the answers: each has one, by number. essences are
+	// of the same commands; there are none where nothing is reassigned. serial is the one
+	// drawn last.
+	plans    []plan
+	essences []essence
+	serial   uint64
 
 	orders [maxOrders]repeat
 	first  uint8
 	count  uint8
 
+	// freed is what a DataACK freed, where one came since frees was asked.
 	freed Freed
-	// commands: what was answered may be reassigned.
-	commands bool
+	frees bool
 }
 
 // answer is a PDU that took a StatSN.
 type answer struct {
-	head        pdu.Header
-	inline      [MaxInlineBytes]byte
+	head pdu.Header
+	// plan is the number of a plan; with command it is that of the data-in of the
+	// command that was answered.
+	plan    uint32
+	command bool
+	// What it carried.
 	inlineBytes uint8
-	text        []byte
-	// plan is that of the data-in of the command it ended, essence the command where it
-	// may be reassigned.
-	plan    plan
-	essence essence
+	hasText     bool
+}
+
+// carried is what an answer brought along besides data-in: sense, or data of the Go
+// heap.
+type carried struct {
+	inline [MaxInlineBytes]byte
+	text   []byte
 }
 
 // mark is a place in data-in: a PDU by its DataSN, where it begins, and how much of
@@ -80,17 +96,36 @@ func renewRetention(old *retention, c *Conn) *retention {
 	for n < len(c.tasks) {
 		n *= 2
 	}
-	if old != nil && len(old.answers) == n && len(old.plans) == len(c.tasks) {
-		clear(old.answers)
+	k := &retention{}
+	if old != nil && len(old.answers) == n && len(old.plans) == len(c.tasks)+n {
+		clear(old.carried)
 		clear(old.plans)
-		*old = retention{answers: old.answers, plans: old.plans, commands: c.Parks()}
-		return old
+		k, *old = old, retention{answers: old.answers, carried: old.carried, plans: old.plans, essences: old.essences}
+	} else {
+		k.answers, k.carried, k.plans = make([]answer, n), make([]carried, n), make([]plan, len(c.tasks)+n)
 	}
-	return &retention{answers: make([]answer, n), plans: make([]plan, len(c.tasks)), commands: c.Parks()}
+	switch {
+	case !c.Parks():
+		k.essences = nil
+	case k.essences == nil:
+		k.essences = make([]essence, len(k.plans))
+	}
+	for i := range c.tasks {
+		c.tasks[i].plan = uint32(i)
+	}
+	for i := range k.answers {
+		k.answers[i] = answer{plan: uint32(len(c.tasks) + i)}
+	}
+	return k
 }
 
 func (k *retention) at(n serial.StatSN) *answer {
 	return &k.answers[n.Uint32()&uint32(len(k.answers)-1)]
+}
+
+// with is what an answer carried.
+func (k *retention) with(a *answer) *carried {
+	return &k.carried[a.statSN().Uint32()&uint32(len(k.carried)-1)]
 }
 
 // Retained is how many answers can be kept; 0 when nothing is. An answer lies in a
@@ -119,72 +154,108 @@ func (c *Conn) Full() bool {
 func (k *retention) put(n, exp serial.StatSN, h *pdu.Header) {
 	k.last = nil
 	if int(n.Sub(exp)) < len(k.answers) {
-		k.last = k.at(n)
-		k.last.head = *h
+		a := k.at(n)
+		k.last = a
+		a.head = *h
+		a.command, a.inlineBytes, a.hasText = false, 0, false
 	}
 }
 
 // attach keeps the data segment, of the Go heap, of the answer put last.
 func (k *retention) attach(text []byte) {
 	if k != nil && k.last != nil {
-		k.last.text = text
+		k.last.hasText = true
+		k.with(k.last).text = text
 		k.text += len(text)
 	}
 }
 
-// conclude keeps what belongs to the answer of a command: its sense, and its plan.
+// conclude keeps what belongs to the answer of a command: its sense, and its plan, for
+// which the task gets another.
 func (k *retention) conclude(t *Task, sense []byte) {
-	if k != nil && k.last != nil {
-		k.last.inlineBytes = uint8(copy(k.last.inline[:], sense))
-		k.last.plan = *k.planOf(t)
-		if k.commands {
-			k.last.essence = essence{t.Command, t.CmdSN, t.Read, t.Write, t.EDTL, t.BidiRead}
-		}
+	if k == nil || k.last == nil {
+		return
+	}
+	k.planOf(t)
+	a := k.last
+	a.plan, t.plan = t.plan, a.plan
+	a.command = true
+	if len(sense) > 0 {
+		a.inlineBytes = uint8(copy(k.with(a).inline[:], sense))
 	}
 }
 
-// forget drops the answers that are acknowledged now.
+// statSN is the number of an answer.
+func (a *answer) statSN() serial.StatSN { return pdu.Response{Header: &a.head}.StatSN() }
+
+// forget drops what answers carried that are acknowledged now.
 func (k *retention) forget(from, to serial.StatSN) {
+	if k.text == 0 {
+		return
+	}
 	for n := from; n != to; n = n.Next() {
-		a := k.at(n)
-		k.text -= len(a.text)
-		*a = answer{}
+		if a := k.at(n); a.hasText {
+			s := k.with(a)
+			k.text -= len(s.text)
+			s.text, a.hasText = nil, false
+		}
 	}
 }
 
 // begin numbers a command and starts its plan.
 func (k *retention) begin(t *Task) {
-	if k != nil {
-		k.serial++
-		k.plans[t.index] = plan{serial: k.serial, itt: t.ITT, lun: t.LUN}
+	if k == nil {
+		return
+	}
+	k.serial++
+	k.plans[t.plan] = plan{serial: k.serial, itt: t.ITT, lun: t.LUN}
+	if k.essences != nil {
+		k.essences[t.plan].take(t)
 	}
 }
+
+// planOfAnswer is the plan of the command that an answer ended, nil when it was none.
+func (k *retention) planOfAnswer(a *answer) *plan {
+	if !a.command {
+		return nil
+	}
+	return &k.plans[a.plan]
+}
+
+// of is the plan of a task, as far as it was brought up to date.
+func (k *retention) of(t *Task) *plan { return &k.plans[t.plan] }
 
 // planOf brings the plan of a task up to date.
 func (k *retention) planOf(t *Task) *plan {
-	p := &k.plans[t.index]
+	p := k.of(t)
 	p.total, p.r2ts, p.ended = t.In.Total, t.Out.r2tSN, t.Out.r2tSN-uint32(t.Out.count)
-	p.sent = mark{t.In.sn + t.Out.r2tSN, t.In.Sent, t.In.burst}
+	p.sent = t.sent()
 	return p
 }
 
-// cut notes the length by which the next data-in of a task is cut, if it is a new
-// one.
-func (k *retention) cut(t *Task, segment uint32) {
-	p := k.planOf(t)
+// sent is where the next Data-In of a task begins.
+func (t *Task) sent() mark { return mark{t.In.sn + t.Out.r2tSN, t.In.Sent, t.In.burst} }
+
+// cut is the plan of a task whose next data-in is cut by a length, which it notes if that
+// is a new one.
+func (k *retention) cut(t *Task, segment uint32) *plan {
+	p := k.of(t)
 	if p.segment == segment {
-		return
+		return p
 	}
+	m := t.sent()
 	if p.segment == 0 {
-		p.acked = p.sent
+		p.acked = m
 	}
-	p.segment, p.from = segment, p.sent
+	p.segment, p.from = segment, m
+	return p
 }
 
-// solicit has a Data-In of a task ask for a DataACK if it is one that does.
+// solicit has a Data-In of a task that ends a sequence and is not the last ask for a
+// DataACK.
 func (k *retention) solicit(t *Task, h *pdu.Header, s Segment) {
-	p := &k.plans[t.index]
-	if s.Final && !s.Last && !p.asks {
+	p := k.of(t)
+	if !p.asks {
 		p.asks, p.ttt = true, t.newTTT()
 	}
 	p.ask(h, s)
@@ -200,9 +271,6 @@ func (p *plan) ask(h *pdu.Header, s Segment) {
 		pdu.AsDataIn(h).SetTTT(p.ttt)
 	}
 }
-
-// tagged says whether a R-Data SNACK was taken for a task.
-func (k *retention) tagged(t *Task) bool { return k != nil && k.plans[t.index].tag != 0 }
 
 // PieceBytes is the grain of data-in: it is read in pieces of this size from its
 // start, and no PDU holds parts of two.

@@ -176,7 +176,7 @@ func (c *Conn) dataACK(p pdu.SNACK) pdu.RejectReason {
 	d := plan.cursor(first, c.Params.MaxBurstLength)
 	plan.from = mark{first, d.Sent, d.burst}
 	plan.acked = plan.from
-	c.kept.freed = Freed{Valid: true, Task: t, Offset: d.Sent}
+	c.kept.freed, c.kept.frees = Freed{Task: t, Offset: d.Sent}, true
 	if t == nil {
 		c.kept.freed.Slot = c.slotOf(plan.serial)
 	}
@@ -186,17 +186,18 @@ func (c *Conn) dataACK(p pdu.SNACK) pdu.RejectReason {
 // Freed says that data-in up to an offset will not be asked for again: that of a task,
 // or, when Task is nil, of the command whose answer lies in Slot.
 type Freed struct {
-	Valid  bool
 	Task   *Task
 	Slot   int
 	Offset uint32
 }
 
 // Freed is what the SNACK that came last frees. It is said once.
-func (c *Conn) Freed() Freed {
-	f := c.kept.freed
-	c.kept.freed = Freed{}
-	return f
+func (c *Conn) Freed() (f Freed, ok bool) {
+	if !c.kept.frees {
+		return f, false
+	}
+	c.kept.frees = false
+	return c.kept.freed, true
 }
 
 // order queues what a SNACK asks for.
@@ -221,8 +222,8 @@ func (c *Conn) transferOf(itt pdu.ITT) (*Task, *plan) {
 	}
 	for n := c.statSN; n != c.expStatSN; {
 		n = n.Add(^uint32(0))
-		if a := c.answerAt(n); a != nil && a.plan.serial != 0 && a.plan.itt == itt {
-			return nil, &a.plan
+		if p := c.planAt(n); p != nil && p.itt == itt {
+			return nil, p
 		}
 	}
 	return nil, nil
@@ -232,13 +233,13 @@ func (c *Conn) transferOf(itt pdu.ITT) (*Task, *plan) {
 func (c *Conn) askedUnder(ttt pdu.TTT) (*Task, *plan) {
 	if i := uint32(ttt) >> tttIndexShift; i < uint32(len(c.tasks)) {
 		t := &c.tasks[i]
-		if p := &c.kept.plans[i]; t.Kind == KindSCSI && t.Phase != Aborting && p.asks && p.ttt == ttt {
+		if p := c.kept.of(t); t.Kind == KindSCSI && t.Phase != Aborting && p.asks && p.ttt == ttt {
 			return t, c.kept.planOf(t)
 		}
 	}
 	for n := c.expStatSN; n != c.statSN; n = n.Next() {
-		if a := c.answerAt(n); a != nil && a.plan.asks && a.plan.ttt == ttt {
-			return nil, &a.plan
+		if p := c.planAt(n); p != nil && p.asks && p.ttt == ttt {
+			return nil, p
 		}
 	}
 	return nil, nil
@@ -247,16 +248,29 @@ func (c *Conn) askedUnder(ttt pdu.TTT) (*Task, *plan) {
 // answerAt is the answer with a number that is not acknowledged, nil when it was not
 // kept.
 func (c *Conn) answerAt(n serial.StatSN) *answer {
-	if int(n.Sub(c.expStatSN)) >= len(c.kept.answers) {
+	if uint32(n.Sub(c.expStatSN)) >= uint32(len(c.kept.answers)) {
 		return nil
 	}
-	return c.kept.at(n)
+	if a := c.kept.at(n); a.statSN() == n {
+		return a
+	}
+	// One that there was no room for, in the place of one before it.
+	return nil
+}
+
+// planAt is the plan of the command that an answer with a number ended, which is not
+// acknowledged; nil when there is none.
+func (c *Conn) planAt(n serial.StatSN) *plan {
+	if a := c.answerAt(n); a != nil {
+		return c.kept.planOfAnswer(a)
+	}
+	return nil
 }
 
 // slotOf is where the answer of a command lies that is over, -1 when it is gone.
 func (c *Conn) slotOf(serial uint64) int {
 	for n := c.expStatSN; n != c.statSN; n = n.Next() {
-		if a := c.answerAt(n); a != nil && a.plan.serial == serial {
+		if p := c.planAt(n); p != nil && p.serial == serial {
 			return c.Slot(n)
 		}
 	}

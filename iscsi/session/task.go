@@ -41,7 +41,9 @@ const (
 type Task struct {
 	sam.Command
 
-	index   uint32
+	index uint32
+	// plan is the number of its plan in what is kept.
+	plan    uint32
 	Kind    Kind
 	Phase   Phase
 	ITT     pdu.ITT
@@ -127,5 +129,5 @@ func (t *Task) FailData(s sam.Sense) {
 // that tags of the last task are recognised as stale; the handle of the next one is
 // its owner's to set.
 func (t *Task) reset() {
-	*t = Task{index: t.index, tttCount: t.tttCount, Command: sam.Command{Owner: t.Owner}}
+	*t = Task{index: t.index, plan: t.plan, tttCount: t.tttCount, Command: sam.Command{Owner: t.Owner}}
 }

@@ -138,7 +138,7 @@ func TestOutlive_FreesTheTag(t *testing.T) {
 // session may have several connections.
 func TestFence_WhichResponses(t *testing.T) {
 	conform.Covers(t, "N-4")
-	s := Start{Params: login.DefaultParams(), Limits: Limits{Window: 8, Immediate: 4}, Shared: order.New(serial.Cmd(1), 8)}
+	s := Start{Params: login.DefaultParams(), Limits: Limits{Window: 8, Immediate: 4}, Shared: order.New(serial.Cmd(1), 8, true)}
 	for r, want := range map[login.TaskReporting]bool{login.RFC3720: false, login.ResponseFence: true, login.FastAbort: true} {
 		s.Params.TaskReporting = r
 		if c := NewConn(s); c.Fences() != want {

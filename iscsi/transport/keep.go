@@ -52,6 +52,12 @@ func renewKeep(old *keep, answers int, acked serial.StatSN) *keep {
 	return k
 }
 
+// fits says whether a piece of n bytes may be kept as things are.
+func (c *Conn) fits(n int) bool {
+	k, s := c.keep, c.stack
+	return k.free != 0 && k.bytes+n <= s.limits.KeepBytes && s.kept+n <= s.mayKeep
+}
+
 // room makes room to keep n bytes more: what is oldest goes, here or, when all
 // connections together keep too much, anywhere. It is false where there is none.
 func (c *Conn) room(n int) bool {
@@ -61,7 +67,7 @@ func (c *Conn) room(n int) bool {
 			return false
 		}
 	}
-	for s.kept+n > s.staged.Bytes()/stagedShare {
+	for s.kept+n > s.mayKeep {
 		if !s.evict() {
 			return false
 		}
@@ -72,13 +78,13 @@ func (c *Conn) room(n int) bool {
 // keepPiece keeps a buffer of a task that was laid out to be sent, if there is room.
 func (c *Conn) keepPiece(t *task, b *buf.Buf, offset, end uint32) {
 	k, n := c.keep, len(b.Bytes())
-	if !c.room(n) {
+	if !c.fits(n) && !c.room(n) {
 		return
 	}
 	i := k.free
 	p := &k.pieces[i-1]
 	k.free = p.next
-	*p = piece{buf: b, offset: offset, end: end}
+	p.buf, p.offset, p.end, p.next = b, offset, end, 0
 	b.Retain()
 	k.bytes += n
 	c.stack.kept += n
@@ -95,12 +101,10 @@ func (c *Conn) drop(list *int32) {
 	i := *list
 	p := &k.pieces[i-1]
 	n := len(p.buf.Bytes())
-	*list = p.next
 	p.buf.Release()
 	k.bytes -= n
 	c.stack.kept -= n
-	*p = piece{next: k.free}
-	k.free = i
+	*list, p.next, k.free = p.next, k.free, i
 }
 
 // dropBefore gives the pieces of a list back that end at an offset or before.
@@ -176,9 +180,11 @@ func (c *Conn) dropKept() {
 func (c *Conn) acknowledged() {
 	k := c.keep
 	for exp := c.sess.ExpStatSN(); k.acked != exp; k.acked = k.acked.Next() {
-		c.dropList(&k.slots[c.sess.Slot(k.acked)])
+		for list := &k.slots[c.sess.Slot(k.acked)]; *list != 0; {
+			c.drop(list)
+		}
 	}
-	if f := c.sess.Freed(); f.Valid {
+	if f, ok := c.sess.Freed(); ok {
 		list := &k.slots[f.Slot]
 		if f.Task != nil {
 			list = &c.tasks[f.Task.Index()].kept

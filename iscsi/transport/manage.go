@@ -28,6 +28,7 @@ func (c *Conn) runManage(t *task) {
 			// A question says nothing of data: all of it comes again.
 			q.ExpDataSN = t.s.RefDataSN
 		}
+		c.seeking = append(c.seeking, t.s.Owner)
 		c.stack.keeper.Seek(c.name(), t.s.Owner, q)
 	case session.ManageNexus:
 		c.resetNexus(t)

@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"slices"
+
 	"lunar/iscsi/order"
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/session"
@@ -58,10 +60,14 @@ func (t *task) written() uint32 {
 
 // Sought brings the answer to Keeper.Seek to the function that asked.
 func (s *Stack) Sought(owner uint64, f Finding) {
+	asker := s.asker(owner)
 	c, t := s.owner(owner)
 	if c == nil || c.phase != fullFeature || t.s.Kind != session.KindManage {
-		if !s.inherit(owner, f.Orphan) {
+		if !s.inherit(asker, f.Orphan) {
 			s.bury(f.Orphan)
+		}
+		if asker != nil {
+			asker.spent()
 		}
 		return
 	}
@@ -83,17 +89,27 @@ func (s *Stack) Sought(owner uint64, f Finding) {
 	c.respond(t)
 }
 
-// inherit keeps a command with the connection that asked for it and was lost meanwhile:
-// it waits there to be reassigned once more, as it did before. It is false when that
-// connection does not wait.
-func (s *Stack) inherit(owner uint64, o *Orphan) bool {
+// asker is the connection whose function asked for a command; nil when it has ended.
+func (s *Stack) asker(owner uint64) *Conn {
 	i := int(owner >> connShift & connMask)
-	if o == nil || i >= len(s.conns) {
-		return false
+	if i >= len(s.conns) {
+		return nil
 	}
 	c := s.conns[i]
-	// The place may be another session's by now.
-	if c == nil || c.phase != parked || c.nexus != o.nexus {
+	// The place may be another connection's by now, which has not asked this.
+	k := slices.Index(c.seeking, owner)
+	if k < 0 {
+		return nil
+	}
+	c.seeking = slices.Delete(c.seeking, k, k+1)
+	return c
+}
+
+// inherit keeps a command with the connection that asked for it and was lost meanwhile:
+// it waits there to be reassigned once more, as it did before (RFC 3720 §6.2.2
+// [R-6.2.2-2]). It is false when that connection does not wait.
+func (s *Stack) inherit(c *Conn, o *Orphan) bool {
+	if o == nil || c == nil || c.phase != parked {
 		return false
 	}
 	t := c.sess.Adopt(&o.Orphan)

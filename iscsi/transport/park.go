@@ -64,9 +64,10 @@ func (c *Conn) shrink() {
 	}
 }
 
-// spent ends a lost connection of which nothing can be asked any more.
+// spent ends a lost connection of which nothing can be asked any more. While it asks for
+// a command itself that may come to it yet.
 func (c *Conn) spent() {
-	if c.phase == parked && c.recovered && c.fd < 0 && c.sess.Live() == 0 && !c.sess.Remembers() {
+	if c.phase == parked && c.recovered && c.fd < 0 && c.sess.Live() == 0 && len(c.seeking) == 0 && !c.sess.Remembers() {
 		c.close("all its commands were reassigned")
 	}
 }

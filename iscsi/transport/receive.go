@@ -272,7 +272,7 @@ func (c *Conn) end() {
 	if d.Verdict == session.Collect {
 		d.Task.Text = c.text
 	}
-	if c.sess.Shared() != nil && d.Task != nil && d.Task.Kind == session.KindSCSI && d.Task.Phase == session.Receiving {
+	if q := c.sess.Shared(); q != nil && !q.OneCore() && d.Task != nil && d.Task.Kind == session.KindSCSI && d.Task.Phase == session.Receiving {
 		d.Task.Alone = lun.Alone(&d.Task.Command)
 	}
 	if c.sess.End(intact) == session.Drop {

@@ -2,7 +2,9 @@ package transport
 
 import (
 	"lunar/iscsi/pdu"
+	"lunar/iscsi/serial"
 	"lunar/iscsi/session"
+	"lunar/lun"
 	"lunar/scsi"
 	"lunar/scsi/sam"
 )
@@ -79,10 +81,8 @@ func (c *Conn) runCommand(t *task) {
 	c.stack.stats.Commands++
 	c.commands++
 	cmd := &t.s.Command
-	e, _ := c.unit(cmd.LUN)
-	t.unit, cmd.ReadOnly, cmd.Path = e.Unit, e.ReadOnly, c.units.Path()
-	cmd.Nexus, cmd.Place, cmd.Numbered = c.nexus, t.s.CmdSN.Uint32(), !t.s.Immediate
-	cmd.Joint, cmd.TransportLevel = c.sess.Shared() != nil, uint8(c.sess.Params.ProtocolLevel)
+	cmd.Numbered = !t.s.Immediate
+	t.unit, _ = c.introduce(cmd, t.s.CmdSN)
 	cmd.ExpectedOutBytes = t.s.ExpectOut()
 	t.began = true
 	if !c.stack.local.Begin(t.unit, cmd) {
@@ -90,6 +90,15 @@ func (c *Conn) runCommand(t *task) {
 		return
 	}
 	c.begun(t)
+}
+
+// introduce says to a command where it comes from, and returns its unit; present is
+// false when the LUN has none.
+func (c *Conn) introduce(cmd *sam.Command, n serial.CmdSN) (u *lun.Unit, present bool) {
+	e, present := c.unit(cmd.LUN)
+	cmd.ReadOnly, cmd.Path, cmd.Nexus, cmd.Place = e.ReadOnly, c.units.Path(), c.nexus, n.Uint32()
+	cmd.Joint, cmd.TransportLevel = c.sess.Shared() != nil, uint8(c.sess.Params.ProtocolLevel)
+	return e.Unit, present
 }
 
 // begun carries out what the device server decided.

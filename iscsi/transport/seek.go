@@ -108,9 +108,10 @@ func (c *Conn) find(q Seek) Finding {
 	if !ok {
 		return Finding{Kind: FoundNothing}
 	}
-	e, present := c.unit(o.Command.LUN)
+	// What is carried out once more comes from its CDB alone.
+	unit, present := c.introduce(&o.Command, o.CmdSN)
 	if !present && !o.Concluded {
 		return Finding{Kind: FoundNothing}
 	}
-	return Finding{FoundOrphan, &Orphan{Orphan: o, unit: e.Unit, nexus: c.nexus}}
+	return Finding{FoundOrphan, &Orphan{Orphan: o, unit: unit, nexus: c.nexus}}
 }

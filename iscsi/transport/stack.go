@@ -165,9 +165,9 @@ type Stack struct {
 	// finds none waits in hungry.
 	staged *buf.Pool
 	hungry []*Conn
-	// kept is how much of it holds data that may have to be sent again, evicted the place
-	// of the connection that gave some up last.
-	kept, evicted int
+	// kept is how much of it holds data that may have to be sent again, mayKeep the most,
+	// evicted the place of the connection that gave some up last.
+	kept, mayKeep, evicted int
 
 	conns  []*Conn
 	free   []int
@@ -197,7 +197,7 @@ type Stats struct {
 func New(r int, loop *reactor.Loop, local *lun.Local, unasked, staged *buf.Pool, k Keeper, l Limits) *Stack {
 	return &Stack{
 		loop: loop, local: local, keeper: k, reactor: r, limits: l, staged: staged,
-		unasked: unasked, promised: make([]int, unasked.Classes()),
+		unasked: unasked, promised: make([]int, unasked.Classes()), mayKeep: staged.Bytes() / stagedShare,
 	}
 }
 

@@ -54,7 +54,7 @@ type world struct {
 	portal          *Portal
 	// access, when set, answers for the directory.
 	access func(login.Query) login.Access
-	logins []Handle
+	logins []Application
 	ended  int
 	// last are the units that the last session to end had.
 	last *lun.Map
@@ -66,7 +66,6 @@ type world struct {
 	busy    bool
 	// joint has sessions that may have several connections, with an order in common.
 	joint   bool
-	order   *order.Sequencer
 	fences  []uint64
 	passed  []uint32
 	parked  int
@@ -210,12 +209,7 @@ func (w *world) SendTargets(dst []byte, _, _ string) []byte {
 }
 
 // Admit, Ended and ColdReset implement Keeper.
-func (w *world) Admit(a Application) {
-	w.logins = append(w.logins, a.Conn)
-	if w.joint {
-		w.order = order.New(a.First, a.Window)
-	}
-}
+func (w *world) Admit(a Application) { w.logins = append(w.logins, a) }
 
 func (w *world) Ended(_ Handle, _ login.Identity, _ bool, units *lun.Map) {
 	w.ended++
@@ -305,10 +299,14 @@ func (w *world) turn() {
 		w.busy = true
 		w.stack.Fenced(owner, 0)
 	}
-	for _, h := range logins {
+	for _, a := range logins {
 		w.busy = true
 		w.nexus++
-		w.stack.Admitted(h, Admission{TSIH: pdu.TSIH(w.nexus), Nexus: w.nexus, Units: w.units, Order: w.order})
+		x := Admission{TSIH: pdu.TSIH(w.nexus), Nexus: w.nexus, Units: w.units}
+		if w.joint || session.Shares(a.Params) {
+			x.Order = order.New(a.First, w.stack.limits.Session.Window, true)
+		}
+		w.stack.Admitted(a.Conn, x)
 	}
 }
 
