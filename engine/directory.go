@@ -157,6 +157,9 @@ func (d *directory) admit(r request) []order {
 	}
 	// Reinstatement of the session, or of one connection: what was ends first, with all
 	// its tasks (§5.3.5 [R-5.3.5-2], §5.3.4 [R-5.3.4-3]).
+	// It stays on its reactor: on its way to another one it would wait for nobody, and the
+	// session could end over it.
+	r.Placed = true
 	e.waiting = append(e.waiting, r)
 	d.conns[r.Conn] = e
 	if r.Identity.TSIH == 0 {

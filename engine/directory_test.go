@@ -38,6 +38,8 @@ func said(orders []order) (s []string) {
 			s = append(s, fmt.Sprintf("move %d to %d", o.conn.Index, o.to))
 		case orderAdmit:
 			s = append(s, fmt.Sprintf("answer %d: %04x tsih %d nexus %d", o.conn.Index, uint16(o.admit.Status), o.admit.TSIH, o.admit.Nexus))
+		case orderRecover:
+			s = append(s, fmt.Sprintf("recover %d", o.conn.Index))
 		case orderClose:
 			s = append(s, fmt.Sprintf("close %d", o.conn.Index))
 		case orderLoss:

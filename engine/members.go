@@ -12,9 +12,9 @@ type member struct {
 	conn   transport.Handle
 	cid    pdu.CID
 	ending bool
-	// parked: it is lost, and its commands wait; recovered: they may be reassigned, and
-	// its identifier is free.
-	parked, recovered bool
+	// parked: it is lost, and its commands wait; recovering: it ends by a logout for
+	// recovery; recovered: its commands may be reassigned, and its identifier is free.
+	parked, recovering, recovered bool
 	// loggedOut says that the initiator wants it gone, by a logout on this connection's
 	// word: asker and its task, who hear of the end.
 	loggedOut bool
@@ -80,7 +80,7 @@ func (e *sessionEntry) end(except *transport.Handle) (orders []order) {
 	e.ending = true
 	for i := range e.members {
 		m := &e.members[i]
-		if m.ending || except != nil && m.conn == *except {
+		if m.ending && !m.recovering || except != nil && m.conn == *except {
 			continue
 		}
 		m.ending = true

@@ -42,6 +42,7 @@ func (e *sessionEntry) replace(cid pdu.CID) []order {
 	}
 	m.ending = true
 	if session.Parks(e.params) {
+		m.recovering = true
 		return []order{{kind: orderRecover, conn: m.conn}}
 	}
 	return []order{{kind: orderClose, conn: m.conn}}
@@ -106,7 +107,7 @@ func (d *directory) recovered(conn transport.Handle) (orders []order) {
 	if m == nil || m.recovered {
 		return nil
 	}
-	m.parked, m.recovered, m.ending = true, true, false
+	m.parked, m.recovered, m.recovering, m.ending = true, true, false, e.ending
 	orders = append(orders, e.crowd()...)
 	if m.loggedOut {
 		m.loggedOut = false

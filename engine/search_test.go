@@ -55,6 +55,36 @@ func TestDirectory_SearchesForOneCommandFollowEachOther(t *testing.T) {
 	}
 }
 
+// A session that ends as a whole ends at once also where a connection of it is being
+// replaced, whose commands would wait.
+func TestDirectory_EndsWhatIsBeingRecovered(t *testing.T) {
+	d := newDirectory(8, 3)
+	first := placed(conn(1), port(1, 0, 1))
+	first.Params.MaxConnections, first.Params.ErrorRecoveryLevel, first.Params.DefaultTime2Retain = 4, 2, 20
+	tsih := d.admit(first)[0].admit.TSIH
+	wantOrders(t, "a login in its place", d.admit(placed(conn(2), port(1, tsih, 1))), "recover 1")
+	wantOrders(t, "a cold reset", d.of(testTarget), "close 1")
+	d.parked(conn(1), false)
+	d.recovered(conn(1))
+	wantOrders(t, "its end", d.ended(conn(1)), "loss 0", "answer 2: 020a tsih 0 nexus 0")
+}
+
+// A login that takes the place of the last connection waits where it is: were it on its
+// way to a reactor with fewer, nobody would hold the session meanwhile.
+func TestDirectory_WhoWaitsStays(t *testing.T) {
+	d := newDirectory(8, 3)
+	first := placed(conn(1), port(1, 0, 1))
+	first.Params.MaxConnections, first.Params.ErrorRecoveryLevel, first.Params.DefaultTime2Retain = 4, 2, 20
+	tsih := d.admit(first)[0].admit.TSIH
+	again := placed(conn(2), port(1, tsih, 1))
+	again.Placed = false
+	d.load = []int{0, 0, 0}
+	wantOrders(t, "a login in its place", d.admit(again), "recover 1")
+	d.load = []int{0, 0, 9}
+	d.parked(conn(1), false)
+	wantOrders(t, "the place is free", d.recovered(conn(1)), fmt.Sprintf("answer 2: 0000 tsih %d nexus 0", tsih))
+}
+
 // A command is not lost with the connection that asks for it, however far that has come:
 // another one gets it.
 func TestRecovery_LostWhileReassigning(t *testing.T) {
