@@ -150,8 +150,26 @@ func (c *Conn) cleared(t *task) {
 
 // logoutReady lets the Logout Response go when every other task is gone.
 func (c *Conn) logoutReady() {
-	if t := c.logout; t != nil && c.alone && c.phase == fullFeature && c.sess.Live() == 1 {
+	t := c.logout
+	switch {
+	case t == nil || c.phase != fullFeature:
+	case c.removing:
+		if !c.answering && !c.ending() {
+			c.answering = true
+			c.respond(t)
+		}
+	case c.alone && c.sess.Live() == 1:
 		c.logout = nil
 		c.respond(t)
 	}
+}
+
+// ending says whether a command that was ended is still with its medium.
+func (c *Conn) ending() bool {
+	for i := range c.tasks {
+		if s := c.tasks[i].s; s.Kind == session.KindSCSI && s.Phase == session.Aborting {
+			return true
+		}
+	}
+	return false
 }

@@ -121,9 +121,11 @@ type Conn struct {
 	// its commands may be reassigned.
 	// seeks are questions for commands that cannot be answered yet, seeking the functions
 	// here whose question for one has no answer yet.
-	removing, recovered bool
-	seeks               []Seek
-	seeking             []uint64
+	// answering says that the answer goes, recovering that a logout for recovery waits for
+	// what ends.
+	removing, recovered, answering, recovering bool
+	seeks                                      []Seek
+	seeking                                    []uint64
 	// dropped are connections of the session that were lost, to be announced here.
 	dropped []pdu.CID
 	// fences are acknowledgements that are waited for, barriers what holds responses up.

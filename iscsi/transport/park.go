@@ -100,7 +100,7 @@ func (c *Conn) suspend(t *task) {
 		c.over(t)
 	case t.s.Phase == session.Aborting:
 		c.quiet(t)
-	case t.s.Immediate && !t.s.Adopted, t.s.Phase == session.Receiving:
+	case t.bound(), t.s.Phase == session.Receiving:
 		if t.s.Phase != session.Receiving {
 			c.cleared(t)
 		}
@@ -127,6 +127,7 @@ func (c *Conn) vacate() {
 			c.progress(t)
 		}
 	}
+	c.recoverReady()
 	c.handOut()
 }
 
@@ -149,7 +150,6 @@ func (s *Stack) Recover(h Handle) {
 }
 
 func (c *Conn) recover() {
-	c.recovered = true
 	for i := range c.tasks {
 		// One that is due just now has its number, and will run here like those before it.
 		if t := &c.tasks[i]; t.s.Kind == session.KindSCSI && c.sess.StopWaiting(t.s, true) {
@@ -158,21 +158,43 @@ func (c *Conn) recover() {
 		}
 	}
 	c.knock()
+	c.recovering = true
+	c.recoverReady()
+}
+
+// recoverReady ends a logout for recovery when what ends with the connection can touch no
+// medium any more: behind the answer its initiator takes it for gone (RFC 3720 §10.14
+// [R-10.14-2], §6.12 [R-6.12-3]).
+func (c *Conn) recoverReady() {
+	if c.phase != parked || !c.recovering || c.recovered || c.ending() {
+		return
+	}
+	c.recovered = true
 	c.stack.keeper.Recovered(c.name())
 	c.spent()
 }
 
 // remove answers a logout for recovery of this connection itself: everything else is
-// suspended, and once the answer is out the connection is lost (RFC 3720 §10.14
-// [R-10.14-2]).
+// suspended, what was immediate ends, and once the answer is out the connection is lost
+// (RFC 3720 §10.14 [R-10.14-2]).
 func (c *Conn) remove(t *task) {
 	c.logout, c.delayed = t, nil
 	for _, q := range c.queue {
 		q.queued = false
 	}
-	c.queue, c.removing = c.queue[:0], true
-	c.respond(t)
+	c.queue, c.removing, c.answering = c.queue[:0], true, false
+	for i := range c.tasks {
+		if t := &c.tasks[i]; t.s.Kind == session.KindSCSI && t.bound() {
+			c.cleared(t)
+			c.abort(t)
+		}
+	}
+	c.logoutReady()
 }
+
+// bound says whether a command ends with its connection always (RFC 3720 §6.12
+// [R-6.12-3]).
+func (t *task) bound() bool { return t.s.Immediate && !t.s.Adopted && t.s.Phase != session.Aborting }
 
 // Announce says on this connection that another one of its session is gone.
 func (s *Stack) Announce(h Handle, cid pdu.CID) {

@@ -290,6 +290,9 @@ func (s *Stack) Event(e lun.Event) {
 			c.managed(t)
 		}
 	}
+	if c := s.active; c != nil && c.phase == parked {
+		c.recoverReady()
+	}
 	if c := s.active; c != nil && len(c.seeks) > 0 {
 		c.handOut()
 	}
