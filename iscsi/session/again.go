@@ -59,6 +59,9 @@ func (c *Conn) statusAgain(o *repeat, h *pdu.Header, scratch []byte) (a Again, o
 	if o.stat.Less(c.expStatSN) {
 		o.stat = c.expStatSN
 	}
+	for o.stat.Less(o.statTo) && c.received(o.stat) {
+		o.stat = o.stat.Next()
+	}
 	if !o.stat.Less(o.statTo) {
 		return a, false
 	}
@@ -75,6 +78,14 @@ func (c *Conn) statusAgain(o *repeat, h *pdu.Header, scratch []byte) (a Again, o
 	o.stat = o.stat.Next()
 	c.repeat(kept, h, scratch, &a)
 	return a, true
+}
+
+// received says whether an answer came to the initiator though it has not acknowledged
+// its StatSN: it rode on a Data-In that a DataACK covers (§10.16.2), whose data is gone.
+func (c *Conn) received(n serial.StatSN) bool {
+	a := c.answerAt(n)
+	return a != nil && a.command && a.head.Opcode() == pdu.OpDataIn &&
+		pdu.AsDataIn(&a.head).DataSN().Uint32() < c.kept.planOfAnswer(a).acked.sn
 }
 
 // repeat writes an answer that was sent.

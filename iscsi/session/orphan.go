@@ -143,8 +143,8 @@ func (c *Conn) resumeAt(o *Orphan, p *plan, expDataSN serial.DataSN) {
 	}
 	o.From, o.DataSN, o.burst = p.acked.offset, p.acked.sn, p.acked.burst
 	if p.segment == 0 {
-		// Nothing was sent.
-		o.From, o.DataSN, o.burst = 0, p.r2ts, 0
+		// Nothing was sent here; it may go on from what was acknowledged elsewhere.
+		o.From, o.DataSN, o.burst = p.sent.offset, p.sent.sn, p.sent.burst
 		return
 	}
 	if sn > p.acked.sn && sn >= p.from.sn && sn <= p.sent.sn {

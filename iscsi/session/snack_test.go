@@ -95,6 +95,21 @@ func TestSNACK_AcknowledgedInPart(t *testing.T) {
 	p.expect(t, "the rest", "data-in dsn=2 off=1024", "data-in dsn=3 off=1536 flags=FS stat=100")
 }
 
+// A status that rode on data which is acknowledged while a SNACK waits was received, and
+// its data is gone; what is behind it comes.
+func TestSNACK_StatusOfAcknowledgedData(t *testing.T) {
+	conform.Covers(t, "R-10.16.2-2")
+	p := recovering()
+	p.c.Params.MaxSend, p.c.Params.MaxBurstLength = 512, 512
+	p.take(request(p, "cmd itt=1 sn=10 F R edtl=1024 dev=read:1024 lun=3 ack=100"))
+	p.take(request(p, "cmd itt=2 sn=11 F dev=good ack=100"))
+	p.expect(t, "a read", "data-in dsn=0 flags=FA ttt=1", "data-in dsn=1 flags=FS stat=100", "scsi-response stat=101")
+	p.note("snack type=1 ack=100")
+	p.note("snack type=2 tag=1 beg=2 ack=100 lun=3")
+	p.gone = true
+	p.expect(t, "the rest", "scsi-response itt=2 stat=101")
+}
+
 // A read whose outcome stands, and whose data is lost before its status is out, ends
 // with 0B/1113.
 func TestSNACK_SpoilsAnOutcome(t *testing.T) {
