@@ -133,10 +133,10 @@ func (l *Local) Stop(u *Unit, c *sam.Command) {
 // Withdraw says that the owner of a command whose Begun has not come yet ends it:
 // it is not kept waiting behind others. Its Begun still comes.
 func (l *Local) Withdraw(u *Unit, owner uint64) {
-	if u.home == l.reactor {
-		u.withdraw(l, owner)
+	if u.home == l.reactor && u.withdraw(l, owner) {
 		return
 	}
+	// Also from the home: a command that is alone comes there by message.
 	l.post.Post(u.home, Message{kind: askWithdraw, unit: u, Event: Event{Owner: owner}})
 }
 

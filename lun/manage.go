@@ -1,6 +1,8 @@
 package lun
 
 import (
+	"slices"
+
 	"lunar/scsi"
 	"lunar/scsi/sam"
 )
@@ -46,6 +48,9 @@ func (u *Unit) manage(l *Local, m *Management) {
 		if s != nil {
 			m.sides++
 		}
+	}
+	if m.Function != sam.QueryTaskSet {
+		u.functions = append(u.functions, m)
 	}
 	for r, s := range u.sides {
 		switch {
@@ -132,6 +137,7 @@ func (u *Unit) concludeSide(l *Local, m *Management) {
 	if m.sides--; m.sides > 0 {
 		return
 	}
+	u.functions = slices.DeleteFunc(u.functions, func(f *Management) bool { return f == m })
 	switch m.Function {
 	case sam.LogicalUnitReset:
 		u.reset(scsi.UnitReset)

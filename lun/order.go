@@ -143,8 +143,9 @@ func (u *Unit) advance(l *Local) {
 }
 
 // withdraw ends the waiting of a command whose owner ends it: it hears Begun, as
-// of a command that is complete, and nothing of it has begun.
-func (u *Unit) withdraw(l *Local, owner uint64) {
+// of a command that is complete, and nothing of it has begun. It is false when the
+// command does not wait here.
+func (u *Unit) withdraw(l *Local, owner uint64) bool {
 	for i, c := range u.waiting {
 		if c.Owner != owner {
 			continue
@@ -155,8 +156,9 @@ func (u *Unit) withdraw(l *Local, owner uint64) {
 		u.begun++
 		l.tell(owner, Event{Kind: Begun, Command: c})
 		u.advance(l)
-		return
+		return true
 	}
+	return false
 }
 
 // finish takes a command out of the set of a side.

@@ -16,7 +16,7 @@ func (u *Unit) resume(c *sam.Command) {
 		u.gate.close()
 	}
 	u.begun++
-	if s.tasks.endsResumed(c) {
+	if u.endsResumed(c) {
 		// A function over it is under way, and told its owner of before.
 		c.Action, c.Status = sam.Complete, sam.TaskAborted
 		return
@@ -37,12 +37,13 @@ func (u *Unit) replace(c *sam.Command, e *entry) {
 	}
 }
 
-// endsResumed says whether a function that is not concluded ends a command that comes
-// anew.
-func (s *taskSet) endsResumed(c *sam.Command) bool {
-	for i := range s.functions {
+// endsResumed says whether a function that is not concluded, on whatever side, ends a
+// command that comes anew: it may have been on another one, which waits for it still.
+func (u *Unit) endsResumed(c *sam.Command) bool {
+	for _, m := range u.functions {
 		// As if it had been here before all others.
-		if s.functions[i].affects(&entry{arrival: 1, nexus: c.Nexus, place: c.Place, numbered: c.Numbered}) {
+		f := sideFunction{m, 1, 1}
+		if f.affects(&entry{arrival: 1, nexus: c.Nexus, place: c.Place, numbered: c.Numbered}) {
 			return true
 		}
 	}

@@ -22,7 +22,9 @@ type Unit struct {
 	// runs which nothing else runs beside, and lone is its ticket.
 	begun   int
 	waiting []*sam.Command
-	alone   bool
+	// functions are those that have not ended on every side.
+	functions []*Management
+	alone     bool
 	// indivisible says of what runs alone that it is two steps with nothing between.
 	indivisible bool
 	lone        uint32
