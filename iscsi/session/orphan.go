@@ -32,8 +32,18 @@ type Orphan struct {
 	// the next R2T, Written how far its data-out is on the medium.
 	From, DataSN, R2TSN, Written uint32
 	burst                        uint32
-	// sent is how far its data-in had gone out.
-	sent mark
+	// sent is how far its data-in had gone out, first the number of the first Data-In.
+	sent  mark
+	first uint32
+}
+
+// Align has data-in go on where a block of so many bytes begins, else from the start,
+// which a target may choose (RFC 3720 §6.2.2 [R-6.2.2-2]): it is read again, and a block
+// shall not be of two reads.
+func (o *Orphan) Align(block uint32) {
+	if o.From%block != 0 {
+		o.From, o.DataSN, o.burst = 0, o.first, 0
+	}
 }
 
 // Counted says whether the command holds a place in the command window.
@@ -137,7 +147,7 @@ func (c *Conn) OrphanOf(itt pdu.ITT, expDataSN serial.DataSN) (o Orphan, ok bool
 // or what was not sent are ignored (RFC 3720 §10.5.6 [R-10.5.6-3]).
 func (c *Conn) resumeAt(o *Orphan, p *plan, expDataSN serial.DataSN) {
 	sn := expDataSN.Uint32()
-	o.R2TSN, o.sent = p.ended, p.sent
+	o.R2TSN, o.sent, o.first = p.ended, p.sent, p.r2ts
 	if sn > p.ended && sn <= p.r2ts {
 		o.R2TSN = sn
 	}

@@ -33,6 +33,7 @@ func (c *Conn) orphan(t *task, q Seek) Finding {
 		unit: t.unit, ticketed: t.began, ticket: t.s.Ticket, reactor: c.stack.reactor, nexus: c.nexus, order: c.sess.Shared(),
 	}
 	o.Orphan = c.sess.Orphan(t.s, q.ExpDataSN, t.written())
+	o.Align(t.unit.Info().BlockBytes)
 	t.began = false // it is not finished, it goes on
 	c.over(t)
 	return Finding{FoundOrphan, o}

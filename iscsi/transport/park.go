@@ -46,6 +46,8 @@ func (c *Conn) park(why string) {
 	for i := range c.tasks {
 		c.suspend(&c.tasks[i])
 	}
+	// What became due while the last word was on its way out has not been started.
+	c.start()
 	c.knock()
 	c.shrink()
 	c.stack.keeper.Parked(c.name(), c.removing)

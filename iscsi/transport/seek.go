@@ -86,7 +86,8 @@ func (c *Conn) find(q Seek) Finding {
 		return Finding{Kind: FoundHere}
 	case live && bound:
 		return Finding{Kind: FoundAllegiant}
-	case live && ref.Phase == session.Aborting:
+	case live && (ref.Phase == session.Aborting || ref.Phase == session.Waiting):
+		// One that waits is due, and its word on the way from another core.
 		return Finding{}
 	case live && q.Abort:
 		c.abort(&c.tasks[ref.Index()])
@@ -112,6 +113,9 @@ func (c *Conn) find(q Seek) Finding {
 	unit, present := c.introduce(&o.Command, o.CmdSN)
 	if !present && !o.Concluded {
 		return Finding{Kind: FoundNothing}
+	}
+	if present {
+		o.Align(unit.Info().BlockBytes)
 	}
 	return Finding{FoundOrphan, &Orphan{Orphan: o, unit: unit, nexus: c.nexus}}
 }

@@ -47,6 +47,9 @@ func (s *Stack) due(owner uint64) {
 	was := s.active
 	if c, t := s.owner(owner); c != nil && c.sess != nil && c.sess.Deliver(t.s) {
 		c.start()
+		if len(c.seeks) > 0 {
+			c.handOut()
+		}
 	}
 	s.active = was
 }
