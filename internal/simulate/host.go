@@ -34,6 +34,8 @@ type host struct {
 	answered    int
 	// attention is how many unit attentions there may be, by unit.
 	attention []int
+	// lostCIDs are the connections that were lost at some time, by CID less one.
+	lostCIDs []bool
 	// shaken says that a part of the session was lost, so that it may be gone as a whole;
 	// over that its logout was sent.
 	shaken, over bool
@@ -55,7 +57,7 @@ type keys struct {
 func newHost(w *world, n int) *host {
 	h := &host{
 		w: w, n: n, name: fmt.Sprintf("iqn.2026-11.lunar:host%d", n), isid: pdu.ISID{0x80, 0, 0, 0, 0, byte(n)},
-		slots: make([]*link, w.plan.Settings.Conns), logouts: make([]int, w.plan.Settings.Conns), attention: make([]int, w.plan.Settings.Units),
+		slots: make([]*link, w.plan.Settings.Conns), logouts: make([]int, w.plan.Settings.Conns), lostCIDs: make([]bool, w.plan.Settings.Conns), attention: make([]int, w.plan.Settings.Units),
 	}
 	for i := range w.plan.Ops {
 		if op := &w.plan.Ops[i]; op.Host == n {
@@ -139,7 +141,11 @@ func (h *host) mend() bool {
 		}
 	}
 	if len(links) == 0 && !h.joining() {
-		h.begin(true)
+		if w.parks() && !h.over && !w.dice.oneIn(8) {
+			h.join(w.dice.below(len(h.slots)))
+		} else {
+			h.begin(true)
+		}
 		return true
 	}
 	return false
@@ -198,7 +204,8 @@ func (h *host) lost(l *link) {
 		if x != l {
 			continue
 		}
-		h.shaken = true
+		h.shaken = h.shaken || !h.w.parks()
+		h.lostCIDs[l.cid-1] = true
 		h.attend()
 		for _, t := range h.open {
 			if t.closes == l && t.link != l && t.op.Now != 0 {
@@ -254,7 +261,7 @@ func (h *host) doom(l *link, why string) {
 // sweep deals with what was under way on a connection that is gone for the target too:
 // commands it had are over, numbers it had not are brought by another connection (RFC
 // 3720 §10.14.5 [R-10.14-5]).
-func (h *host) sweep(l *link, how string) {
+func (h *host) sweep(l *link, how string, recovered bool) {
 	at := h.w.now()
 	for _, t := range append([]*task(nil), h.open...) {
 		if t.link != l || t.state != open {
@@ -264,6 +271,13 @@ func (h *host) sweep(l *link, how string) {
 			t.bursts, t.flipped = nil, false
 			t.downgrade()
 			h.stray = append(h.stray, t)
+			continue
+		}
+		if t.scsi() && (t.parked || t.op.Now == 0) && (recovered || t.moving) {
+			// It may be reassigned; if the reassignment that was under way had come, it has
+			// ended with this connection; so has everything if a logout was carried out.
+			t.mayVanish = t.mayVanish || !recovered || l.asked > 0
+			t.park()
 			continue
 		}
 		t.over(at)
@@ -278,9 +292,40 @@ func (h *host) sweep(l *link, how string) {
 	l.swept = true
 	h.attend()
 	if l.old != nil && !l.old.swept {
-		h.sweep(l.old, how)
+		h.sweep(l.old, how, recovered)
 	}
 	h.reroute()
+}
+
+// faded says whether everything that is left of the session may be gone by now.
+func (h *host) faded() bool {
+	if !h.w.parks() {
+		return false
+	}
+	for _, l := range h.slots {
+		for ; l != nil; l = l.old {
+			if l.joined && !l.expired() {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// broken says whether the target may take a connection for lost.
+func (h *host) broken(cid pdu.CID) bool {
+	l := h.slots[cid-1]
+	return h.lostCIDs[cid-1] || l == nil || l.old != nil || l.excuse != "" || l.phase == dead || l.peer.Ended()
+}
+
+// carries says whether a reassignment is under way to a connection.
+func (l *link) carries() bool {
+	for _, t := range l.host.open {
+		if t.link == l && t.moving {
+			return true
+		}
+	}
+	return false
 }
 
 // reroute sends what was lost on its way over other connections.
@@ -291,6 +336,11 @@ func (h *host) reroute() {
 		h.stray = h.stray[1:]
 		if t.state == open {
 			h.w.say("   %s goes another way", t)
+			if h.ending(t) {
+				// The function may have been answered before it comes, for want of time.
+				h.uncover(t)
+				t.mayVanish = true
+			}
 			h.transmit(t, links[h.w.dice.below(len(links))], 0)
 		}
 	}

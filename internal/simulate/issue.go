@@ -64,6 +64,7 @@ func (h *host) issue(op *Op, l *link) {
 		h.over, h.shaken = true, true
 	default:
 		links := h.usable()
+		t.removes = h.w.parks() && op.N%2 == 0
 		t.closes = links[(op.Conn+op.N)%len(links)]
 		t.closes.excuse = "logged out"
 		h.logouts[t.closes.cid-1]++
@@ -115,6 +116,8 @@ func (h *host) transmit(t *task, l *link, fault int) {
 		data = t.renegotiation(&p)
 	case k <= ResetCold:
 		t.request(&p)
+	case k == Reassign:
+		t.reassignment(&p)
 	default:
 		t.logout(&p, l)
 	}

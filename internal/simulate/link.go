@@ -44,6 +44,8 @@ type link struct {
 	old    *link
 	header bool
 	data   bool
+	// broke is when it was broken, 0 before.
+	broke int64
 	// quiet keeps bytes from moving until these steps.
 	quietIn, quietOut int
 	// excuse is why the target may close the connection.
@@ -97,7 +99,8 @@ func (l *link) send(h *pdu.Header, data []byte, fault int) {
 		// A damaged AHS length would only have the target wait for more.
 		if at := w.dice.below(pdu.HeaderBytes); l.header && at != 4 {
 			l.out[start+at] ^= 1 << w.dice.below(8)
-			l.excuse, l.host.shaken = "a damaged header", true
+			l.breaks()
+			l.excuse, l.host.shaken = "a damaged header", l.host.shaken || !w.parks()
 			w.say("   a bit of the header is damaged")
 		}
 	case repeat:
@@ -271,6 +274,7 @@ func (l *link) die() {
 // cutOff breaks the connection after some of the bytes under way.
 func (l *link) cutOff() {
 	w := l.host.w
+	l.breaks()
 	l.deliver(w.dice.below(len(l.out) + 1))
 	if w.dice.oneIn(2) {
 		l.peer.Reset()

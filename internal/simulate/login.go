@@ -35,6 +35,7 @@ func (h *host) join(slot int) {
 	h.w.moved = true
 	if old := h.slots[slot]; old != nil {
 		old.sweeping = true
+		old.breaks()
 		old.excuse = "the connection was reinstated"
 	}
 	l.old = h.slots[slot]
@@ -80,6 +81,8 @@ func (l *link) login(first uint32, tsih pdu.TSIH) {
 		w.PutNumber("FirstBurstLength", uint32(s.First))
 		w.PutNumber("MaxOutstandingR2T", uint32(s.R2T))
 		w.PutNumber("ErrorRecoveryLevel", uint32(s.Level))
+		w.PutNumber("DefaultTime2Wait", 0)
+		w.PutNumber("DefaultTime2Retain", uint32(s.Retain))
 	}
 	l.send(&h, w.Bytes(), 0)
 }
@@ -90,7 +93,7 @@ func (l *link) loginResponse(h *pdu.Header, data []byte) {
 	switch {
 	case h.Opcode() != pdu.OpLoginResp:
 		w.fail("opcode", "%s in a login", show(h))
-	case p.Status() == pdu.LoginNoSession && !l.leading && (l.host.shaken || w.cold):
+	case p.Status() == pdu.LoginNoSession && !l.leading && (l.host.shaken || w.cold || l.host.faded()):
 		// The session went with its last connection.
 		l.excuse = "refused"
 		l.die()
@@ -187,7 +190,7 @@ func (h *host) joined(l *link) {
 		h.last = l.last
 	}
 	if l.old != nil {
-		h.sweep(l.old, "the connection was reinstated")
+		h.sweep(l.old, "the connection was reinstated", h.w.parks())
 	}
 	h.reroute()
 }

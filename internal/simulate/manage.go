@@ -24,6 +24,8 @@ func (t *task) function() sam.Function {
 		return sam.TargetWarmReset
 	case ResetCold:
 		return sam.TargetColdReset
+	case Reassign:
+		return sam.TaskReassign
 	default:
 		return 0
 	}
@@ -79,7 +81,7 @@ func (t *task) coverOne() bool {
 	var choices []*task
 	for _, u := range t.host.open {
 		// The number of an immediate command is another's, which ABORT TASK would give up.
-		if u.scsi() && u.op.Now == 0 && u.link.phase == full {
+		if u.scsi() && u.op.Now == 0 && u.link.phase == full && !u.parked {
 			choices = append(choices, u)
 		}
 	}
@@ -117,6 +119,10 @@ func (t *task) request(h *pdu.Header) {
 // managed takes the answer to a function: what it ended is over.
 func (t *task) managed(l *link, h *pdu.Header) {
 	w, result := t.host.w, pdu.AsTaskResponse(h).Result()
+	if t.adopts != nil {
+		t.answeredReassign(l, result)
+		return
+	}
 	if t.ref != nil {
 		t.abortedOne(l, result)
 	} else {
@@ -127,8 +133,11 @@ func (t *task) managed(l *link, h *pdu.Header) {
 		// A bound of the target's may have cut the wait for what was numbered before.
 		loose := w.clock()-t.sentAt >= abortNanos
 		for _, u := range t.covered {
-			if u.state == open {
-				u.loose = loose
+			switch {
+			case u.state != open:
+			case loose:
+				u.mayVanish = true // it may have come behind the answer
+			default:
 				u.abort(l, t)
 			}
 		}
@@ -211,6 +220,9 @@ func (t *task) logout(h *pdu.Header, l *link) {
 		return
 	}
 	p.SetReason(pdu.CloseConnection)
+	if t.removes {
+		p.SetReason(pdu.RemoveForRecovery)
+	}
 	p.SetCID(t.closes.cid)
 	if t.closes == l {
 		l.excuse = "logged out"
@@ -222,7 +234,7 @@ func (t *task) loggedOut(l *link, h *pdu.Header) {
 	result := pdu.AsLogoutResponse(h).Result()
 	switch {
 	case result == pdu.LogoutDone:
-	case result == pdu.LogoutCIDNotFound && t.closes != nil && (!t.closes.joined || t.closes.asked > 1 || t.host.w.cold):
+	case result == pdu.LogoutCIDNotFound && t.closes != nil && (!t.closes.joined || t.closes.asked > 1 || t.host.w.cold || t.host.w.parks() && t.closes.expired()):
 		// It died before it was one of the session, or another logout was carried out.
 	default:
 		t.host.w.fail("logout", "%s: result %d", t, result)
@@ -235,8 +247,14 @@ func (t *task) loggedOut(l *link, h *pdu.Header) {
 		t.host.bury("the session was logged out", true)
 		return
 	}
-	t.host.sweep(t.closes, "the connection was logged out")
-	if len(t.host.usable()) == 0 && !t.host.joining() {
+	if result != pdu.LogoutDone {
+		for _, u := range t.host.open {
+			u.mayVanish = u.mayVanish || u.link == t.closes && t.host.w.parks()
+		}
+	}
+	// What is not found may have been removed for recovery before.
+	t.host.sweep(t.closes, "the connection was logged out", t.removes || result != pdu.LogoutDone && t.host.w.parks())
+	if len(t.host.usable()) == 0 && !t.host.joining() && !t.host.w.parks() {
 		t.host.bury("its last connection was logged out", false)
 	}
 }
@@ -250,7 +268,7 @@ func (h *host) logoutOf(broken, l *link) bool {
 	broken.sweeping = true
 	t := &task{
 		op: &Op{Kind: LogoutConn, Host: h.n, Now: 1}, host: h, epoch: h.epoch, tag: pdu.ITT(len(h.tasks) + 1), sn: h.sn,
-		issued: h.w.now(), closes: broken,
+		issued: h.w.now(), closes: broken, removes: h.w.parks() && (broken.carries() || !h.w.dice.oneIn(4)),
 	}
 	h.logouts[broken.cid-1]++
 	broken.asked++
@@ -297,18 +315,18 @@ func (h *host) cut(op *Op) {
 	l.cutOff()
 }
 
-// plug brings the number that the target waits for, if it belongs to a request whose
-// data was damaged and that nobody wants any more. It is false when it does not.
+// plug brings the number that the target waits for, if it belongs to a request that
+// nobody wants any more and whose data was damaged or whose connection is gone. It is false when it does not.
 func (h *host) plug() bool {
 	links := h.usable()
 	if len(links) == 0 || !h.exp.Less(h.sn) {
 		return false
 	}
 	for _, t := range h.tasks {
-		if t.epoch == h.epoch && t.sn == h.exp && t.op.Now == 0 && t.damaged && t.state == gone {
-			t.damaged, t.dropped = false, false
+		if t.epoch == h.epoch && t.sn == h.exp && t.op.Now == 0 && t.state == gone && !t.plugged && (t.damaged || t.link.phase >= doomed) {
+			t.damaged, t.dropped, t.plugged = false, false, true
 			p := &task{
-				op: &Op{Kind: Ping, Host: h.n}, host: h, epoch: h.epoch, tag: pdu.ITT(len(h.tasks) + 1), sn: t.sn, issued: h.w.now(),
+				op: &Op{Kind: Ping, Host: h.n}, host: h, epoch: h.epoch, tag: pdu.ITT(len(h.tasks) + 1), sn: t.sn, issued: h.w.now(), plugs: true,
 			}
 			h.tasks, h.open = append(h.tasks, p), append(h.open, p)
 			h.transmit(p, links[0], 0)

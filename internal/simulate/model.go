@@ -74,8 +74,8 @@ func (m *model) read(lba int, id uint32, from, to int, before func(*effect) bool
 			candidates++
 		}
 	}
-	if candidates == 1 {
-		// It was seen, so it has taken effect.
+	if candidates == 1 && (found.t == nil || !found.t.reassigned) {
+		// It was seen, so it has taken effect; one that was reassigned may do so once more.
 		found.by, found.last = min(found.by, to), min(found.last, to)
 	}
 	return candidates > 0

@@ -28,6 +28,8 @@ type Settings struct {
 	// Level is the ErrorRecoveryLevel. Above 0 one PDU in Lossy is lost, in either
 	// direction; Keep is how many bytes of data-in a connection keeps, 0 enough.
 	Level, Lossy, Keep int
+	// Retain is for how many seconds the commands of a lost connection wait at level 2.
+	Retain int
 }
 
 // Kind is what an operation does.
@@ -56,6 +58,8 @@ const (
 	Reinstate
 	Jump
 	DiskError
+	// Reassign comes of a loss, never of a plan.
+	Reassign
 	kinds
 )
 
@@ -63,7 +67,7 @@ var kindNames = [kinds]string{
 	Read: "read", Write: "write", Sync: "sync", Ready: "ready", Compare: "compare", Same: "same", Unmap: "unmap",
 	Ping: "ping", Text: "text", AbortTask: "abort-task", AbortSet: "abort-set", ClearSet: "clear-set",
 	ResetUnit: "reset-unit", ResetWarm: "reset-warm", ResetCold: "reset-cold", LogoutSession: "logout-session",
-	LogoutConn: "logout-conn", Cut: "cut", Reinstate: "reinstate", Jump: "jump", DiskError: "disk-error",
+	LogoutConn: "logout-conn", Cut: "cut", Reinstate: "reinstate", Jump: "jump", DiskError: "disk-error", Reassign: "reassign",
 }
 
 // Faults of the PDU that an operation sends.
@@ -105,6 +109,9 @@ func Draw(seed uint64) Plan {
 	p := Plan{Seed: seed, Settings: drawSettings(d)}
 	n := d.between(8, 60)
 	weights := drawWeights(d)
+	if p.Settings.Level == 2 {
+		weights[Cut] *= 2
+	}
 	for range n {
 		p.Ops = append(p.Ops, drawOp(d, &p.Settings, weights))
 	}
@@ -131,8 +138,11 @@ func drawSettings(d *dice) Settings {
 		s.Stall = d.of(20, 60, 200)
 	}
 	s.First = min(s.First, s.Burst)
-	if s.Level = d.of(0, 0, 0, 1, 1); s.Level > 0 {
+	if s.Level = d.of(0, 0, 0, 1, 1, 2, 2); s.Level > 0 {
 		s.Lossy, s.Keep = d.of(0, 6, 20, 60), d.of(0, 0, 0, 4096, 16384)
+	}
+	if s.Level == 2 {
+		s.Retain = d.of(0, 1, 3600, 3600, 3600)
 	}
 	return s
 }

@@ -223,7 +223,11 @@ func (w *world) unfinished() string {
 func (w *world) vanish() {
 	for _, h := range w.hosts {
 		for _, t := range append([]*task(nil), h.open...) {
-			if t.waits++; t.mayVanish && t.waits > vanishWaits && h.exp == h.sn {
+			if t.waits++; t.plugs && t.sn.Less(h.exp) {
+				t.close(gone, nil, "its number had come") // nothing answers it
+				continue
+			}
+			if t.mayVanish && t.waits > vanishWaits && h.exp == h.sn {
 				t.over(w.now())
 				t.close(gone, nil, "it vanished")
 			}

@@ -19,6 +19,9 @@ func (h *host) repair() bool {
 	if !h.w.recovers() {
 		return false
 	}
+	if h.w.dice.oneIn(2) && h.reassign() {
+		return true
+	}
 	for _, l := range h.slots {
 		if l != nil && l.stuck && l.phase == full {
 			l.cutOff()
@@ -68,7 +71,7 @@ func (l *link) ask() bool {
 		return true
 	}
 	for _, t := range h.open {
-		if t.link == l && t.scsi() && !t.resent && !t.unavailable && (t.acknowledge() || t.askData() || t.askR2T()) {
+		if t.link == l && t.scsi() && !t.parked && !t.fresh && !t.resent && !t.unavailable && (t.acknowledge() || t.askData() || t.askR2T()) {
 			return true
 		}
 	}
@@ -94,7 +97,7 @@ func (t *task) waiting() (n int) {
 func (l *link) askStatus() bool {
 	first := l.statSN
 	for ; first.Less(l.next); first = first.Next() {
-		if s := l.said[first]; s != nil && !s.came && s.asks == 0 {
+		if s := l.said[first]; s != nil && !s.came && s.asks == 0 && !l.tooLong(s) {
 			break
 		}
 	}
@@ -103,7 +106,7 @@ func (l *link) askStatus() bool {
 	}
 	end := first.Next()
 	for ; end.Less(l.next); end = end.Next() {
-		if s := l.said[end]; s == nil || s.came || s.asks > 0 {
+		if s := l.said[end]; s == nil || s.came || s.asks > 0 || l.tooLong(s) {
 			break
 		}
 	}
@@ -127,6 +130,10 @@ func (l *link) askStatus() bool {
 	}
 	return true
 }
+
+// tooLong says whether an answer rode on data that is longer than we take by now: with
+// all data it comes anew behind R-Data.
+func (l *link) tooLong(s *said) bool { return s.head.DataBytes() > l.recv }
 
 // acknowledge acknowledges data that wants to be (§10.7.2 [R-10.16.2-1]).
 func (t *task) acknowledge() bool {
@@ -259,6 +266,18 @@ func (l *link) refused(h *pdu.Header, bad *pdu.Header) {
 		// The status came with data that is not kept any more. Its StatSN will never come:
 		// a wider class of recovery is left (§6.1.4 [R-6.1.4-1]).
 		l.stuck = true
+		return
+	}
+	if p.Type() == pdu.SNACKStatus {
+		// Or it was asked for before the length of segments changed.
+		long := false
+		for _, s := range l.said {
+			long = long || l.tooLong(s) && s.asks > 0
+			s.asks = 0
+		}
+		if !long {
+			w.fail("reject", "%s of %s", show(h), show(bad))
+		}
 		return
 	}
 	if t == nil {

@@ -44,7 +44,7 @@ func simpler(p *Plan, fails func(*Plan) bool) {
 		}
 	}
 	s := &p.Settings
-	for _, fault := range []*int{&s.Chunks, &s.Short, &s.Stall, &s.Slow, &s.Torn, &s.Scarce, &s.Lossy, &s.Keep, &s.Level, &s.HeaderDigest, &s.DataDigest} {
+	for _, fault := range []*int{&s.Chunks, &s.Short, &s.Stall, &s.Slow, &s.Torn, &s.Scarce, &s.Lossy, &s.Keep, &s.Level, &s.Retain, &s.HeaderDigest, &s.DataDigest} {
 		try(fault, 0)
 	}
 	for i := range p.Ops {

@@ -242,7 +242,13 @@ func (l *link) act(t *task, h *pdu.Header, data []byte) {
 
 // event judges an Async Message (RFC 3720 §10.9).
 func (l *link) event(h *pdu.Header) {
-	if e := pdu.AsAsync(h).Event(); l.excuse == "" {
+	p := pdu.AsAsync(h)
+	if e := p.Event(); e == pdu.EventDropping && l.host.w.parks() {
+		if cid, _, _ := p.Parameters(); pdu.CID(cid) != l.cid && l.host.broken(pdu.CID(cid)) {
+			return
+		}
+		l.host.w.fail("async", "%s: its connection lives", show(h))
+	} else if l.excuse == "" {
 		l.host.w.fail("async", "event %d without a cause", e)
 	}
 }
@@ -258,6 +264,9 @@ func (l *link) mine(t *task, h *pdu.Header) bool {
 		return true
 	case t.state == answered && late && w.recovers():
 		// It was asked for twice.
+	case t.state == gone && (t.parked || t.reassigned) && h.Opcode() != pdu.OpR2T:
+		// An outcome that stood before the function that ended it is told because of the
+		// reassignment (RFC 7144 §6.3).
 	case t.state == gone && t.endedBy != l && (l.phase == leaving || l.peer.Ended()):
 		// A connection that ends takes the acknowledgement of what it said with it.
 	case t.state == gone && (t.loose || late && t.endedBy != l):
@@ -293,7 +302,7 @@ func (l *link) answer(t *task, h *pdu.Header, data []byte) {
 			t.renegotiated(l, h)
 		}
 	case pdu.OpTaskResponse:
-		if ok = t.covered != nil || t.function() != 0; ok {
+		if ok = t.function() != 0; ok {
 			t.managed(l, h)
 		}
 	case pdu.OpLogoutResp:

@@ -45,6 +45,9 @@ type task struct {
 	requested     int64
 	recoveries    int
 	hurt, dropped bool
+	// plugged says that its number was brought by another request, plugs of that one that
+	// it does so.
+	plugged, plugs bool
 	// acked is the number of the first Data-In that is not acknowledged; owes that the
 	// one with the number owesTo asks for an acknowledgement.
 	acked   int
@@ -69,10 +72,22 @@ type task struct {
 	written   []bool
 	submitted bool
 	effects   []*effect
+	// parked says that its connection is lost and it waits to be reassigned, home which
+	// one that was; moving that a reassignment is under way, told how much Data-In that
+	// acknowledges; fresh that nothing came since it was reassigned, which it was if
+	// reassigned says so; before are the blocks it had written then.
+	parked, moving, fresh, reassigned bool
+	home                              *link
+	told                              int
+	before                            []bool
+	// adopts is the command that a reassignment is about.
+	adopts *task
 	// covered are the tasks that a function ends, ref the only one of ABORT TASK.
 	covered []*task
 	ref     *task
-	closes  *link // the connection that a logout closes
+	// closes is the connection that a logout closes, for recovery if it removes it.
+	closes  *link
+	removes bool
 	text    []byte
 	recv    int // what a text offers
 	sentAt  int64

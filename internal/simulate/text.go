@@ -41,6 +41,7 @@ func (s *Settings) fields() []field {
 		{"level", &s.Level},
 		{"lossy", &s.Lossy},
 		{"keep", &s.Keep},
+		{"retain", &s.Retain},
 	}
 }
 

@@ -27,6 +27,7 @@ type cut struct {
 
 // request is an R2T as it was sent.
 type request struct {
+	link          *link // its tag means nothing on another one
 	ttt           pdu.TTT
 	offset, bytes int
 	asks          int
@@ -39,6 +40,10 @@ const graceNanos = 2 * abortNanos
 
 // stream judges what the target says of a task as it was sent.
 func (t *task) stream(l *link, h *pdu.Header, data []byte, asked bool) {
+	if t.moving && t.link == l && t.state == open {
+		t.host.w.fail("reassign", "%s before its reassignment: %s", t, show(h))
+		return
+	}
 	if t.link != l || t.state == gone || t.state == answered && !t.host.w.recovers() {
 		return // whether anything may be said is judged where it arrives
 	}
@@ -50,6 +55,10 @@ func (t *task) stream(l *link, h *pdu.Header, data []byte, asked bool) {
 	case pdu.OpR2T:
 		if t.scsi() {
 			t.streamR2T(h)
+		}
+	case pdu.OpTaskResponse:
+		if u := t.adopts; u != nil && u.moving && u.link == l && pdu.AsTaskResponse(h).Result() == pdu.FunctionComplete {
+			u.adopted()
 		}
 	case pdu.OpTextResp:
 		if t.state == open && t.op.Kind == Text {
@@ -66,7 +75,10 @@ func (t *task) streamData(l *link, h *pdu.Header, data []byte, asked bool) {
 	w, p := t.host.w, pdu.AsDataIn(h)
 	k := &t.host.keys
 	sn := int(p.DataSN().Uint32())
-	if !numbered(h) {
+	switch {
+	case t.fresh:
+		t.resumed(sn)
+	case !numbered(h):
 		t.begunAnew(sn)
 	}
 	if w.recovers() && sn < len(t.cuts) {
@@ -167,7 +179,9 @@ func (t *task) streamR2T(h *pdu.Header) {
 	w, p := t.host.w, pdu.AsR2T(h)
 	k := &t.host.keys
 	n, sn, offset := int(p.DesiredBytes()), int(p.R2TSN().Uint32()), int(p.BufferOffset())
-	t.begunAnew(sn)
+	if t.fresh {
+		t.resumedWrite(sn, offset)
+	}
 	if w.recovers() && sn < len(t.requests) {
 		t.r2tAgain(h)
 		return
@@ -197,13 +211,13 @@ func (t *task) streamR2T(h *pdu.Header) {
 	}
 	t.asked = max(t.asked, offset+n)
 	t.requested = w.clock()
-	t.requests = append(t.requests, request{ttt: p.TTT(), offset: offset, bytes: n})
+	t.requests = append(t.requests, request{link: t.link, ttt: p.TTT(), offset: offset, bytes: n})
 }
 
 // tagged says whether an R2T of the task has a tag.
 func (t *task) tagged(tag pdu.TTT) bool {
 	for i := range t.requests {
-		if t.requests[i].ttt == tag {
+		if r := &t.requests[i]; r.link == t.link && r.ttt == tag {
 			return true
 		}
 	}

@@ -142,7 +142,7 @@ func (w *world) build(m *Memory) error {
 	cores := m.of(s)
 	offer := login.DefaultOffer()
 	offer.MaxConnections, offer.MaxRecvDataSegmentLength, offer.FirstBurstLength = 4, uint32(s.TargetRecv), 8192
-	offer.DefaultTime2Wait = 0
+	offer.DefaultTime2Wait, offer.DefaultTime2Retain = 0, uint32(s.Retain)
 	keep := s.Keep
 	if keep == 0 {
 		keep = 4 << 20
