@@ -234,7 +234,7 @@ func (t *task) loggedOut(l *link, h *pdu.Header) {
 	result := pdu.AsLogoutResponse(h).Result()
 	switch {
 	case result == pdu.LogoutDone:
-	case result == pdu.LogoutCIDNotFound && t.closes != nil && (!t.closes.joined || t.closes.asked > 1 || t.host.w.cold || t.host.w.parks() && t.closes.expired()):
+	case result == pdu.LogoutCIDNotFound && t.closes != nil && (!t.closes.joined || t.closes.asked > 1 || t.host.w.cold || t.host.w.parks() && t.closes.expired() || t.host.slots[t.closes.cid-1] != t.closes):
 		// It died before it was one of the session, or another logout was carried out.
 	default:
 		t.host.w.fail("logout", "%s: result %d", t, result)

@@ -247,10 +247,11 @@ func (w *world) checkWindows() {
 	}
 }
 
-// ask has every host hear of the command window, if that may have been lost.
+// ask has every host hear of the command window, if that may have been lost, or moved with
+// the end of a connection that could not tell.
 func (w *world) ask() {
 	for _, h := range w.hosts {
-		if h.alive && w.plan.Settings.Lossy > 0 {
+		if h.alive && (w.plan.Settings.Lossy > 0 || w.parks()) {
 			h.ops = append(h.ops, &Op{Kind: Ping, Host: h.n, Now: 1})
 		}
 	}

@@ -66,8 +66,8 @@ func (h *host) adopt(t *task, l *link) {
 		issued: h.w.now(), adopts: t,
 	}
 	keep := t.prefix()
-	if t.told == 0 && h.w.dice.oneIn(3) {
-		keep = t.acked
+	if t.tag3 != 0 || t.told == 0 && h.w.dice.oneIn(3) {
+		keep = t.acked // R-Data has thrown it away already
 	}
 	// What is not acknowledged is thrown away (RFC 3720 §10.5.6).
 	t.truncate(keep)

@@ -151,6 +151,9 @@ func (t *task) close(s state, l *link, how string) {
 		t.link.texting = false
 	case s == gone && t.op.Kind == LogoutSession:
 		t.host.over = false
+		if t.host.w.calm {
+			t.host.ops = append(t.host.ops, t.op) // once more
+		}
 	case s == gone && t.closes != nil && t.closes != t.link:
 		t.closes.sweeping = false
 	case t.op.Kind >= ClearSet && t.op.Kind <= ResetCold:

@@ -236,10 +236,6 @@ func (c *Conn) close(why string) {
 	c.dropBuild()
 	c.abortAll(nil)
 	c.knock()
-	for _, q := range c.seeks {
-		c.stack.keeper.Found(c.name(), q.Token, Finding{Kind: FoundNothing})
-	}
-	c.seeks = nil
 	c.gone()
 }
 
@@ -294,6 +290,11 @@ func (c *Conn) gone() {
 		id = c.sess.Identity
 	}
 	h := c.name()
+	for _, q := range c.seeks {
+		// Only now: nothing of what is asked for touches a medium any more.
+		s.keeper.Found(h, q.Token, Finding{Kind: FoundNothing})
+	}
+	c.seeks = nil
 	c.generation++
 	if c.sess != nil {
 		c.spare = c.sess

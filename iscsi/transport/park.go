@@ -168,8 +168,11 @@ func (c *Conn) recover() {
 // medium any more: behind the answer its initiator takes it for gone (RFC 3720 §10.14
 // [R-10.14-2], §6.12 [R-6.12-3]).
 func (c *Conn) recoverReady() {
-	if c.phase != parked || !c.recovering || c.recovered || c.ending() {
+	if c.phase != parked || !c.recovering || c.recovered {
 		return
+	}
+	if !c.answering && c.ending() {
+		return // where the answer is out, that was waited for before
 	}
 	c.recovered = true
 	c.stack.keeper.Recovered(c.name())

@@ -49,7 +49,7 @@ const (
 // Seek looks for a command among those of a connection.
 func (s *Stack) Seek(h Handle, q Seek) {
 	c := s.find(h.Generation, h.Index)
-	if c == nil || c.phase != fullFeature && c.phase != parked {
+	if c == nil || c.phase != fullFeature && c.phase != parked && c.phase != closing {
 		s.keeper.Found(h, q.Token, Finding{Kind: FoundNothing})
 		return
 	}
@@ -59,6 +59,9 @@ func (s *Stack) Seek(h Handle, q Seek) {
 
 // handOut answers the questions that can be answered.
 func (c *Conn) handOut() {
+	if c.phase == closing {
+		return // gone answers
+	}
 	n := 0
 	for _, q := range c.seeks {
 		f := c.find(q)
