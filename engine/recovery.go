@@ -113,6 +113,10 @@ func (d *directory) recovered(conn transport.Handle) (orders []order) {
 		m.loggedOut = false
 		orders = append(orders, order{kind: orderLoggedOut, conn: m.asker, owner: m.owner, result: pdu.LogoutDone})
 	}
+	for _, o := range m.others {
+		orders = append(orders, order{kind: orderLoggedOut, conn: o.asker, owner: o.owner, result: pdu.LogoutDone})
+	}
+	m.others = nil
 	if e.ending {
 		return orders
 	}
@@ -133,8 +137,13 @@ func (d *directory) readmit(e *sessionEntry) (orders []order) {
 // remove carries out a logout for recovery of another connection.
 func (d *directory) remove(e *sessionEntry, asker transport.Handle, owner uint64, cid pdu.CID) []order {
 	m := e.member(cid)
-	if m == nil || m.loggedOut {
+	if m == nil {
 		return []order{{kind: orderLoggedOut, conn: asker, owner: owner, result: pdu.LogoutCIDNotFound}}
+	}
+	if m.loggedOut {
+		// Who asked first may have been lost, and its answer with it.
+		m.others = append(m.others, asked{asker, owner})
+		return nil
 	}
 	m.loggedOut, m.asker, m.owner = true, asker, owner
 	return []order{{kind: orderRecover, conn: m.conn}}
