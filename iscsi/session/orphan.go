@@ -163,17 +163,20 @@ func (c *Conn) resumeAt(o *Orphan, p *plan, expDataSN serial.DataSN) {
 	}
 }
 
+// MayAdopt says whether there is a place for an orphan: one that has given its place in
+// the window back takes one of those for immediate commands.
+func (c *Conn) MayAdopt(o *Orphan) bool {
+	return len(c.free) > 0 && (o.counted || c.functions+c.others < c.immediate-1)
+}
+
 // Adopt takes an orphan in as a task of this connection. It is nil when there is no
 // place for one that has given its place in the window back.
 func (c *Conn) Adopt(o *Orphan) *Task {
-	if !o.counted {
-		if c.functions+c.others >= c.immediate-1 {
-			return nil
-		}
-		c.others++
-	}
-	if len(c.free) == 0 {
+	if !c.MayAdopt(o) {
 		return nil
+	}
+	if !o.counted {
+		c.others++
 	}
 	i := c.free[len(c.free)-1]
 	c.free = c.free[:len(c.free)-1]

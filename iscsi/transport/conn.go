@@ -126,6 +126,8 @@ type Conn struct {
 	removing, recovered, answering, recovering bool
 	seeks                                      []Seek
 	seeking                                    []uint64
+	// crowded are functions here that have found a command and no place for it.
+	crowded int
 	// dropped are connections of the session that were lost, to be announced here.
 	dropped []pdu.CID
 	// fences are acknowledgements that are waited for, barriers what holds responses up.

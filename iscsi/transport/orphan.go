@@ -143,10 +143,10 @@ func (s *Stack) bury(o *Orphan) {
 func (c *Conn) adopt(f *task, o *Orphan) {
 	s := c.sess.Adopt(&o.Orphan)
 	if s == nil {
-		// All places for commands that have none in the window are taken.
-		f.s.Result = pdu.FunctionRejected
-		c.respond(f)
-		c.stack.bury(o)
+		// All places for commands that have none in the window are taken, until some of
+		// them are answered.
+		f.found = o
+		c.crowded++
 		return
 	}
 	f.s.Result = pdu.FunctionComplete
@@ -157,6 +157,19 @@ func (c *Conn) adopt(f *task, o *Orphan) {
 	}
 	c.respond(f)
 	c.proceed(&c.tasks[s.Index()], o)
+}
+
+// settle adopts what found no place before.
+func (c *Conn) settle() {
+	for i := range c.tasks {
+		f := &c.tasks[i]
+		if o := f.found; o != nil && c.sess.MayAdopt(&o.Orphan) {
+			f.found = nil
+			c.crowded--
+			c.adopt(f, o)
+			return
+		}
+	}
 }
 
 // proceed goes on with an adopted command: its outcome is told again, or its unit is

@@ -73,7 +73,9 @@ type progress struct {
 	kept    int32
 	rewound bool
 	// orphan is what a command was before it was reassigned, until it has begun anew.
-	orphan   *Orphan
+	orphan *Orphan
+	// found is the command that a function has found and that waits for a place here.
+	found    *Orphan
 	deadline int64
 	waits    bool // counted in Conn.aborts
 
@@ -198,13 +200,20 @@ func (c *Conn) over(t *task) {
 		c.aborts--
 	}
 	waiter := c.concede(t)
+	if t.found != nil {
+		c.crowded--
+		c.stack.bury(t.found)
+	}
 	t.progress = progress{}
 	t.generation++
 	t.s.Owner = c.handle(t)
 	c.ready(waiter)
 	c.logoutReady()
-	if c.phase == parked {
+	switch {
+	case c.phase == parked:
 		c.shrink()
+	case c.crowded > 0 && c.phase == fullFeature:
+		c.settle()
 	}
 }
 
