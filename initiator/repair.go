@@ -279,9 +279,9 @@ func (s *Session) requeue(t *task) {
 	s.counters.Reissued++
 }
 
-// mostAbsorbed bounds the unit attentions of one unit that a reconnection accounts for:
-// of the loss of the nexus, of commands that ended with it, and of the start of a target
-// that was started anew.
+// mostAbsorbed bounds the unit attentions of one unit that a reconnection accounts for, for
+// each connection: of the loss of the nexus, of commands that ended with it, and of the
+// start of a target that was started anew.
 const mostAbsorbed = 3
 
 // absorbs says whether a status is a unit attention that tells of what a reconnection
@@ -292,7 +292,7 @@ func (l *link) absorbs(t *task) bool {
 		return false
 	}
 	key, code := parseSense(r.Result.Sense)
-	if key != sam.UnitAttention || code>>8 != 0x29 && code != 0x477f || s.absorbed[r.LUN] >= mostAbsorbed {
+	if key != sam.UnitAttention || code>>8 != 0x29 && code != 0x477f || s.absorbed[r.LUN] >= mostAbsorbed*max(s.cfg.Connections, 1) {
 		return false
 	}
 	s.absorbed[r.LUN]++
