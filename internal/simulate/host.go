@@ -212,7 +212,7 @@ func (h *host) lost(l *link) {
 				l.sweeping = true // the answer to the logout comes over another one
 			}
 			if t.op.Kind == LogoutSession && t.link == l {
-				h.over = false
+				h.over = h.loggingOut(t)
 			}
 		}
 	}
@@ -356,11 +356,21 @@ func (t *task) downgrade() {
 	t.closeless()
 	switch {
 	case kind == LogoutSession:
-		h.over = false
+		h.over = h.loggingOut(t)
 	case kind >= ClearSet && kind <= ResetCold:
 		h.clearing--
 	}
 	t.op.Kind, t.covered, t.ref = Ping, nil, nil
+}
+
+// loggingOut says whether another logout of the session than t is under way.
+func (h *host) loggingOut(t *task) bool {
+	for _, u := range h.open {
+		if u != t && u.op.Kind == LogoutSession {
+			return true
+		}
+	}
+	return false
 }
 
 // closeless takes a logout off the connection it was to close.

@@ -189,7 +189,7 @@ func (t *task) askData() bool {
 func (t *task) askAll() bool {
 	tag := uint32(t.tag)<<8 | uint32(len(t.cuts)) + t.tag3&0xff + 1
 	if t.link.snack(pdu.SNACKRData, t.tag, tag, sam.LUNOf(uint16(t.op.Unit)), 0, 0) {
-		t.tag3, t.resent = tag, true
+		t.tag3, t.resent, t.tags = tag, true, append(t.tags, tag)
 	}
 	return true
 }

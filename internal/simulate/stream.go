@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"bytes"
+	"slices"
 
 	"lunar/iscsi/pdu"
 	"lunar/iscsi/serial"
@@ -111,7 +112,7 @@ func (l *link) repeated(h *pdu.Header, data []byte) (asked bool) {
 		return false
 	}
 	t := l.host.find(h.ITT())
-	if t != nil && h.Opcode() == pdu.OpSCSIResponse && t.tag3 != 0 && pdu.AsSCSIResponse(h).SNACKTag() == t.tag3 && !sameAnswer(h, &s.head) {
+	if t != nil && h.Opcode() == pdu.OpSCSIResponse && slices.Contains(t.tags, pdu.AsSCSIResponse(h).SNACKTag()) && !sameAnswer(h, &s.head) {
 		// Behind R-Data one more answer has the StatSN of the first (§10.16.3
 		// [R-10.16.3-3]).
 		*s = said{head: *h, data: bytes.Clone(data), asks: s.asks}

@@ -58,6 +58,8 @@ type task struct {
 	// transfer has not begun anew yet; anything that any of it may come again.
 	tag3             uint32
 	resent, anything bool
+	// tags are all SNACK Tags there were.
+	tags []uint32
 	// unavailable says that its data is not to be had any more, asksNoR2T that it leaves
 	// a lost R2T to the target.
 	unavailable, asksNoR2T bool
@@ -150,7 +152,7 @@ func (t *task) close(s state, l *link, how string) {
 	case t.op.Kind == Text:
 		t.link.texting = false
 	case s == gone && t.op.Kind == LogoutSession:
-		t.host.over = false
+		t.host.over = t.host.loggingOut(t)
 		if t.host.w.calm {
 			t.host.ops = append(t.host.ops, t.op) // once more
 		}

@@ -34,9 +34,9 @@ type request struct {
 	came          bool
 }
 
-// graceNanos is after how long a target may take data for lost that is on its way: two
-// of its ticks.
-const graceNanos = 2 * abortNanos
+// graceNanos is after how long a target may take data for lost that is on its way: two of
+// its ticks, less what an R2T may have taken to come.
+const graceNanos = abortNanos
 
 // stream judges what the target says of a task as it was sent.
 func (t *task) stream(l *link, h *pdu.Header, data []byte, asked bool) {
