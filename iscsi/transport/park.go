@@ -155,8 +155,7 @@ func (c *Conn) recover() {
 	for i := range c.tasks {
 		// One that is due just now has its number, and will run here like those before it.
 		if t := &c.tasks[i]; t.s.Kind == session.KindSCSI && c.sess.StopWaiting(t.s, true) {
-			t.s.Phase = session.Aborting
-			c.quiet(t)
+			c.unreceive(t)
 		}
 	}
 	c.knock()
@@ -180,7 +179,7 @@ func (c *Conn) recoverReady() {
 }
 
 // remove answers a logout for recovery of this connection itself: everything else is
-// suspended, what was immediate ends, and once the answer is out the connection is lost
+// suspended, what was immediate or waits ends, and once the answer is out the connection is lost
 // (RFC 3720 §10.14 [R-10.14-2]).
 func (c *Conn) remove(t *task) {
 	c.logout, c.delayed = t, nil
@@ -189,12 +188,29 @@ func (c *Conn) remove(t *task) {
 	}
 	c.queue, c.removing, c.answering = c.queue[:0], true, false
 	for i := range c.tasks {
-		if t := &c.tasks[i]; t.s.Kind == session.KindSCSI && t.bound() {
-			c.cleared(t)
-			c.abort(t)
+		switch q := &c.tasks[i]; {
+		case q == t || q.s.Kind == session.KindFree:
+		case c.sess.StopWaiting(q.s, true):
+			// The answer tells that its number is expected again.
+			c.unreceive(q)
+		case q.s.Kind == session.KindSCSI && q.bound():
+			c.cleared(q)
+			c.abort(q)
 		}
 	}
+	c.knock()
 	c.logoutReady()
+}
+
+// unreceive ends a request whose number may come once more.
+func (c *Conn) unreceive(t *task) {
+	if t.s.Kind == session.KindSCSI {
+		t.s.Phase = session.Aborting
+		c.quiet(t)
+		return
+	}
+	c.sess.Release(t.s)
+	c.over(t)
 }
 
 // bound says whether a command ends with its connection always (RFC 3720 §6.12
