@@ -239,6 +239,7 @@ func (l *link) rejected(h *pdu.Header, data []byte) {
 		t.flipped, t.bursts = false, nil
 		if t.op.Now != 0 {
 			// Without a number of its own it is now behind functions that it was before.
+			t.mayVanish = t.mayVanish || l.host.ending(t)
 			l.host.uncover(t)
 		}
 		l.host.transmit(t, l, 0)

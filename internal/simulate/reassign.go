@@ -49,6 +49,9 @@ func (h *host) reassign() bool {
 		return false
 	}
 	for _, t := range h.open {
+		if t.parked && t.moving && t.link.phase != full {
+			return false // its number is before theirs
+		}
 		if t.parked && !t.moving {
 			h.w.moved = true
 			h.adopt(t, links[h.w.dice.below(len(links))])
