@@ -9,7 +9,9 @@
 //
 // Read plan.go first, then world.go (a step), host.go and link.go (an initiator and a
 // connection), task.go (a command and what may answer it), disk.go (the medium, which
-// sees everything) and model.go (what a read may return). shrink.go makes a failing plan
+// sees everything) and model.go (what a read may return). stream.go judges what the target
+// says before anything of it is lost, repair.go brings back what is (recovery level 1), and
+// reassign.go goes on behind a lost connection (level 2). shrink.go makes a failing plan
 // small.
 //
 // Owner: one goroutine owns a run with all its cores. A [Memory] serves one run after

@@ -14,7 +14,7 @@
 // task's life (task.go).
 //
 // Sections covered: RFC 3720 §3.2 (numbering, order), §10.3–10.11, §10.14–10.19, §6 at
-// ErrorRecoveryLevel 0 and 1 (recovery.go says what that means, retain.go, snack.go,
-// again.go and missing.go do it), appendix D; RFC 7143 §4.2.2.3 (fence.go), §4.2.3.4
+// ErrorRecoveryLevel 0 to 2 (recovery.go says what that means, retain.go, snack.go,
+// again.go, missing.go and orphan.go do it), appendix D; RFC 7143 §4.2.2.3 (fence.go), §4.2.3.4
 // (terminate.go).
 package session
