@@ -36,6 +36,9 @@ type host struct {
 	attention []int
 	// lostCIDs are the connections that were lost at some time, by CID less one.
 	lostCIDs []bool
+	// abandoned are the commands of this session that were to be reassigned, or were, and
+	// ended without an answer.
+	abandoned int
 	// shaken says that a part of the session was lost, so that it may be gone as a whole;
 	// over that its logout was sent.
 	shaken, over bool

@@ -144,6 +144,9 @@ func (t *task) close(s state, l *link, how string) {
 	t.bursts = nil
 	t.host.w.closed++
 	t.host.forget(t)
+	if s == gone && (t.parked || t.reassigned) {
+		t.host.abandoned++
+	}
 	for _, u := range t.covered {
 		// Without its answer nobody knows whether the function ended them.
 		u.mayVanish = u.mayVanish || s == gone && u.state == open
