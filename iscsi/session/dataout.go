@@ -90,6 +90,10 @@ func (d *DataOut) Interrupt() {
 	d.asked = 0
 }
 
+// Discard forgets what came from an offset on, of a command that was interrupted: it is
+// asked for again where the command goes on (RFC 3720 §6.2.2).
+func (d *DataOut) Discard(from uint32) { d.Received = min(d.Received, from) }
+
 // current is the burst the next solicited data belongs to: R2Ts of a task are
 // served in order (§10.8 [R-10.8-6], RFC 7143 §11.8 [N-13]).
 func (d *DataOut) current() *burst { return &d.bursts[d.first] }

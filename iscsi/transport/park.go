@@ -126,11 +126,35 @@ func (c *Conn) vacate() {
 	}
 	for i := range c.tasks {
 		if t := &c.tasks[i]; t.s.Kind == session.KindSCSI {
+			c.unload(t)
 			c.progress(t)
 		}
 	}
 	c.recoverReady()
 	c.handOut()
+}
+
+// unload gives back the memory of data-out that is not complete: the rest of it does not
+// come here any more, and those that are reassigned first may need that memory to end.
+func (c *Conn) unload(t *task) {
+	if t.s.Phase != session.Running || t.asking || t.s.Out.Complete() {
+		return
+	}
+	for t.count > 0 {
+		k := t.chunkAt(t.count - 1)
+		if k.moving || k.done {
+			return
+		}
+		t.s.Out.Discard(k.offset)
+		release(k.buf)
+		k.buf = nil
+		t.count--
+	}
+	if t.buffer != nil {
+		t.s.Out.Discard(0)
+		release(t.buffer)
+		t.buffer = nil
+	}
 }
 
 // Recover carries out a logout for recovery of a connection, alive or lost: numbers of

@@ -185,6 +185,9 @@ func (c *Conn) progress(t *task) {
 }
 
 func (c *Conn) progressExecute(t *task) {
+	if c.phase == parked && !t.s.Out.Complete() {
+		return // the rest of its data comes to another connection
+	}
 	if !c.prepare(t) {
 		return
 	}
