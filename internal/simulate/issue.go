@@ -70,6 +70,7 @@ func (h *host) issue(op *Op, l *link) {
 		h.logouts[t.closes.cid-1]++
 		t.closes.asked++
 		h.shaken = true
+		h.attend() // the units tell it before the connection ends
 	}
 	h.send(t, l)
 }

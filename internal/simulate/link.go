@@ -32,12 +32,13 @@ type link struct {
 	next, statSN serial.StatSN
 	said         map[serial.StatSN]*said
 	exp, last    serial.CmdSN
-	// anything says that every answer may come again; snacks are those under way; acked
-	// is when it acted upon an answer last; stuck that an answer is not to be had any more.
-	anything bool
-	snacks   int
-	acked    int64
-	stuck    bool
+	// anything says that every answer may come again; snacks and statusSNACKs are those
+	// under way; acked is when it acted upon an answer last, drained when all that the
+	// target had sent had come; stuck that an answer is not to be had any more.
+	anything             bool
+	snacks, statusSNACKs int
+	acked, drained       int64
+	stuck                bool
 	// recv is what we take in one data segment, maxSend what the target takes.
 	recv, maxSend int
 	// old is the connection in whose place it is.
@@ -157,6 +158,9 @@ func (l *link) receive(most int) {
 			w.say("T%d.%d-> %s", l.host.n, l.cid, show(&h))
 		}
 		l.take(&h, data)
+	}
+	if l.seen == len(all) {
+		l.drained = w.clock()
 	}
 	if l.phase != dead && l.visible == len(all) && l.peer.Ended() {
 		l.ended()

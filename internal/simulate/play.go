@@ -150,13 +150,31 @@ func (w *world) settle(when string) {
 		if w.closed != closed {
 			closed, waits = w.closed, 0
 		}
-		if waits++; waits > maxWaits {
+		nanos := int64(1e9)
+		if waits++; waits > maxWaits && w.retained(waits-maxWaits) {
+			nanos = maxRetained
+		} else if waits > maxWaits {
 			w.fail("stuck", "%s: %s", when, left)
 			return
 		}
 		idle = 0
-		w.rings[0].Advance(1e9)
+		w.rings[0].Advance(nanos)
 	}
+}
+
+// maxRetained is one of the steps, in nanoseconds, in which Time2Retain passes.
+const maxRetained = 60e9
+
+// retained says whether something may be held up, for so many steps, by a command that
+// its initiator takes for ended and the target keeps until Time2Retain is over: one that
+// was reassigned in spite of a function and lost its connection once more
+// (docs/deviations.md, D-30).
+func (w *world) retained(steps int) bool {
+	kept := false
+	for _, h := range w.hosts {
+		kept = kept || h.alive && h.abandoned > 0
+	}
+	return kept && w.parks() && int64(steps)*maxRetained <= int64(w.plan.Settings.Retain)*1e9+2*maxRetained
 }
 
 // round lets everyone act once.

@@ -9,9 +9,13 @@ import (
 // 3720 §6.1.4.1, §6.1.4.2, §10.16). It knows what was lost without having to find out,
 // so it asks at any moment, also where nothing shows yet that something is missing.
 
-// maxSNACKs bounds the SNACKs of a connection that are under way; a target may refuse
-// those beyond 16 (§10.17.1, reason 3).
-const maxSNACKs = 12
+// maxSNACKs bounds the SNACKs of a connection for data that are under way, and
+// maxStatusSNACKs those for answers, which may be what the others wait for; a target may
+// refuse what is beyond 16 (§10.17.1, reason 3).
+const (
+	maxSNACKs       = 12
+	maxStatusSNACKs = 4
+)
 
 // repair sends one request again that was lost, or asks for one thing that is missing. It
 // is false when there is nothing to do.
@@ -53,8 +57,17 @@ func (h *host) repair() bool {
 func (l *link) ask() bool {
 	h := l.host
 	waiting := 0
-	for _, s := range l.said {
-		waiting += s.asks
+	for n := l.statSN; n.Less(l.next); n = n.Next() {
+		if s := l.said[n]; s != nil {
+			waiting += s.asks // what is acknowledged by now need not come
+		}
+	}
+	if waiting == 0 {
+		l.statusSNACKs = 0
+	}
+	if l.statusSNACKs < maxStatusSNACKs && l.askStatus() {
+		l.statusSNACKs++
+		return true
 	}
 	for _, t := range h.open {
 		if t.link == l {
@@ -67,11 +80,9 @@ func (l *link) ask() bool {
 	if l.snacks >= maxSNACKs {
 		return false
 	}
-	if l.askStatus() {
-		return true
-	}
 	for _, t := range h.open {
 		if t.link == l && t.scsi() && !t.parked && !t.fresh && !t.resent && !t.unavailable && (t.acknowledge() || t.askData() || t.askR2T()) {
+			l.snacks++
 			return true
 		}
 	}
@@ -230,7 +241,6 @@ func (l *link) snack(k pdu.SNACKType, itt pdu.ITT, tag uint32, lun sam.LUN, firs
 		l.host.w.say("   a SNACK is lost")
 		return false
 	}
-	l.snacks++
 	l.send(&h, nil, 0)
 	return true
 }
@@ -287,12 +297,8 @@ func (l *link) refused(h *pdu.Header, bad *pdu.Header) {
 	recut := false
 	for i := range t.cuts {
 		recut = recut || t.cuts[i].recv != l.recv
-		t.cuts[i].asks = 0
 	}
-	for i := range t.requests {
-		t.requests[i].asks = 0
-	}
-	t.resent = false
+	t.unask(p)
 	switch reason := pdu.AsReject(h).Reason(); {
 	case t.state != open || t.mayVanish || l.host.ending(t):
 	case reason == pdu.RejectSNACK && w.forgetful():
@@ -303,6 +309,26 @@ func (l *link) refused(h *pdu.Header, bad *pdu.Header) {
 		w.fail("reject", "%s of %s", show(h), show(bad))
 	}
 	l.advance()
+}
+
+// unask notes that what a SNACK asked for does not come.
+func (t *task) unask(p pdu.SNACK) {
+	if p.Type() == pdu.SNACKRData {
+		t.resent = t.resent && p.Tag() != t.tag3
+		return
+	}
+	begin, count := p.Run()
+	named := func(n int) bool { return count == 0 || uint32(n)-begin < count }
+	for i := range t.cuts {
+		if named(i) {
+			t.cuts[i].asks = 0
+		}
+	}
+	for i := range t.requests {
+		if named(i) {
+			t.requests[i].asks = 0
+		}
+	}
 }
 
 // forgetful says whether data may be given up before it is acknowledged.

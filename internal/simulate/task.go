@@ -39,7 +39,7 @@ type task struct {
 	sequence int
 	bursts   []burst
 	// intact are the bytes of out that went out whole, at a recovery level; requested is
-	// when data was asked for last, recoveries how often again; hurt says that some of it
+	// when data may have been asked for last, recoveries how often again; hurt says that some of it
 	// was damaged. Dropped says that its request was lost.
 	intact        []bool
 	requested     int64

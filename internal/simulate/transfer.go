@@ -210,7 +210,7 @@ func (t *task) streamR2T(h *pdu.Header) {
 		t.intact[i] = false
 	}
 	t.asked = max(t.asked, offset+n)
-	t.requested = w.clock()
+	t.requested = t.link.drained
 	t.requests = append(t.requests, request{link: t.link, ttt: p.TTT(), offset: offset, bytes: n})
 }
 
@@ -243,8 +243,8 @@ func (t *task) solicited() (n int) {
 	return n
 }
 
-// overdue says whether so much time has passed since data was asked for that the target
-// may take it for lost.
+// overdue says whether so much time may have passed since data was asked for that the
+// target takes it for lost.
 func (t *task) overdue() bool {
 	return t.host.w.recovers() && t.host.w.clock()-t.requested >= graceNanos
 }
