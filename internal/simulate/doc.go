@@ -10,9 +10,10 @@
 // Read plan.go first, then world.go (a step), host.go and link.go (an initiator and a
 // connection), task.go (a command and what may answer it), disk.go (the medium, which
 // sees everything) and model.go (what a read may return). stream.go judges what the target
-// says before anything of it is lost, repair.go brings back what is (recovery level 1), and
-// reassign.go goes on behind a lost connection (level 2). shrink.go makes a failing plan
-// small.
+// says before anything of it is lost, transfer.go the data-in and solicit.go the R2Ts among
+// it; arrive.go is what an initiator makes of the rest. repair.go brings back what is lost
+// (recovery level 1), loss.go and reassign.go go on behind a lost connection (level 2).
+// settle.go looks at the end, and shrink.go makes a failing plan small.
 //
 // Owner: one goroutine owns a run with all its cores. A [Memory] serves one run after
 // the other. Judges share layouts with the target, no judgement.

@@ -1,0 +1,75 @@
+package simulate
+
+import (
+	"lunar/iscsi/pdu"
+)
+
+// refused judges the Reject of a SNACK (§10.17.1): what it asked for is not kept any more
+// because memory is scarce, or its task has ended.
+func (l *link) refused(h *pdu.Header, bad *pdu.Header) {
+	w, p := l.host.w, pdu.AsSNACK(bad)
+	t := l.host.find(bad.ITT())
+	if p.Type() == pdu.SNACKStatus && w.forgetful() {
+		// The status came with data that is not kept any more. Its StatSN will never come:
+		// a wider class of recovery is left (§6.1.4 [R-6.1.4-1]).
+		l.stuck = true
+		return
+	}
+	if p.Type() == pdu.SNACKStatus {
+		// Or it was asked for before the length of segments changed.
+		long := false
+		for _, s := range l.said {
+			long = long || l.tooLong(s) && s.asks > 0
+			s.asks = 0
+		}
+		if !long {
+			w.fail("reject", "%s of %s", show(h), show(bad))
+		}
+		return
+	}
+	if t == nil {
+		w.fail("reject", "%s of %s", show(h), show(bad))
+		return
+	}
+	recut := false
+	for i := range t.cuts {
+		recut = recut || t.cuts[i].recv != l.recv
+	}
+	t.unask(p)
+	switch reason := pdu.AsReject(h).Reason(); {
+	case t.state != open || t.mayVanish || l.host.ending(t):
+	case reason == pdu.RejectSNACK && w.forgetful():
+		t.unavailable = true
+	case reason == pdu.RejectSNACK && recut && p.Type() == pdu.SNACKData:
+		// It was asked for before the length of segments changed, and served behind.
+	default:
+		w.fail("reject", "%s of %s", show(h), show(bad))
+	}
+	l.advance()
+}
+
+// unask notes that what a SNACK asked for does not come.
+func (t *task) unask(p pdu.SNACK) {
+	if p.Type() == pdu.SNACKRData {
+		t.resent = t.resent && p.Tag() != t.tag3
+		return
+	}
+	begin, count := p.Run()
+	named := func(n int) bool { return count == 0 || uint32(n)-begin < count }
+	for i := range t.cuts {
+		if named(i) {
+			t.cuts[i].asks = 0
+		}
+	}
+	for i := range t.requests {
+		if named(i) {
+			t.requests[i].asks = 0
+		}
+	}
+}
+
+// forgetful says whether data may be given up before it is acknowledged.
+func (w *world) forgetful() bool {
+	s := &w.plan.Settings
+	return s.Scarce != 0 || s.Keep != 0
+}
