@@ -58,8 +58,8 @@ func (l *link) ask() bool {
 	h := l.host
 	waiting := 0
 	for n := l.statSN; n.Less(l.next); n = n.Next() {
-		if s := l.said[n]; s != nil {
-			waiting += s.asks // what is acknowledged by now need not come
+		if s := l.said[n]; s != nil && !s.came {
+			waiting += s.asks // what is there already need not come
 		}
 	}
 	if waiting == 0 {

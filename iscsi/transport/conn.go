@@ -275,6 +275,8 @@ func (c *Conn) gone() {
 		if c.phase != closing || c.sess.Live() > 0 {
 			return
 		}
+		// What its last commands made due waits on other connections.
+		c.knock()
 		if c.keep != nil {
 			c.dropKept()
 			c.keep = nil
