@@ -182,7 +182,9 @@ func (t *task) askData() bool {
 		}
 	}
 	begin, count := first, end-first
-	whole := t.host.w.dice.below(8) == 0
+	// Only when all of it was sent: what the target sends before it hears of this comes
+	// again too, and nobody could tell that from a transfer which begins anew.
+	whole := t.host.w.dice.below(8) == 0 && len(t.in) == min(t.expect, t.edtl)
 	if whole {
 		first, begin, count, end = t.acked, 0, 0, len(t.cuts)
 	}
