@@ -33,10 +33,11 @@ type link struct {
 	said         map[serial.StatSN]*said
 	exp, last    serial.CmdSN
 	// anything says that every answer may come again; snacks and statusSNACKs are those
-	// under way; acked is when it acted upon an answer last, drained when all that the
+	// under way, the last of them sent at snackedAt; acked is when it acted upon an answer last, drained when all that the
 	// target had sent had come; stuck that an answer is not to be had any more.
 	anything             bool
 	snacks, statusSNACKs int
+	snackedAt            int64
 	acked, drained       int64
 	stuck                bool
 	// recv is what we take in one data segment, maxSend what the target takes.

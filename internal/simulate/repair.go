@@ -15,6 +15,10 @@ import (
 const (
 	maxSNACKs       = 12
 	maxStatusSNACKs = 4
+
+	// servedNanos is after what time nothing of them is under way, whatever came: the
+	// answer may be lost, or its task have ended.
+	servedNanos = 1e9
 )
 
 // repair sends one request again that was lost, or asks for one thing that is missing. It
@@ -62,7 +66,8 @@ func (l *link) ask() bool {
 			waiting += s.asks // what is there already need not come
 		}
 	}
-	if waiting == 0 {
+	served := h.w.clock()-l.snackedAt >= servedNanos
+	if waiting == 0 || served {
 		l.statusSNACKs = 0
 	}
 	if l.statusSNACKs < maxStatusSNACKs && l.askStatus() {
@@ -74,7 +79,7 @@ func (l *link) ask() bool {
 			waiting += t.waiting()
 		}
 	}
-	if waiting == 0 {
+	if waiting == 0 || served {
 		l.snacks = 0
 	}
 	if l.snacks >= maxSNACKs {
@@ -243,6 +248,7 @@ func (l *link) snack(k pdu.SNACKType, itt pdu.ITT, tag uint32, lun sam.LUN, firs
 		l.host.w.say("   a SNACK is lost")
 		return false
 	}
+	l.snackedAt = l.host.w.clock()
 	l.send(&h, nil, 0)
 	return true
 }
