@@ -32,8 +32,12 @@ type Management struct {
 	origin int
 	mark   uint64
 	behind bool
-	// sides is how many sides have not ended their part; the home counts.
-	sides int
+	// sides is how many sides have not ended their part; the home counts, and gives each
+	// function a number. lost says that its nexus was lost: commands of that one came
+	// later, whatever their place.
+	sides  int
+	number uint64
+	lost   bool
 }
 
 // manage starts a function at the home: every side ends its affected commands.
@@ -50,6 +54,8 @@ func (u *Unit) manage(l *Local, m *Management) {
 		}
 	}
 	if m.Function != sam.QueryTaskSet {
+		u.managed++
+		m.number = u.managed
 		u.functions = append(u.functions, m)
 	}
 	for r, s := range u.sides {
@@ -81,6 +87,7 @@ func (u *Unit) abort(l *Local, s *side, m *Management) {
 		u.query(l, s, m)
 		return
 	}
+	s.tasks.heard = m.number
 	f := sideFunction{m, s.tasks.arrivals, s.tasks.arrivals}
 	if m.origin == l.reactor {
 		f.before = m.mark

@@ -211,6 +211,9 @@ func (u *Unit) loseNexus(l *Local, n sam.Nexus) {
 	} else {
 		u.mirror(n)
 	}
+	for _, m := range u.functions {
+		m.lost = m.lost || m.Nexus == n
+	}
 	u.forsake(n)
 	u.advance(l)
 }

@@ -40,7 +40,24 @@ func (u *Unit) replace(c *sam.Command, e *entry) {
 // endsResumed says whether a function that is not concluded, on whatever side, ends a
 // command that comes anew: it may have been on another one, which waits for it still.
 func (u *Unit) endsResumed(c *sam.Command) bool {
+	if c.Replaces != sam.NoTicket {
+		tasks := &u.sides[u.home].tasks
+		return tasks.ends(&tasks.entries[c.Replaces])
+	}
+	if c.Ended {
+		return true
+	}
 	for _, m := range u.functions {
+		switch {
+		case c.Heard == sam.Concluded:
+			// It is in no task set. Only its own initiator, which asks for it, may take it
+			// for ended.
+			if m.Nexus != c.Nexus || m.lost {
+				continue
+			}
+		case m.number <= c.Heard:
+			continue // it spared the command where that was
+		}
 		// As if it had been here before all others.
 		f := sideFunction{m, 1, 1}
 		if f.affects(&entry{arrival: 1, nexus: c.Nexus, place: c.Place, numbered: c.Numbered}) {
@@ -48,6 +65,26 @@ func (u *Unit) endsResumed(c *sam.Command) bool {
 		}
 	}
 	return false
+}
+
+// ends says whether a function that this side has heard of ends a command.
+func (s *taskSet) ends(e *entry) bool {
+	for i := range s.functions {
+		if s.functions[i].affects(e) {
+			return true
+		}
+	}
+	return false
+}
+
+// Part says of a command that leaves for another owner what its side of the unit knows
+// of functions, see sam.Command; ticket was drawn on this reactor.
+func (l *Local) Part(u *Unit, ticket uint32) (ended bool, heard uint64) {
+	if ticket&plainTicket == 0 {
+		return false, 0 // the home will know
+	}
+	s := &u.sides[l.reactor].tasks
+	return s.ends(&s.entries[ticket&^plainTicket]), s.heard
 }
 
 // Forget takes a command out of a unit's task set that goes on under another ticket, or

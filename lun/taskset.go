@@ -12,8 +12,9 @@ type taskSet struct {
 	free     []uint32
 	arrivals uint64
 	count    int
-	// functions wait for affected commands to end.
+	// functions wait for affected commands to end; heard is the number of the last.
 	functions []sideFunction
+	heard     uint64
 }
 
 // entry is one command of the set; arrival is 0 in a free one.

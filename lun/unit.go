@@ -22,8 +22,10 @@ type Unit struct {
 	// runs which nothing else runs beside, and lone is its ticket.
 	begun   int
 	waiting []*sam.Command
-	// functions are those that have not ended on every side.
+	// functions are those that have not ended on every side, managed the number of the
+	// last.
 	functions []*Management
+	managed   uint64
 	alone     bool
 	// indivisible says of what runs alone that it is two steps with nothing between.
 	indivisible bool

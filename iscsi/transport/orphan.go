@@ -19,6 +19,9 @@ type Orphan struct {
 	ticketed bool
 	ticket   uint32
 	reactor  int
+	// ended and heard are what its side of the unit knew of functions.
+	ended bool
+	heard uint64
 	// order is that of its session, nexus where it came from.
 	order *order.Sequencer
 	nexus sam.Nexus
@@ -31,6 +34,10 @@ func (c *Conn) orphan(t *task, q Seek) Finding {
 	}
 	o := &Orphan{
 		unit: t.unit, ticketed: t.began, ticket: t.s.Ticket, reactor: c.stack.reactor, nexus: c.nexus, order: c.sess.Shared(),
+	}
+	o.heard = sam.Concluded
+	if o.ticketed {
+		o.ended, o.heard = c.stack.local.Part(o.unit, o.ticket)
 	}
 	o.Orphan = c.sess.Orphan(t.s, q.ExpDataSN, t.written())
 	o.Align(t.unit.Info().BlockBytes)
@@ -183,6 +190,7 @@ func (c *Conn) proceed(t *task, o *Orphan) {
 	}
 	cmd := &t.s.Command
 	cmd.Resumed, cmd.Replaces = true, sam.NoTicket
+	cmd.Ended, cmd.Heard = o.ended, o.heard
 	if o.ticketed {
 		cmd.Replaces = lun.AtHome(o.ticket)
 	}

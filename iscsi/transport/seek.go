@@ -120,5 +120,5 @@ func (c *Conn) find(q Seek) Finding {
 	if present {
 		o.Align(unit.Info().BlockBytes)
 	}
-	return Finding{FoundOrphan, &Orphan{Orphan: o, unit: unit, nexus: c.nexus}}
+	return Finding{FoundOrphan, &Orphan{Orphan: o, unit: unit, nexus: c.nexus, heard: sam.Concluded}}
 }

@@ -120,9 +120,12 @@ type Command struct {
 	Path *Path
 	// Resumed says that the command has begun before, and goes on for another owner: it
 	// has passed what meets a new one. Replaces is the ticket it has had at the home of
-	// its unit, NoTicket when it had none there.
-	Resumed  bool
-	Replaces uint32
+	// its unit, NoTicket when it had none there. Then Heard is how many functions its side
+	// of the unit had heard of when it left, or Concluded, and Ended says that one of
+	// these ends it.
+	Resumed, Ended bool
+	Replaces       uint32
+	Heard          uint64
 	// TransportLevel is the level of the transport's protocol that the nexus has agreed
 	// to, of which INQUIRY speaks; for iSCSI the iSCSIProtocolLevel (RFC 7144 §4.2).
 	TransportLevel uint8
@@ -156,6 +159,10 @@ type Command struct {
 
 // NoTicket is no ticket.
 const NoTicket = ^uint32(0)
+
+// Concluded stands for the functions that a command has heard of which is in no task set
+// any more and is carried out once more.
+const Concluded = ^uint64(0)
 
 // Opcode is the first byte of the CDB.
 func (c *Command) Opcode() byte { return c.CDB[0] }
