@@ -2,7 +2,6 @@ package simulate
 
 import (
 	"lunar/iscsi/pdu"
-	"lunar/scsi/sam"
 )
 
 // do carries out an operation. It is false when it has to wait.
@@ -81,7 +80,7 @@ func (h *host) send(t *task, l *link) {
 	for _, f := range h.open {
 		// An immediate command has the number of a function in front of it, so that
 		// nothing tells which is first once the function had to wait.
-		t.mayVanish = t.mayVanish || op.Now != 0 && t.scsi() && f.function() > sam.AbortTask && f.concerns(op.Unit)
+		t.mayVanish = t.mayVanish || op.Now != 0 && t.scsi() && f.op.Kind > AbortTask && f.op.Kind <= ResetCold && f.concerns(op.Unit)
 	}
 	h.tasks, h.open = append(h.tasks, t), append(h.open, t)
 	if op.Now == 0 {

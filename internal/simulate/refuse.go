@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"lunar/iscsi/pdu"
+	"lunar/iscsi/serial"
 )
 
 // refused judges the Reject of a SNACK (§10.17.1): what it asked for is not kept any more
@@ -16,13 +17,7 @@ func (l *link) refused(h *pdu.Header, bad *pdu.Header) {
 		return
 	}
 	if p.Type() == pdu.SNACKStatus {
-		// Or it was asked for before the length of segments changed.
-		long := false
-		for _, s := range l.said {
-			long = long || l.tooLong(s) && s.asks > 0
-			s.asks = 0
-		}
-		if !long {
+		if !l.unask(p) {
 			w.fail("reject", "%s of %s", show(h), show(bad))
 		}
 		return
@@ -31,21 +26,33 @@ func (l *link) refused(h *pdu.Header, bad *pdu.Header) {
 		w.fail("reject", "%s of %s", show(h), show(bad))
 		return
 	}
-	recut := false
-	for i := range t.cuts {
-		recut = recut || t.cuts[i].recv != l.recv
-	}
 	t.unask(p)
+	first, _ := p.Run()
 	switch reason := pdu.AsReject(h).Reason(); {
 	case t.state != open || t.mayVanish || l.host.ending(t):
+	case reason == pdu.RejectSNACK && t.recut() && p.Type() == pdu.SNACKData:
+		// It was asked for before the length of segments changed, and served behind.
 	case reason == pdu.RejectSNACK && w.forgetful():
 		t.unavailable = true
-	case reason == pdu.RejectSNACK && recut && p.Type() == pdu.SNACKData:
-		// It was asked for before the length of segments changed, and served behind.
+	case p.Type() == pdu.SNACKData && int(first) < len(t.requests)-1:
+		// An R2T that the target had given up itself when it heard of this.
 	default:
 		w.fail("reject", "%s of %s", show(h), show(bad))
 	}
 	l.advance()
+}
+
+// unask notes that the answers a SNACK asked for do not come. It is true if one of them
+// rode on data that was sent before the length of segments changed.
+func (l *link) unask(p pdu.SNACK) (recut bool) {
+	begin, count := p.Run()
+	for n, s := range l.said {
+		if begin == 0 && count == 0 || count == 0 && !n.Less(serial.Stat(begin)) || n.Uint32()-begin < count {
+			recut = recut || s.again || l.tooLong(s)
+			s.asks = 0
+		}
+	}
+	return recut
 }
 
 // unask notes that what a SNACK asked for does not come.

@@ -113,9 +113,16 @@ func (t *task) waiting() (n int) {
 func (l *link) askStatus() bool {
 	first := l.statSN
 	for ; first.Less(l.next); first = first.Next() {
-		if s := l.said[first]; s != nil && !s.came && s.asks == 0 && !l.tooLong(s) {
+		s := l.said[first]
+		if s == nil || s.came || s.asks > 0 {
+			continue
+		}
+		if !l.tooLong(s) {
 			break
 		}
+		// It comes behind R-Data, unless its data is not to be had any more.
+		t := l.host.find(s.head.ITT())
+		l.stuck = l.stuck || t != nil && t.unavailable
 	}
 	if !first.Less(l.next) {
 		return false

@@ -20,6 +20,8 @@ type said struct {
 	// initiator has it.
 	asks int
 	came bool
+	// again: one more answer has taken its number, behind R-Data.
+	again bool
 }
 
 // recovers says whether what is lost comes again (RFC 3720 §6.1.3).
@@ -115,7 +117,7 @@ func (l *link) repeated(h *pdu.Header, data []byte) (asked bool) {
 	if t != nil && h.Opcode() == pdu.OpSCSIResponse && slices.Contains(t.tags, pdu.AsSCSIResponse(h).SNACKTag()) && !sameAnswer(h, &s.head) {
 		// Behind R-Data one more answer has the StatSN of the first (§10.16.3
 		// [R-10.16.3-3]).
-		*s = said{head: *h, data: bytes.Clone(data), asks: s.asks}
+		*s = said{head: *h, data: bytes.Clone(data), asks: s.asks, again: true}
 		return true
 	}
 	if !sameAnswer(h, &s.head) || !bytes.Equal(data, s.data) {
