@@ -71,12 +71,12 @@ func (s *Stack) Sought(owner uint64, f Finding) {
 	asker := s.asker(owner)
 	c, t := s.owner(owner)
 	if c == nil || c.phase != fullFeature || t.s.Kind != session.KindManage {
-		if !s.inherit(asker, f.Orphan) {
+		if asker == nil {
 			s.bury(f.Orphan)
+			return
 		}
-		if asker != nil {
-			asker.spent()
-		}
+		asker.inherit(f.Orphan)
+		asker.spent()
 		return
 	}
 	switch f.Kind {
@@ -113,20 +113,21 @@ func (s *Stack) asker(owner uint64) *Conn {
 	return c
 }
 
-// inherit keeps a command with the connection that asked for it and was lost meanwhile:
+// inherit keeps a command with the connection that asked for it, if that was lost meanwhile:
 // it waits there to be reassigned once more, as it did before (RFC 3720 §6.2.2
-// [R-6.2.2-2]). It is false when that connection does not wait.
-func (s *Stack) inherit(c *Conn, o *Orphan) bool {
-	if o == nil || c == nil || c.phase != parked {
-		return false
+// [R-6.2.2-2]). Where nothing waits it ends.
+func (c *Conn) inherit(o *Orphan) {
+	if o == nil {
+		return
 	}
-	t := c.sess.Adopt(&o.Orphan)
-	if t == nil {
-		return false
+	if c.phase == parked {
+		if t := c.sess.Adopt(&o.Orphan); t != nil {
+			c.stack.active = c
+			c.proceed(&c.tasks[t.Index()], o)
+			return
+		}
 	}
-	s.active = c
-	c.proceed(&c.tasks[t.Index()], o)
-	return true
+	c.stack.bury(o)
 }
 
 // bury ends a command that nobody takes (RFC 3720 §10.14.5 [R-10.14.5-1]).

@@ -199,20 +199,20 @@ func (c *Conn) over(t *task) {
 	if t.waits {
 		c.aborts--
 	}
-	waiter := c.concede(t)
-	if t.found != nil {
-		c.crowded--
-		c.stack.bury(t.found)
-	}
+	waiter, found := c.concede(t), t.found
 	t.progress = progress{}
 	t.generation++
 	t.s.Owner = c.handle(t)
+	if found != nil {
+		c.crowded--
+		c.inherit(found)
+	}
 	c.ready(waiter)
 	c.logoutReady()
 	switch {
 	case c.phase == parked:
 		c.shrink()
-	case c.crowded > 0 && c.phase == fullFeature:
+	case c.crowded > 0 && c.phase == fullFeature && c.logout == nil:
 		c.settle()
 	}
 }
