@@ -37,6 +37,7 @@ func (h *host) join(slot int) {
 		old.sweeping = true
 		old.breaks()
 		old.excuse = "the connection was reinstated"
+		h.attend()
 	}
 	l.old = h.slots[slot]
 	if h.logouts[slot] > 0 || h.over {
