@@ -37,13 +37,15 @@ type host struct {
 	// lostCIDs are the connections that were lost at some time, by CID less one.
 	lostCIDs []bool
 	// abandoned are the commands of this session that were to be reassigned, or were, and
-	// ended without an answer.
-	abandoned int
+	// ended without an answer, the last of them at abandonedAt.
+	abandoned   int
+	abandonedAt int64
 	// shaken says that a part of the session was lost, so that it may be gone as a whole;
 	// over that its logout was sent.
 	shaken, over bool
-	// clearing is how many functions are under way that end commands of others.
-	clearing int
+	// clearing is how many functions are under way that end commands of others, clears the
+	// step up to which one that was not answered may still do so.
+	clearing, clears int
 	// stray are requests whose connection is gone and whose numbers the target expects.
 	stray []*task
 	// doomed are connections of sessions before, which the target closes.

@@ -75,7 +75,7 @@ func (h *host) issue(op *Op, l *link) {
 func (h *host) send(t *task, l *link) {
 	op := t.op
 	for _, o := range h.w.hosts {
-		t.mayVanish = t.mayVanish || o != h && t.scsi() && o.clearing > 0
+		t.mayVanish = t.mayVanish || o != h && t.scsi() && (o.clearing > 0 || o.clears > h.w.step)
 	}
 	for _, f := range h.open {
 		// An immediate command has the number of a function in front of it, so that

@@ -117,9 +117,6 @@ func (w *world) jump(n int) {
 	w.rings[0].Advance(nanos)
 }
 
-// maxRetained is one of the steps, in nanoseconds, in which Time2Retain passes.
-const maxRetained = 60e9
-
 // round lets everyone act once.
 func (w *world) round() {
 	w.step++

@@ -11,6 +11,10 @@ const (
 	// vanishWaits is after how many of these seconds a command that another initiator may
 	// have ended is taken for gone.
 	vanishWaits = 40
+	// retainWaits is after how many Time2Retain passes, in steps of retainNanos, where
+	// something may be held up by a command that its initiator takes for ended.
+	retainWaits = 20
+	retainNanos = 60e9
 )
 
 // settle goes on without faults until nothing happens any more, and everything must be
@@ -39,10 +43,11 @@ func (w *world) settle(when string) {
 		if w.closed != closed {
 			closed, waits = w.closed, 0
 		}
-		nanos := int64(1e9)
-		if waits++; waits > maxWaits && w.retained(waits-maxWaits) {
-			nanos = maxRetained
-		} else if waits > maxWaits {
+		nanos, retains := int64(1e9), w.retains()
+		switch waits++; {
+		case retains && waits > retainWaits:
+			nanos = retainNanos
+		case !retains && waits > maxWaits:
 			w.fail("stuck", "%s: %s", when, left)
 			return
 		}
@@ -51,16 +56,16 @@ func (w *world) settle(when string) {
 	}
 }
 
-// retained says whether something may be held up, for so many steps, by a command that
-// its initiator takes for ended and the target keeps until Time2Retain is over: one that
-// was reassigned in spite of a function and lost its connection once more
-// (docs/deviations.md, D-30).
-func (w *world) retained(steps int) bool {
-	kept := false
+// retains says whether something may be held up by a command that its initiator takes for
+// ended and the target keeps until Time2Retain is over: one that was reassigned in spite
+// of a function and lost its connection once more (docs/deviations.md, D-30).
+func (w *world) retains() bool {
 	for _, h := range w.hosts {
-		kept = kept || h.alive && h.abandoned > 0
+		if h.alive && h.abandoned > 0 && w.clock()-h.abandonedAt <= int64(w.plan.Settings.Retain)*1e9+retainNanos {
+			return w.parks()
+		}
 	}
-	return kept && w.parks() && int64(steps)*maxRetained <= int64(w.plan.Settings.Retain)*1e9+2*maxRetained
+	return false
 }
 
 // unfinished names something that is not concluded.
@@ -102,7 +107,7 @@ func (w *world) vanish() {
 				t.close(gone, nil, "its number had come") // nothing answers it
 				continue
 			}
-			if t.mayVanish && t.waits > vanishWaits && h.exp == h.sn {
+			if t.mayVanish && t.waits > vanishWaits && h.exp == h.sn && !w.retains() {
 				t.over(w.now())
 				t.close(gone, nil, "it vanished")
 			}

@@ -138,6 +138,10 @@ func (t *task) reaches(d *disk, lba int, before uint32) {
 	t.written[i] = true
 }
 
+// clearSteps is for how many steps a function whose session has ended may still be on its
+// way to the units.
+const clearSteps = 1000
+
 // close ends a task; how says by what.
 func (t *task) close(s state, l *link, how string) {
 	t.state, t.how, t.ended, t.endedBy = s, how, t.host.w.now(), l
@@ -146,6 +150,7 @@ func (t *task) close(s state, l *link, how string) {
 	t.host.forget(t)
 	if s == gone && (t.parked || t.reassigned) {
 		t.host.abandoned++
+		t.host.abandonedAt = t.host.w.clock()
 	}
 	for _, u := range t.covered {
 		// Without its answer nobody knows whether the function ended them.
@@ -163,6 +168,9 @@ func (t *task) close(s state, l *link, how string) {
 		t.closes.sweeping = false
 	case t.op.Kind >= ClearSet && t.op.Kind <= ResetCold:
 		t.host.clearing--
+		if s == gone {
+			t.host.clears = t.host.w.step + clearSteps
+		}
 	}
 	if s == answered {
 		t.host.answered++
