@@ -44,6 +44,8 @@ func said(orders []order) (s []string) {
 			s = append(s, fmt.Sprintf("close %d", o.conn.Index))
 		case orderLoss:
 			s = append(s, fmt.Sprintf("loss %d", o.nexus))
+		case orderLoggedOut:
+			s = append(s, fmt.Sprintf("logged out %d %d: %d", o.conn.Index, o.owner, o.result))
 		}
 	}
 	return s

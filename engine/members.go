@@ -99,9 +99,37 @@ func (e *sessionEntry) endMember(cid pdu.CID) []order {
 	return []order{{kind: orderClose, conn: m.conn}}
 }
 
-// gone tells who waits for the end of a connection.
+// removed finds a connection that was logged out for recovery and whose commands were
+// not all reassigned.
+func (e *sessionEntry) removed(cid pdu.CID) *member {
+	for i := range e.members {
+		if m := &e.members[i]; m.cid == cid && m.recovered {
+			return m
+		}
+	}
+	return nil
+}
+
+// endRemoved ends the commands that connections of an identifier have left: a logout that
+// closes one ends what is still bound to it (RFC 3720 §10.14 [R-10.14-1]).
+func (e *sessionEntry) endRemoved(cid pdu.CID) (orders []order) {
+	for i := range e.members {
+		if m := &e.members[i]; m.cid == cid && m.recovered && !m.ending {
+			m.ending = true
+			orders = append(orders, order{kind: orderClose, conn: m.conn})
+		}
+	}
+	return orders
+}
+
+// gone tells who waits for the end of a connection, when no other one of its identifier
+// that ends with it is left.
 func (e *sessionEntry) gone(m member) (orders []order) {
 	e.remember(m.cid, !m.ending && !m.recovered)
+	if next := e.removed(m.cid); m.loggedOut && m.recovered && next != nil && next.ending {
+		next.loggedOut, next.asker, next.owner, next.others = true, m.asker, m.owner, append(next.others, m.others...)
+		return orders
+	}
 	if m.loggedOut {
 		orders = append(orders, order{kind: orderLoggedOut, conn: m.asker, owner: m.owner, result: pdu.LogoutDone})
 	}
@@ -146,10 +174,18 @@ func (d *directory) logout(asker transport.Handle, owner uint64, cid pdu.CID, re
 		return orders
 	}
 	m := e.member(cid)
+	if m == nil {
+		m = e.removed(cid)
+	}
 	if m != nil && m.loggedOut {
 		// The connection that asked first may have ended meanwhile.
 		m.others = append(m.others, asked{asker, owner})
-		return nil
+		if m.ending || e.ending {
+			return nil
+		}
+		// It was to be removed for recovery only.
+		m.ending = true
+		return []order{{kind: orderClose, conn: m.conn}}
 	}
 	if m == nil {
 		result := pdu.LogoutCIDNotFound
@@ -160,5 +196,8 @@ func (d *directory) logout(asker transport.Handle, owner uint64, cid pdu.CID, re
 		return []order{{kind: orderLoggedOut, conn: asker, owner: owner, result: result}}
 	}
 	m.loggedOut, m.asker, m.owner = true, asker, owner
+	if m.recovered {
+		return e.endRemoved(cid)
+	}
 	return e.endMember(cid)
 }

@@ -104,8 +104,8 @@ func (d *directory) recovered(conn transport.Handle) (orders []order) {
 		return nil
 	}
 	m := e.of(conn)
-	if m == nil || m.recovered {
-		return nil
+	if m == nil || m.recovered || m.ending && !m.recovering {
+		return nil // one that was closed meanwhile says so itself
 	}
 	m.parked, m.recovered, m.recovering, m.ending = true, true, false, e.ending
 	orders = append(orders, e.crowd()...)

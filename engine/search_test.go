@@ -113,3 +113,26 @@ func TestRecovery_LostWhileReassigning(t *testing.T) {
 		}
 	})
 }
+
+// A logout that closes a connection ends the commands of one that was, or is being, logged
+// out for recovery, and is answered when they have ended (RFC 3720 §10.14 [R-10.14-1]).
+func TestDirectory_ClosesWhatWasRemovedForRecovery(t *testing.T) {
+	conform.Covers(t, "R-10.14-1")
+	for _, removed := range []bool{false, true} {
+		d := newDirectory(8, 3)
+		first := placed(conn(1), port(1, 0, 1))
+		first.Params.MaxConnections, first.Params.ErrorRecoveryLevel, first.Params.DefaultTime2Retain = 4, 2, 20
+		tsih := d.admit(first)[0].admit.TSIH
+		d.admit(placed(conn(2), port(1, tsih, 2)))
+		wantOrders(t, "for recovery", d.logout(conn(2), 11, 1, pdu.RemoveForRecovery), "recover 1")
+		var before []string
+		if removed {
+			wantOrders(t, "it is removed", d.recovered(conn(1)), "logged out 2 11: 0")
+		} else {
+			before = []string{"logged out 2 11: 0"}
+		}
+		wantOrders(t, "for good", d.logout(conn(2), 12, 1, pdu.CloseConnection), "close 1")
+		wantOrders(t, "too late to be removed", d.recovered(conn(1)))
+		wantOrders(t, "its end", d.ended(conn(1)), append(before, "logged out 2 12: 0")...)
+	}
+}
