@@ -49,7 +49,9 @@ func TestAuth_PerTargetInitiatorAndDiscovery(t *testing.T) {
 	conform.Covers(t, "R-8.2-1", "R-11.1-1", "R-8.2.1-1")
 	conform.Trap(t, 24)
 	e := guarded(t)
+	e.door.mu.Lock()
 	e.door.first = 0 // this is about something else
+	e.door.mu.Unlock()
 	for _, k := range []struct {
 		name, user string
 		mutual     bool
