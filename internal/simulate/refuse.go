@@ -26,16 +26,17 @@ func (l *link) refused(h *pdu.Header, bad *pdu.Header) {
 		w.fail("reject", "%s of %s", show(h), show(bad))
 		return
 	}
-	t.unask(p)
+	recut := t.unask(p)
 	first, _ := p.Run()
 	switch reason := pdu.AsReject(h).Reason(); {
-	case t.state != open || t.mayVanish || l.host.ending(t):
-	case reason == pdu.RejectSNACK && t.recut() && p.Type() == pdu.SNACKData:
+	case t.state != open:
+	case reason == pdu.RejectSNACK && recut:
 		// It was asked for before the length of segments changed, and served behind.
 	case reason == pdu.RejectSNACK && w.forgetful():
 		t.unavailable = true
 	case p.Type() == pdu.SNACKData && int(first) < len(t.requests)-1:
 		// An R2T that the target had given up itself when it heard of this.
+	case t.mayVanish || l.host.ending(t):
 	default:
 		w.fail("reject", "%s of %s", show(h), show(bad))
 	}
@@ -55,16 +56,18 @@ func (l *link) unask(p pdu.SNACK) (recut bool) {
 	return recut
 }
 
-// unask notes that what a SNACK asked for does not come.
-func (t *task) unask(p pdu.SNACK) {
+// unask notes that what a SNACK asked for does not come. It is true if some of it was cut
+// before the length of segments changed.
+func (t *task) unask(p pdu.SNACK) (recut bool) {
 	if p.Type() == pdu.SNACKRData {
 		t.resent = t.resent && p.Tag() != t.tag3
-		return
+		return false
 	}
 	begin, count := p.Run()
 	named := func(n int) bool { return count == 0 || uint32(n)-begin < count }
 	for i := range t.cuts {
 		if named(i) {
+			recut = recut || t.cuts[i].recv != t.link.recv
 			t.cuts[i].asks = 0
 		}
 	}
@@ -73,6 +76,7 @@ func (t *task) unask(p pdu.SNACK) {
 			t.requests[i].asks = 0
 		}
 	}
+	return recut
 }
 
 // forgetful says whether data may be given up before it is acknowledged.
