@@ -19,6 +19,7 @@ const (
 // field pointer: RDPROTECT, WRPROTECT and VRPROTECT (no protection information,
 // SBC-3 §4.22), RARC, GROUP NUMBER (GROUP_SUP is 0, SBC-3 §4.23) and ANCHOR
 // (ANC_SUP is 0). Of every CONTROL byte NACA is evaluated (SAM-5 §5.2).
+// PRE-FETCH, which changes nothing, takes a GROUP NUMBER all the same: hosts send one.
 // FUA_NV and SYNC_NV are obsolete and still sent, so they are accepted and have
 // no effect: no cache here survives a power loss.
 var opcodes = []Opcode{
@@ -98,9 +99,19 @@ var opcodes = []Opcode{
 		Recommended: secondsMedium, begin: (*Device).beginVerify, execute: (*Device).verify,
 	},
 	{
+		Code: 0x34, Name: "PRE-FETCH(10)", Class: MediumRead,
+		Usage:       []byte{0x34, 0x02, 0xff, 0xff, 0xff, 0xff, 0x1f, 0xff, 0xff, naca},
+		Recommended: secondsLong, begin: (*Device).beginPrefetch, execute: (*Device).prefetch,
+	},
+	{
 		Code: 0x35, Name: "SYNCHRONIZE CACHE(10)", Class: MediumRead,
 		Usage:       []byte{0x35, 0x06, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff, naca},
 		Recommended: secondsLong, begin: (*Device).beginSynchronize, execute: (*Device).synchronize,
+	},
+	{
+		Code: 0x37, Name: "READ DEFECT DATA(10)", Class: Neutral,
+		Usage:       []byte{0x37, 0, 0x1f, 0, 0, 0, 0, 0xff, 0xff, naca},
+		Recommended: secondsQuick, begin: (*Device).beginReadDefects, execute: (*Device).readDefects,
 	},
 	{
 		Code: 0x41, Name: "WRITE SAME(10)", Class: MediumWrite, flags: modifies | unmapBit,
@@ -151,6 +162,11 @@ var opcodes = []Opcode{
 		Code: 0x8f, Name: "VERIFY(16)", Class: MediumRead,
 		Usage:       []byte{0x8f, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, naca},
 		Recommended: secondsMedium, begin: (*Device).beginVerify, execute: (*Device).verify,
+	},
+	{
+		Code: 0x90, Name: "PRE-FETCH(16)", Class: MediumRead,
+		Usage:       []byte{0x90, 0x02, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f, naca},
+		Recommended: secondsLong, begin: (*Device).beginPrefetch, execute: (*Device).prefetch,
 	},
 	{
 		Code: 0x91, Name: "SYNCHRONIZE CACHE(16)", Class: MediumRead,
@@ -206,6 +222,11 @@ var opcodes = []Opcode{
 		Code: 0xaf, Name: "VERIFY(12)", Class: MediumRead,
 		Usage:       []byte{0xaf, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, naca},
 		Recommended: secondsMedium, begin: (*Device).beginVerify, execute: (*Device).verify,
+	},
+	{
+		Code: 0xb7, Name: "READ DEFECT DATA(12)", Class: Neutral,
+		Usage:       []byte{0xb7, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginReadDefects, execute: (*Device).readDefects,
 	},
 }
 

@@ -90,6 +90,9 @@ type Info struct {
 	VolatileCache bool
 	// Rotational media say so in VPD page B1h.
 	Rotational bool
+	// CacheBytes is how much of what is read a cache before the medium may keep, 0 when
+	// there is none.
+	CacheBytes int64
 }
 
 // Blocks is the capacity in logical blocks.

@@ -42,6 +42,7 @@ func New(cfg Config) (*Backend, error) {
 		return nil, fmt.Errorf("cache: size is %d bytes; use a multiple of %d of at least %d", n, PageBytes, MinBytes)
 	}
 	b := &Backend{cfg: cfg, info: cfg.Inner.Info()}
+	b.info.CacheBytes = int64(len(cfg.Memory))
 	p, err := newPages(cfg.Memory, (b.info.Bytes+PageBytes-1)/PageBytes)
 	if err != nil {
 		return nil, fmt.Errorf("cache of %d bytes: %w", len(cfg.Memory), err)
@@ -50,7 +51,8 @@ func New(cfg Config) (*Backend, error) {
 	return b, nil
 }
 
-// Info describes the medium behind: a cache for reads changes nothing of it.
+// Info describes the medium behind, and that there is a cache before it: one for reads
+// changes nothing else of it.
 func (b *Backend) Info() blk.Info { return b.info }
 
 // Describe names the medium and the cache in messages.
