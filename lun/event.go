@@ -42,6 +42,7 @@ const (
 	askExecute
 	askMove
 	askCompare
+	askMerge
 	askStop
 	askFinish
 	askManage

@@ -102,10 +102,20 @@ func (l *Local) Move(u *Unit, r *blk.Request) {
 // Differs or what the medium said.
 func (l *Local) Compare(u *Unit, r *blk.Request) {
 	if u.home == l.reactor {
-		l.compare(u, r)
+		l.against(waitingAgainst{u, r, false})
 		return
 	}
 	l.post.Post(u.home, Message{kind: askCompare, unit: u, Event: Event{Request: r}})
+}
+
+// Merge reads where r is to write and ORs that into its data; a Moved event comes, and
+// nothing was written.
+func (l *Local) Merge(u *Unit, r *blk.Request) {
+	if u.home == l.reactor {
+		l.against(waitingAgainst{u, r, true})
+		return
+	}
+	l.post.Post(u.home, Message{kind: askMerge, unit: u, Event: Event{Request: r}})
 }
 
 // Finish takes a command out of its unit's task set: its response is on its way,
@@ -192,7 +202,9 @@ func (l *Local) Receive(m Message) {
 	case askMove:
 		l.batch(m.unit.side(l.reactor), m.Request)
 	case askCompare:
-		l.compare(m.unit, m.Request)
+		l.against(waitingAgainst{m.unit, m.Request, false})
+	case askMerge:
+		l.against(waitingAgainst{m.unit, m.Request, true})
 	case askStop:
 		m.unit.sides[l.reactor].tasks.stop(m.ticket)
 	case askFinish:

@@ -2,6 +2,7 @@ package lun
 
 import (
 	"bytes"
+	"encoding/binary"
 
 	"lunar/internal/buf"
 	"lunar/lun/blk"
@@ -17,15 +18,18 @@ const maxLocalSteps = 64
 type step struct {
 	blk.Request
 	program *program
-	// against is the request whose data the medium is compared with.
+	// against is the request whose data the medium is compared with, or merged into.
 	against *blk.Request
+	merge   bool
 	unit    *Unit
 	buf     *buf.Buf
 }
 
+// waitingAgainst is a request whose data the medium is compared with, or merged into.
 type waitingAgainst struct {
-	unit *Unit
-	r    *blk.Request
+	unit  *Unit
+	r     *blk.Request
+	merge bool
 }
 
 // startStep draws a slot and, for a read or write, a buffer.
@@ -73,14 +77,15 @@ func (l *Local) run(p *program) {
 	}
 }
 
-func (l *Local) compare(u *Unit, r *blk.Request) {
-	x := l.startStep(u, scsi.Step{Op: blk.Read, Offset: r.Offset, Length: r.Length})
+// against reads what a request is to be compared with, or to have merged in.
+func (l *Local) against(w waitingAgainst) {
+	x := l.startStep(w.unit, scsi.Step{Op: blk.Read, Offset: w.r.Offset, Length: w.r.Length})
 	if x == nil {
-		l.compares = append(l.compares, waitingAgainst{u, r})
+		l.compares = append(l.compares, w)
 		return
 	}
-	x.against = r
-	l.batch(u.sides[l.reactor], &x.Request)
+	x.against, x.merge = w.r, w.merge
+	l.batch(w.unit.sides[l.reactor], &x.Request)
 }
 
 // endStep takes the result of a request of this package. Those that wait for its
@@ -131,10 +136,21 @@ func (l *Local) goOn(p *program) {
 func (l *Local) endCompare(x *step) {
 	r := x.against
 	r.Result, r.Progress = x.Result, x.Progress
-	if x.Result == blk.OK && !bytes.Equal(x.Data, r.Data) {
+	switch {
+	case x.Result != blk.OK:
+	case x.merge:
+		or(r.Data, x.Data)
+	case !bytes.Equal(x.Data, r.Data):
 		r.Result, r.Progress = blk.Differs, firstDifference(x.Data, r.Data)
 	}
 	l.tell(r.Tag, Event{Kind: Moved, Request: r})
+}
+
+// or ORs b into a, of whole words.
+func or(a, b []byte) {
+	for i := 0; i+8 <= len(a); i += 8 {
+		binary.NativeEndian.PutUint64(a[i:], binary.NativeEndian.Uint64(a[i:])|binary.NativeEndian.Uint64(b[i:]))
+	}
 }
 
 func firstDifference(a, b []byte) int64 {
@@ -162,7 +178,7 @@ func (l *Local) retry() {
 			l.tell(p.command.Owner, Event{Kind: Executed, Command: p.command})
 		}
 	}
-	for _, c := range compares {
-		l.compare(c.unit, c.r)
+	for _, w := range compares {
+		l.against(w)
 	}
 }

@@ -154,6 +154,11 @@ var opcodes = []Opcode{
 		Recommended: secondsMedium, begin: (*Device).beginWrite,
 	},
 	{
+		Code: 0x8b, Name: "ORWRITE(16)", Class: MediumAtomic, flags: modifies,
+		Usage:       []byte{0x8b, 0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsMedium, begin: (*Device).beginOrWrite,
+	},
+	{
 		Code: 0x8e, Name: "WRITE AND VERIFY(16)", Class: MediumWrite, flags: modifies,
 		Usage:       []byte{0x8e, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, naca},
 		Recommended: secondsMedium, begin: (*Device).beginWriteVerify,

@@ -117,3 +117,10 @@ func (d *Device) beginWrite(c *sam.Command) {
 	c.Action, c.Status, c.Extent = sam.WriteMedium, sam.Good, e
 	c.DataInBytes, c.DataOutBytes = 0, e.Bytes
 }
+
+// beginOrWrite serves ORWRITE(16) (SBC-3, ORWRITE): what is written is what stands there, OR
+// what is sent. That nothing comes in between is up to the unit (MediumAtomic).
+func (d *Device) beginOrWrite(c *sam.Command) {
+	d.beginWrite(c)
+	c.Extent.Or = c.Action == sam.WriteMedium
+}

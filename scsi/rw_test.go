@@ -51,7 +51,7 @@ var (
 // Boundary LBAs and lengths, on media just around 2^32 blocks, for each command
 // that names a range, against arithmetic that cannot overflow.
 func TestRange_EveryBlockCommandAtEveryBoundary(t *testing.T) {
-	block := append(append([]byte{0x2f, 0xaf, 0x8f, 0x35, 0x91, 0x41, 0x93}, readOpcodes...), writeOpcodes...)
+	block := append(append([]byte{0x2f, 0xaf, 0x8f, 0x35, 0x91, 0x41, 0x93, 0x8b}, readOpcodes...), writeOpcodes...)
 	for _, size := range []uint64{1, 8192, 1<<21 - 1, 1<<32 - 1, 1 << 32, 1<<32 + 1} {
 		d := testDevice(func(c *Config) { c.Info.Bytes = int64(size) * 512 })
 		for _, opcode := range block {

@@ -249,6 +249,7 @@ func (c *Conn) resume() {
 func (c *Conn) failMedium(t *task, k *chunk) {
 	block := uint64(t.unit.Info().BlockBytes)
 	cmd := &t.s.Command
-	scsi.FailMedium(cmd, k.Result, t.s.Action != sam.ReadMedium, uint64(k.Offset+k.Progress)/block)
+	writes := t.s.Action == sam.WriteMedium && (!t.s.Extent.Or || k.merged) && !k.written
+	scsi.FailMedium(cmd, k.Result, writes, uint64(k.Offset+k.Progress)/block)
 	t.s.FailData(cmd.Sense)
 }

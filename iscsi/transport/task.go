@@ -25,8 +25,9 @@ type chunk struct {
 	read   int
 	moving bool
 	done   bool
-	// written says of a piece that is verified that the write has ended.
-	written bool
+	// written says of a piece that is verified that the write has ended, merged of one that
+	// is ORed that what was there is in it.
+	written, merged bool
 }
 
 func (k *chunk) end() uint32 { return k.offset + k.bytes }
@@ -107,7 +108,7 @@ func (t *task) push(b *buf.Buf, offset, bytes uint32) *chunk {
 	k := t.chunkAt(t.count)
 	t.count++
 	k.buf, k.offset, k.bytes = b, offset, bytes
-	k.read, k.moving, k.done, k.written = 0, false, false, false
+	k.read, k.moving, k.done, k.written, k.merged = 0, false, false, false, false
 	return k
 }
 
@@ -131,8 +132,19 @@ func (c *Conn) dropData(t *task) {
 	t.buffer = nil
 }
 
+// motion is what becomes of a piece.
+type motion uint8
+
+const (
+	// plainly reads or writes it; compared compares it with the medium, ored merges the
+	// medium into it.
+	plainly motion = iota
+	compared
+	ored
+)
+
 // move asks the medium for the request of the i-th piece.
-func (c *Conn) move(t *task, i uint8, op blk.Op, compare bool) {
+func (c *Conn) move(t *task, i uint8, op blk.Op, how motion) {
 	i = (t.first + i) % maxChunks
 	k := &t.chunks[i]
 	block := int64(t.unit.Info().BlockBytes)
@@ -154,9 +166,12 @@ func (c *Conn) move(t *task, i uint8, op blk.Op, compare bool) {
 	}
 	k.moving = true
 	t.moving++
-	if compare {
+	switch how {
+	case compared:
 		c.stack.local.Compare(t.unit, &k.Request)
-	} else {
+	case ored:
+		c.stack.local.Merge(t.unit, &k.Request)
+	case plainly:
 		c.stack.local.Move(t.unit, &k.Request)
 	}
 }

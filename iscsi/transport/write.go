@@ -70,13 +70,19 @@ func (c *Conn) write(t *task) {
 // progressWrite hands full pieces to the medium, asks for more, and ends the task
 // when all of it is there.
 func (c *Conn) progressWrite(t *task) {
-	compare := t.s.Action == sam.CompareMedium
+	how := plainly
+	switch {
+	case t.s.Action == sam.CompareMedium:
+		how = compared
+	case t.s.Extent.Or:
+		how = ored
+	}
 	for i := range t.count {
 		k := t.chunkAt(i)
 		// A piece goes to the medium only when it is complete and every PDU in it was
 		// right (architecture §7).
 		if !k.moving && !k.done && t.s.Out.Received >= k.end() {
-			c.move(t, i, blk.Write, compare)
+			c.move(t, i, blk.Write, how)
 		}
 	}
 	for t.count > 0 && t.chunkAt(0).done && !t.chunkAt(0).moving && !c.receivesInto(t) {
@@ -138,14 +144,19 @@ func (c *Conn) burst(t *task) uint32 {
 	return out.Within(min(t.tail()-asked, limit))
 }
 
-// movedOut takes the end of the write or comparison of the piece in a place.
+// movedOut takes the end of what was done with the piece in a place.
 func (c *Conn) movedOut(t *task, place uint8) {
 	k := &t.chunks[place]
+	i := (place + maxChunks - t.first) % maxChunks
 	switch {
+	case k.Result == blk.OK && t.s.Extent.Or && !k.merged:
+		k.merged = true
+		c.move(t, i, blk.Write, plainly)
+		return
 	case k.Result == blk.OK && t.s.Extent.Verify && !k.written:
 		// WRITE AND VERIFY (SBC-3 §5.45): it is compared where it lies.
 		k.written = true
-		c.move(t, (place+maxChunks-t.first)%maxChunks, blk.Write, true)
+		c.move(t, i, blk.Write, compared)
 		return
 	case k.Result == blk.OK:
 		t.s.Moved(k.Length)

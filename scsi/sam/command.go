@@ -90,6 +90,8 @@ type Extent struct {
 	FUA bool
 	// Verify asks that what was written be read back and compared.
 	Verify bool
+	// Or asks that what is on the medium be ORed into what is written.
+	Or bool
 }
 
 // Command is one SCSI command on its way through a device server.
