@@ -66,7 +66,7 @@ func (l *Local) Begin(u *Unit, c *sam.Command) bool {
 		return true
 	}
 	quiet := needsQuiet(c)
-	if u.home == l.reactor && !u.gate.announced() && (!quiet || !c.Joint) {
+	if l.first(u) && (!quiet || !c.Joint) {
 		return u.begin(c)
 	}
 	// At home too: what was announced was delivered before, and lies in the mailbox, as
@@ -75,8 +75,17 @@ func (l *Local) Begin(u *Unit, c *sam.Command) bool {
 	if quiet {
 		u.gate.announce()
 	}
+	if u.home == l.reactor {
+		u.coming++
+	}
 	l.post.Post(u.home, Message{kind: askBegin, unit: u, Event: Event{Command: c}})
 	return false
+}
+
+// first says whether this is a unit's home and nothing lies in the mailbox that what is
+// done here now would pass.
+func (l *Local) first(u *Unit) bool {
+	return u.home == l.reactor && u.coming == 0 && !u.gate.announced()
 }
 
 // Execute runs a command whose Begin asked for it. It is true when done already;
@@ -156,9 +165,9 @@ func (l *Local) Withdraw(u *Unit, owner uint64) {
 func (l *Local) Manage(u *Unit, m *Management) {
 	m.origin = l.reactor
 	if s := u.side(l.reactor); s != nil {
-		m.mark, m.behind = s.tasks.arrivals, u.gate.announced()
+		m.mark, m.behind = s.tasks.arrivals, u.home == l.reactor && u.coming > 0
 	}
-	if u.home == l.reactor && !u.gate.announced() && !m.Joint {
+	if l.first(u) && !m.Joint {
 		u.manage(l, m)
 		return
 	}
@@ -188,6 +197,9 @@ func (l *Local) Receive(m Message) {
 	switch m.kind {
 	case askBegin:
 		quiet := needsQuiet(m.Command)
+		if OwnerReactor(m.Command.Owner) == l.reactor {
+			m.unit.coming--
+		}
 		begun := m.unit.begin(m.Command)
 		if quiet {
 			m.unit.gate.arrived()

@@ -12,8 +12,10 @@ type Management struct {
 	Function sam.Function
 	// Nexus is where the function came from.
 	Nexus sam.Nexus
-	// Place is where the function stands in the order of its nexus, see sam.Command.
-	Place uint32
+	// Place is where the function stands in the order of its nexus, and Numbered that it is
+	// its own, see sam.Command.
+	Place    uint32
+	Numbered bool
 	// Joint says that the nexus has several connections, see sam.Command.
 	Joint bool
 	// FastAbort says that whoever asked waits for no data that the tasks it ends still

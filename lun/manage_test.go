@@ -85,6 +85,53 @@ func TestManage_AtHome_FindsWhatIsOnItsWay(t *testing.T) {
 	}
 }
 
+// What a home has sent itself, because somebody announced a command that runs alone, is not
+// passed when that has come: neither by a function, nor by an ORDERED command.
+func TestLocal_AtHome_PassesNothingInItsMailbox(t *testing.T) {
+	for _, joint := range []bool{false, true} {
+		for _, function := range []bool{false, true} {
+			w := newWorld(t)
+			w.open()
+			alone, c := command(t, away, 9, "00"), command(t, home, 10, "00")
+			alone.Attribute = sam.Ordered
+			c.Place, c.Joint = 14, joint
+			w.locals[away].Begin(w.unit, alone)
+			if w.locals[home].Begin(w.unit, c) {
+				t.Fatal("the command passed what was announced")
+			}
+			w.pass(away, home)
+			if function {
+				w.locals[home].Manage(w.unit, &Management{Function: sam.AbortTaskSet, Owner: Owner(home, 11), Place: 14, Joint: joint})
+				w.settle()
+				if got := w.take(c.Owner); !slices.ContainsFunc(got, func(e Event) bool { return e.Kind == Abort }) {
+					t.Errorf("joint %v: the command heard %+v, want its end", joint, got)
+				}
+				continue
+			}
+			ordered := command(t, home, 11, "00")
+			ordered.Attribute, ordered.Place, ordered.Joint = sam.Ordered, 15, joint
+			if w.locals[home].Begin(w.unit, ordered) {
+				t.Errorf("joint %v: the ORDERED command passed the one in front of it", joint)
+			}
+		}
+	}
+}
+
+// A function with a number of its own is behind immediate commands that carry that number,
+// whenever they came.
+func TestManage_NumberedIsBehindTheImmediate(t *testing.T) {
+	conform.Covers(t, "R-10.5.1-2")
+	for _, numbered := range []bool{false, true} {
+		w := newWorld(t)
+		w.open()
+		m := &Management{Function: sam.AbortTaskSet, Owner: Owner(0, 9), Place: 14, Numbered: numbered}
+		f := sideFunction{Management: m, seen: 5, before: 3}
+		if got := f.behind(&entry{arrival: 4, place: 14}); got == numbered {
+			t.Errorf("numbered %v: behind %v", numbered, got)
+		}
+	}
+}
+
 // An ORDERED command at the home does not pass what another connection of its session
 // sent there from another reactor before.
 func TestLocal_OrderedAtHome_PassesNothingOnItsWay(t *testing.T) {

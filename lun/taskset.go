@@ -69,10 +69,14 @@ type sideFunction struct {
 // behind says whether a command comes after the function: in the order of its nexus,
 // whichever connections brought the two (RFC 3720 §10.5.1 [R-10.5.1-2]), else by
 // arrival. The place of an immediate function is that of the next command with a number,
-// which is behind it.
+// which is behind it; an immediate command with the place of a function that has a number
+// is before it.
 func (f *sideFunction) behind(e *entry) bool {
 	if e.nexus == f.Nexus && (e.place != f.Place || e.numbered) {
 		return e.arrival > f.seen || int32(e.place-f.Place) >= 0
+	}
+	if e.nexus == f.Nexus && f.Numbered {
+		return e.arrival > f.seen
 	}
 	if e.nexus == f.Nexus {
 		return e.arrival > f.before

@@ -22,6 +22,8 @@ type Unit struct {
 	// runs which nothing else runs beside, and lone is its ticket.
 	begun   int
 	waiting []*sam.Command
+	// coming counts the commands that the home has sent itself by message.
+	coming int
 	// functions are those that have not ended on every side, managed the number of the
 	// last.
 	functions []*Management

@@ -83,7 +83,7 @@ func (c *Conn) resetNexus(t *task) {
 func (c *Conn) manageUnit(t *task, u *lun.Unit) {
 	t.functions++
 	m := &lun.Management{
-		Function: t.s.Function, Nexus: c.nexus, Place: t.s.CmdSN.Uint32(), Joint: c.sess.Shared() != nil,
+		Function: t.s.Function, Nexus: c.nexus, Place: t.s.CmdSN.Uint32(), Numbered: !t.s.Immediate, Joint: c.sess.Shared() != nil,
 		Owner: c.handle(t), FastAbort: c.sess.FastAborts(),
 	}
 	if t.s.Function.Asks() {
