@@ -36,6 +36,8 @@ type host struct {
 	attention []int
 	// lostCIDs are the connections that were lost at some time, by CID less one.
 	lostCIDs []bool
+	// ends are when a logout that closes a connection was sent last, by CID less one.
+	ends []int
 	// abandoned are the commands of this session that were to be reassigned, or were, and
 	// ended without an answer, the last of them at abandonedAt.
 	abandoned   int
@@ -62,7 +64,7 @@ type keys struct {
 func newHost(w *world, n int) *host {
 	h := &host{
 		w: w, n: n, name: fmt.Sprintf("iqn.2026-11.lunar:host%d", n), isid: pdu.ISID{0x80, 0, 0, 0, 0, byte(n)},
-		slots: make([]*link, w.plan.Settings.Conns), logouts: make([]int, w.plan.Settings.Conns), lostCIDs: make([]bool, w.plan.Settings.Conns), attention: make([]int, w.plan.Settings.Units),
+		slots: make([]*link, w.plan.Settings.Conns), logouts: make([]int, w.plan.Settings.Conns), lostCIDs: make([]bool, w.plan.Settings.Conns), ends: make([]int, w.plan.Settings.Conns), attention: make([]int, w.plan.Settings.Units),
 	}
 	for i := range w.plan.Ops {
 		if op := &w.plan.Ops[i]; op.Host == n {

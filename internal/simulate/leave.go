@@ -23,6 +23,8 @@ func (t *task) logout(h *pdu.Header, l *link) {
 	p.SetReason(pdu.CloseConnection)
 	if t.removes {
 		p.SetReason(pdu.RemoveForRecovery)
+	} else {
+		t.host.ends[t.closes.cid-1] = t.host.w.now()
 	}
 	p.SetCID(t.closes.cid)
 	if t.closes == l {

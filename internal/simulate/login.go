@@ -178,6 +178,7 @@ func (h *host) started(l *link, tsih pdu.TSIH) {
 	h.alive, h.tsih, h.shaken, h.over = true, tsih, false, false
 	h.epoch++
 	clear(h.logouts)
+	clear(h.ends)
 	h.abandoned = 0
 	h.sn, h.exp, h.last = l.exp, l.exp, l.last
 	h.attend()

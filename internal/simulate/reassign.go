@@ -117,7 +117,7 @@ func (t *task) answeredReassign(l *link, result pdu.TaskResult) {
 	case result == pdu.FunctionComplete || u.state != open:
 	case result == pdu.FunctionRejected:
 		u.park() // there was no place for it
-	case result == pdu.TaskDoesNotExist && (u.mayVanish || u.home.expired() || w.cold || t.host.ending(u)):
+	case result == pdu.TaskDoesNotExist && (u.mayVanish || u.home.expired() || w.cold || t.host.ending(u) || u.closedWith()):
 		u.over(w.now())
 		t.host.attend()
 		u.close(gone, nil, "its reassignment was refused")
@@ -125,6 +125,10 @@ func (t *task) answeredReassign(l *link, result pdu.TaskResult) {
 		w.fail("reassign", "%s: result %d", u, result)
 	}
 }
+
+// closedWith says whether a logout since closes the connection that it was left by (RFC
+// 3720 §10.14 [R-10.14-1]).
+func (t *task) closedWith() bool { return t.host.ends[t.home.cid-1] > t.issued }
 
 // resumed finds where the transfer of a reassigned command goes on, at its first PDU: at
 // what was acknowledged with it, else where it was acknowledged before, which is allowed
