@@ -99,6 +99,21 @@ func (e *essence) orphan(p *plan) Orphan {
 	}
 }
 
+// Stands says whether the outcome of a command only needs to be told. Good data-in is asked
+// of the device server again where it is reassigned.
+func (t *Task) Stands() bool {
+	return t.Phase == Responding && (t.Status != sam.Good || t.In.Total == 0)
+}
+
+// Stand gives the place in the command window back of a command whose outcome stands: it
+// has ended, whether that is ever told or not.
+func (c *Conn) Stand(t *Task) {
+	if t.counted {
+		t.counted = false
+		c.shared.Credit()
+	}
+}
+
 // Orphan makes a task that is quiet an orphan, and ends it here. Its data-out is on the
 // medium up to written; the initiator says that it has the Data-In and R2Ts before
 // expDataSN.
@@ -107,8 +122,7 @@ func (c *Conn) Orphan(t *Task, expDataSN serial.DataSN, written uint32) Orphan {
 		Command: t.Command, ITT: t.ITT, CmdSN: t.CmdSN, Read: t.Read, Write: t.Write, EDTL: t.EDTL, BidiRead: t.BidiRead,
 		counted: t.counted, failed: t.failed, failure: t.failure, moved: t.moved, Written: written,
 	}
-	// Good data-in is asked of the device server again; any other outcome stands.
-	o.Concluded = t.Phase == Responding && (t.Status != sam.Good || t.In.Total == 0)
+	o.Concluded = t.Stands()
 	if a := t.said; a != nil {
 		// It was given before, on a connection that was lost earlier.
 		o.Concluded, o.said, o.head, o.inline = true, true, a.head, a.inline

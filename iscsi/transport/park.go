@@ -110,6 +110,16 @@ func (c *Conn) suspend(t *task) {
 	default:
 		t.s.Out.Interrupt()
 		c.progress(t)
+		c.stand(t)
+	}
+}
+
+// stand has the unit of a command forget it that only waits to tell its outcome, to
+// whichever connection asks: others wait for it no longer. An ACA begins when it is told.
+func (c *Conn) stand(t *task) {
+	if t.began && t.s.Kind == session.KindSCSI && t.s.Stands() && !t.s.NACA() {
+		c.sess.Stand(t.s)
+		c.ready(c.concede(t))
 	}
 }
 

@@ -257,4 +257,7 @@ func (c *Conn) ready(waiter *task) {
 func (c *Conn) respond(t *task) {
 	c.sess.Responded(t.s)
 	c.enqueue(t)
+	if c.phase == parked {
+		c.stand(t)
+	}
 }
