@@ -76,7 +76,7 @@ func (l *Local) Begin(u *Unit, c *sam.Command) bool {
 		u.gate.announce()
 	}
 	if u.home == l.reactor {
-		u.coming++
+		u.mailed++
 	}
 	l.post.Post(u.home, Message{kind: askBegin, unit: u, Event: Event{Command: c}})
 	return false
@@ -85,7 +85,7 @@ func (l *Local) Begin(u *Unit, c *sam.Command) bool {
 // first says whether this is a unit's home and nothing lies in the mailbox that what is
 // done here now would pass.
 func (l *Local) first(u *Unit) bool {
-	return u.home == l.reactor && u.coming == 0 && !u.gate.announced()
+	return u.home == l.reactor && u.mailed == 0 && !u.gate.announced()
 }
 
 // Execute runs a command whose Begin asked for it. It is true when done already;
@@ -165,7 +165,7 @@ func (l *Local) Withdraw(u *Unit, owner uint64) {
 func (l *Local) Manage(u *Unit, m *Management) {
 	m.origin = l.reactor
 	if s := u.side(l.reactor); s != nil {
-		m.mark, m.behind = s.tasks.arrivals, u.home == l.reactor && u.coming > 0
+		m.mark, m.behind = s.tasks.arrivals, u.home == l.reactor && u.mailed > 0
 	}
 	if l.first(u) && !m.Joint {
 		u.manage(l, m)
@@ -198,7 +198,7 @@ func (l *Local) Receive(m Message) {
 	case askBegin:
 		quiet := needsQuiet(m.Command)
 		if OwnerReactor(m.Command.Owner) == l.reactor {
-			m.unit.coming--
+			m.unit.mailed--
 		}
 		begun := m.unit.begin(m.Command)
 		if quiet {

@@ -66,7 +66,7 @@ func (x *taskSetRun) begin() {
 // direct says whether what a reactor asks of the unit is done at once: at home, unless
 // something that was announced comes first.
 func (x *taskSetRun) direct(r int) bool {
-	return r == home && x.unit.coming == 0 && !x.unit.gate.announced()
+	return r == home && x.unit.mailed == 0 && !x.unit.gate.announced()
 }
 
 func (x *taskSetRun) nexus() sam.Nexus { return sam.Nexus(rapid.IntRange(0, 2).Draw(x.rt, "nexus")) }

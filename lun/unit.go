@@ -22,8 +22,8 @@ type Unit struct {
 	// runs which nothing else runs beside, and lone is its ticket.
 	begun   int
 	waiting []*sam.Command
-	// coming counts the commands that the home has sent itself by message.
-	coming int
+	// mailed counts the commands that the home has sent itself and that have not arrived.
+	mailed int
 	// functions are those that have not ended on every side, managed the number of the
 	// last.
 	functions []*Management

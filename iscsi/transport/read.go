@@ -105,7 +105,7 @@ func (c *Conn) readChunk(t *task, n uint32) bool {
 	k.read = int(n)
 	t.issued += n
 	c.readBytes += k.read
-	c.move(t, t.count-1, blk.Read, plainly)
+	c.move(t, t.count-1, reading)
 	return true
 }
 

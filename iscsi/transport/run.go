@@ -5,6 +5,7 @@ import (
 	"lunar/iscsi/serial"
 	"lunar/iscsi/session"
 	"lunar/lun"
+	"lunar/lun/blk"
 	"lunar/scsi"
 	"lunar/scsi/sam"
 )
@@ -249,7 +250,6 @@ func (c *Conn) resume() {
 func (c *Conn) failMedium(t *task, k *chunk) {
 	block := uint64(t.unit.Info().BlockBytes)
 	cmd := &t.s.Command
-	writes := t.s.Action == sam.WriteMedium && (!t.s.Extent.Or || k.merged) && !k.written
-	scsi.FailMedium(cmd, k.Result, writes, uint64(k.Offset+k.Progress)/block)
+	scsi.FailMedium(cmd, k.Result, k.Op == blk.Write, uint64(k.Offset+k.Progress)/block)
 	t.s.FailData(cmd.Sense)
 }

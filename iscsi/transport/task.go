@@ -132,24 +132,25 @@ func (c *Conn) dropData(t *task) {
 	t.buffer = nil
 }
 
-// motion is what becomes of a piece.
+// motion is what the medium is asked for with a piece: to fill it, to take it, to be
+// compared with it, or to be merged into it.
 type motion uint8
 
 const (
-	// plainly reads or writes it; compared compares it with the medium, ored merges the
-	// medium into it.
-	plainly motion = iota
-	compared
-	ored
+	reading motion = iota
+	writing
+	comparing
+	merging
 )
 
-// move asks the medium for the request of the i-th piece.
-func (c *Conn) move(t *task, i uint8, op blk.Op, how motion) {
+// move asks the medium for the request of the i-th piece. Only writing changes it: what a
+// comparison or a merge says of a failure it says of a read.
+func (c *Conn) move(t *task, i uint8, how motion) {
 	i = (t.first + i) % maxChunks
 	k := &t.chunks[i]
 	block := int64(t.unit.Info().BlockBytes)
 	n := int64(k.bytes)
-	if op == blk.Read {
+	if how == reading {
 		n = (n + block - 1) / block * block
 	} else {
 		invariant.Check(n%block == 0 || k.end() == t.s.Out.Total, "transport: a piece ends inside a block")
@@ -159,7 +160,10 @@ func (c *Conn) move(t *task, i uint8, op blk.Op, how motion) {
 		k.done = true
 		return
 	}
-	e := &t.s.Extent
+	e, op := &t.s.Extent, blk.Read
+	if how == writing {
+		op = blk.Write
+	}
 	k.Request = blk.Request{
 		Op: op, FUA: e.FUA && op == blk.Write, Offset: e.Offset + int64(k.offset), Length: n,
 		Data: k.buf.Bytes()[:n], Tag: c.handle(t) | uint64(i)<<chunkShift,
@@ -167,11 +171,11 @@ func (c *Conn) move(t *task, i uint8, op blk.Op, how motion) {
 	k.moving = true
 	t.moving++
 	switch how {
-	case compared:
+	case comparing:
 		c.stack.local.Compare(t.unit, &k.Request)
-	case ored:
+	case merging:
 		c.stack.local.Merge(t.unit, &k.Request)
-	case plainly:
+	case reading, writing:
 		c.stack.local.Move(t.unit, &k.Request)
 	}
 }

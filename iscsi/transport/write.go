@@ -70,19 +70,19 @@ func (c *Conn) write(t *task) {
 // progressWrite hands full pieces to the medium, asks for more, and ends the task
 // when all of it is there.
 func (c *Conn) progressWrite(t *task) {
-	how := plainly
+	how := writing
 	switch {
 	case t.s.Action == sam.CompareMedium:
-		how = compared
+		how = comparing
 	case t.s.Extent.Or:
-		how = ored
+		how = merging
 	}
 	for i := range t.count {
 		k := t.chunkAt(i)
 		// A piece goes to the medium only when it is complete and every PDU in it was
 		// right (architecture §7).
 		if !k.moving && !k.done && t.s.Out.Received >= k.end() {
-			c.move(t, i, blk.Write, how)
+			c.move(t, i, how)
 		}
 	}
 	for t.count > 0 && t.chunkAt(0).done && !t.chunkAt(0).moving && !c.receivesInto(t) {
@@ -151,12 +151,12 @@ func (c *Conn) movedOut(t *task, place uint8) {
 	switch {
 	case k.Result == blk.OK && t.s.Extent.Or && !k.merged:
 		k.merged = true
-		c.move(t, i, blk.Write, plainly)
+		c.move(t, i, writing)
 		return
 	case k.Result == blk.OK && t.s.Extent.Verify && !k.written:
 		// WRITE AND VERIFY (SBC-3 §5.45): it is compared where it lies.
 		k.written = true
-		c.move(t, i, blk.Write, compared)
+		c.move(t, i, comparing)
 		return
 	case k.Result == blk.OK:
 		t.s.Moved(k.Length)
