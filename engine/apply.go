@@ -130,7 +130,13 @@ func (c *change) openUnit(cfg Unit) (*unit, error) {
 	}
 	// Units are spread over the reactors; commands from elsewhere come by message.
 	home := (len(c.e.units) + len(c.opened) - 1) % len(c.e.cores)
-	u.lun = lun.NewUnit(home, scsi.New(scsi.Config{Info: m.Info(), Identity: id}), m.Backend)
+	device := scsi.New(scsi.Config{Info: m.Info(), Identity: id, Keeps: true, Removable: cfg.Removable})
+	keeper, err := c.e.restore(cfg, device)
+	if err != nil {
+		return nil, err
+	}
+	u.lun = lun.NewUnit(home, device, m.Backend)
+	u.lun.KeepBy(keeper)
 	return u, nil
 }
 
@@ -213,6 +219,8 @@ func (c *change) commit() error {
 		for _, k := range e.cores {
 			e.on(k, func() { k.attach(u) })
 		}
+		home := e.cores[u.lun.Home()]
+		e.on(home, func() { home.local.Resume(u.lun) })
 	}
 	addresses := map[uint16][]string{}
 	for _, p := range c.portals {

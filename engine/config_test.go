@@ -91,7 +91,7 @@ func TestParseLUN_Refusals(t *testing.T) {
 		"ram:size=1G,path=/x":            {`"path"`, "use size, bs"},
 		"null:size=1G,direct=on":         {`"direct"`, "use size, bs"},
 		"ram:size=1G,sync=on":            {`"sync"`, "use size, bs"},
-		"file:path=/x,colour=red":        {`"colour"`, "use size, bs, cache, path, direct, sync"},
+		"file:path=/x,colour=red":        {`"colour"`, "use size, bs, cache, removable, path, direct, sync"},
 		"file:path=/x,direct=yes":        {`direct="yes"`, "on, off or auto"},
 		"file:path=/x,direct":            {`direct=""`, "on, off or auto"},
 		"file:path=/x,sync=auto":         {`sync="auto"`, "on or off"},

@@ -235,6 +235,7 @@ func (k *core) stop() {
 			k.shut(i)
 		}
 	}
+	k.local.Rest()
 	k.stack.Drain()
 	k.stack.Flush()
 }

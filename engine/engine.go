@@ -40,6 +40,7 @@ type Engine struct {
 	views   []*view
 	started time.Time
 
+	keepers keepers
 	// rest is how long a change waits for commands to end: restTime.
 	rest time.Duration
 	// stopping is closed when Stop begins: what waits for something gives up.
@@ -229,6 +230,7 @@ func (e *Engine) Stop() error {
 	for _, k := range e.cores[:e.begun] {
 		<-k.gone
 	}
+	e.keepers.Wait()
 	err := e.closeMedia()
 	e.mu.Lock()
 	defer e.mu.Unlock()

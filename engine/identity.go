@@ -19,20 +19,28 @@ import (
 // change nor be given to another (CVE history: two units with one name are merged
 // by multipath hosts).
 func (e *Engine) unitIdentity(u Unit) (scsi.Identity, error) {
-	name := mediumName(u.Name)
-	if u.Medium == File {
-		// A file keeps its identity when it is exported under another name.
-		p, err := filepath.Abs(u.Path)
-		if err != nil {
-			return scsi.Identity{}, fmt.Errorf("identity: %w; give an absolute path", err)
-		}
-		name = fileName(p)
+	name, err := stateName(u)
+	if err != nil {
+		return scsi.Identity{}, err
 	}
 	id, err := persistentUUID(filepath.Join(e.cfg.State, "units", name))
 	if err != nil {
 		return scsi.Identity{}, fmt.Errorf("identity: %w", err)
 	}
 	return scsi.IdentityOf(id), nil
+}
+
+// stateName names what is kept of a unit. A file keeps its own when it is exported under
+// another name.
+func stateName(u Unit) (string, error) {
+	if u.Medium != File {
+		return mediumName(u.Name), nil
+	}
+	p, err := filepath.Abs(u.Path)
+	if err != nil {
+		return "", fmt.Errorf("identity: %w; give an absolute path", err)
+	}
+	return fileName(p), nil
 }
 
 // maxFileName is what every file system takes in one name, with some to spare.

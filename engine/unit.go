@@ -32,6 +32,8 @@ type Unit struct {
 	Direct string
 	// Sync makes every write durable before it is answered.
 	Sync bool
+	// Removable says that initiators may eject the medium, and put it in again.
+	Removable bool
 	// Cache is the size of the read cache in front of the medium; 0 for none.
 	Cache int64
 }
@@ -83,6 +85,8 @@ func (l *Unit) Set(key, value string) (err error) {
 		}
 	case key == "cache":
 		l.Cache, err = parseCache(value)
+	case key == "removable":
+		l.Removable, err = parseSwitch(key, value)
 	case key == "path" && l.Medium == File:
 		l.Path = value
 	case key == "direct" && l.Medium == File:
@@ -91,22 +95,26 @@ func (l *Unit) Set(key, value string) (err error) {
 		}
 		l.Direct = value
 	case key == "sync" && l.Medium == File:
-		if value != "on" && value != "off" {
-			err = fmt.Errorf("sync=%q: use on or off", value)
-		}
-		l.Sync = value == "on"
+		l.Sync, err = parseSwitch(key, value)
 	default:
 		err = fmt.Errorf("%s has no option %q; use %s", l.Medium, key, l.Medium.options())
 	}
 	return err
 }
 
+func parseSwitch(key, value string) (bool, error) {
+	if value != "on" && value != "off" {
+		return false, fmt.Errorf("%s=%q: use on or off", key, value)
+	}
+	return value == "on", nil
+}
+
 // options lists what a specification of the medium may say.
 func (m Medium) options() string {
 	if m == File {
-		return "size, bs, cache, path, direct, sync"
+		return "size, bs, cache, removable, path, direct, sync"
 	}
-	return "size, bs, cache"
+	return "size, bs, cache, removable"
 }
 
 // check looks at a unit by itself.

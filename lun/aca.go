@@ -45,7 +45,7 @@ func (a *allegiance) clearFor(n sam.Nexus) {
 
 // refuses ends a new command that an ACA, or its absence, does not let in. The tables
 // of SAM-5 §5.9.3 and §5.9.4 know no exception for INQUIRY, REPORT LUNS and REQUEST
-// SENSE, and the one they know, PREEMPT AND ABORT, does not exist here.
+// SENSE. The one they know is PREEMPT AND ABORT, which may be what ends the ACA.
 func (u *Unit) refuses(c *sam.Command) bool {
 	if !u.device.NormACA() {
 		return false
@@ -57,10 +57,10 @@ func (u *Unit) refuses(c *sam.Command) bool {
 		u.gate.close()
 	}
 	switch {
-	case !a.established && c.Attribute != sam.ACA:
-		return false
-	case !a.established:
+	case !a.established && c.Attribute == sam.ACA:
 		scsi.FailAttribute(c)
+	case !a.established, seizes(c) && c.Nexus != a.faulted:
+		return false
 	case c.Attribute == sam.ACA && c.Nexus == a.faulted && !a.attended:
 		e.aca, a.attended, a.ticket = true, true, c.Ticket
 		return false

@@ -159,7 +159,7 @@ func TestACA_Establishes(t *testing.T) {
 	}{
 		{"range", beyondNACA, nil, nil, nil, true},
 		{"range without NACA", beyond, nil, nil, nil, false},
-		{"unknown opcode", "04 00 00 00 00 04", nil, nil, nil, true},
+		{"unknown opcode", "05 00 00 00 00 04", nil, nil, nil, true},
 		{"unit attention", readyNACA, nil, attention, nil, true},
 		{"unit attention without NACA", ready, nil, attention, nil, false},
 		{"parameter list", "42 00 00 00 00 00 00 00 18 04", bytes.Repeat([]byte{0xff}, 24), nil, nil, true},

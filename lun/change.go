@@ -29,7 +29,7 @@ func (u *Unit) resized() bool {
 	if u.resize == nil {
 		return true
 	}
-	if u.alone {
+	if u.alone || u.background != nil {
 		return false
 	}
 	u.gate.close()
@@ -60,7 +60,7 @@ func (u *Unit) attend(n sam.Nexus, a scsi.Attention) {
 // Idle says whether this reactor holds no command of a unit, so that its queue may
 // go. A unit that no map leads to gets no new ones.
 func (l *Local) Idle(u *Unit) bool {
-	return u.Tasks(l.reactor) == 0 && (u.home != l.reactor || u.begun == 0 && len(u.waiting) == 0)
+	return u.Tasks(l.reactor) == 0 && (u.home != l.reactor || u.begun == 0 && len(u.waiting) == 0 && u.background == nil)
 }
 
 // Detach takes a unit's queue off this reactor, if it has one here. The unit is

@@ -63,6 +63,7 @@ type Message struct {
 	kind  messageKind
 	unit  *Unit
 	nexus sam.Nexus
+	name  *sam.NexusName
 	// attention is what a nexus is told.
 	attention scsi.Attention
 	// ticket is of the command that is stopped or finished.

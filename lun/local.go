@@ -26,6 +26,7 @@ type Local struct {
 
 	steps     [maxLocalSteps]step
 	freeSteps []uint32
+	working   []*Unit          // with a background operation
 	programs  []*program       // waiting for a step or a buffer
 	compares  []waitingAgainst // likewise
 }
@@ -141,7 +142,7 @@ func (l *Local) Finish(u *Unit, c *sam.Command) {
 // still comes.
 func (l *Local) Stop(u *Unit, c *sam.Command) {
 	if u.home == l.reactor {
-		u.sides[u.home].tasks.stop(c.Ticket)
+		u.stop(l, c.Ticket)
 		return
 	}
 	// By ticket: when this arrives the command may have ended, and its memory be
@@ -174,13 +175,14 @@ func (l *Local) Manage(u *Unit, m *Management) {
 	l.post.Post(u.home, Message{kind: askManage, unit: u, Event: Event{Management: m}})
 }
 
-// Open makes a nexus known to a unit before its first command.
-func (l *Local) Open(u *Unit, n sam.Nexus) {
+// Open makes a nexus known to a unit before its first command, by a name that does not
+// change, or nil.
+func (l *Local) Open(u *Unit, n sam.Nexus, name *sam.NexusName) {
 	if u.home == l.reactor {
-		u.openNexus(n)
+		u.openNexus(n, name)
 		return
 	}
-	l.post.Post(u.home, Message{kind: askOpen, unit: u, nexus: n})
+	l.post.Post(u.home, Message{kind: askOpen, unit: u, nexus: n, name: name})
 }
 
 // Lose tells a unit that a nexus was lost (RFC 3720 §5.3.5.1 [R-5.3.5.1-1]).
@@ -218,7 +220,7 @@ func (l *Local) Receive(m Message) {
 	case askMerge:
 		l.against(waitingAgainst{m.unit, m.Request, true})
 	case askStop:
-		m.unit.sides[l.reactor].tasks.stop(m.ticket)
+		m.unit.stop(l, m.ticket)
 	case askFinish:
 		m.unit.finish(l, m.ticket, m.outcome)
 	case askForget:
@@ -230,7 +232,7 @@ func (l *Local) Receive(m Message) {
 		}
 		m.unit.manage(l, m.Management)
 	case askOpen:
-		m.unit.openNexus(m.nexus)
+		m.unit.openNexus(m.nexus, m.name)
 	case askLoss:
 		m.unit.loseNexus(l, m.nexus)
 	case askWithdraw:

@@ -40,6 +40,9 @@ type Management struct {
 	sides  int
 	number uint64
 	lost   bool
+	// victims are whose commands a Preemption ends, for a command of the home's.
+	victims  []sam.Nexus
+	preempts *sam.Command
 }
 
 // manage starts a function at the home: every side ends its affected commands.
@@ -157,6 +160,9 @@ func (u *Unit) concludeSide(l *Local, m *Management) {
 		u.reset(scsi.PowerOn)
 	case sam.ClearACA:
 		u.aca.clearFor(m.Nexus)
+	case sam.Preemption:
+		u.preempted(l, m)
+		return
 	default:
 		// The others end commands and nothing else.
 	}

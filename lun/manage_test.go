@@ -12,7 +12,7 @@ import (
 // open makes both nexuses known to the unit and takes their power on attention.
 func (w *world) open() {
 	for r := range w.locals {
-		w.locals[r].Open(w.unit, sam.Nexus(r))
+		w.locals[r].Open(w.unit, sam.Nexus(r), nil)
 		w.settle()
 		w.attention(r, 0x2900)
 	}

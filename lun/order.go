@@ -86,9 +86,10 @@ func overtakes(c, other *sam.Command) bool {
 
 // passes says whether a command waits for nobody: HEAD OF QUEUE does not (SAM-5
 // §8.5.4), nor ACA, which is let in only during one (§8.6), only that nothing comes
-// between the halves of COMPARE AND WRITE (SBC-3 §5.2), its own or another's.
+// between the halves of COMPARE AND WRITE (SBC-3 §5.2), its own or another's. What seizes
+// the unit waits once it has its parameters.
 func (u *Unit) passes(c *sam.Command, head bool) bool {
-	return head && !u.indivisible && !indivisible(c)
+	return (head || seizes(c)) && !u.indivisible && !indivisible(c)
 }
 
 func indivisible(c *sam.Command) bool { return scsi.ClassOf(c) == scsi.MediumAtomic }
@@ -184,6 +185,7 @@ func (u *Unit) forget(l *Local, ticket uint32, status sam.Status) {
 	u.begun--
 	if u.alone && ticket == u.lone {
 		u.alone, u.indivisible = false, false
+		u.nextSeizure(l)
 	}
 	if len(u.waiting) > 0 || u.gate.closed.Load() {
 		u.advance(l)
@@ -200,8 +202,8 @@ func (u *Unit) mirrorAll() {
 	}
 }
 
-func (u *Unit) openNexus(n sam.Nexus) {
-	u.device.OpenNexus(n)
+func (u *Unit) openNexus(n sam.Nexus, name *sam.NexusName) {
+	u.device.OpenNexus(n, name)
 	u.mirror(n)
 }
 

@@ -69,7 +69,7 @@ func (l *Local) run(p *program) {
 			return
 		}
 		if s.Op == blk.Write {
-			p.unit.device.Supply(p.command, p.plan.Kind, x.Data)
+			p.unit.device.Supply(p.command, &p.plan, x.Data)
 		}
 		x.program = p
 		p.running++
@@ -128,7 +128,7 @@ func (l *Local) goOn(p *program) {
 	if !p.waiting {
 		l.run(p)
 	}
-	if p.over() {
+	if p.over() && p.conclude(l) {
 		l.tell(p.command.Owner, Event{Kind: Executed, Command: p.command})
 	}
 }
@@ -174,7 +174,7 @@ func (l *Local) retry() {
 			continue
 		}
 		l.run(p)
-		if p.over() {
+		if p.over() && p.conclude(l) {
 			l.tell(p.command.Owner, Event{Kind: Executed, Command: p.command})
 		}
 	}

@@ -1,6 +1,8 @@
 package lun
 
 import (
+	"slices"
+
 	"lunar/scsi/sam"
 )
 
@@ -96,6 +98,8 @@ func (f *sideFunction) affects(e *entry) bool {
 		return e.nexus == f.Nexus
 	case sam.ClearACA:
 		return e.aca && e.nexus == f.Nexus
+	case sam.Preemption:
+		return slices.Contains(f.victims, e.nexus)
 	default:
 		return true
 	}

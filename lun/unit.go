@@ -33,6 +33,13 @@ type Unit struct {
 	indivisible bool
 	lone        uint32
 	aca         allegiance
+	// keeper makes the state of the device server durable, which the command in keeping
+	// asked for; seizing are commands that wait to be alone without quiet.
+	keeper  Keeper
+	keeping *sam.Command
+	seizing []*sam.Command
+	// background is what goes on without a command, nil when nothing does.
+	background *background
 	// resize is what the medium is to be said of once nothing runs.
 	resize *blk.Info
 }
@@ -120,8 +127,24 @@ const maxSteps = 4
 // execute runs a command whose data is complete. It is true when the command is
 // done already.
 func (u *Unit) execute(l *Local, c *sam.Command) bool {
-	plan := u.device.Execute(c)
-	if scsi.ClassOf(c) == scsi.UnitChange {
+	if seizes(c) && !u.seize(c) {
+		return false
+	}
+	return u.carryOut(l, c, u.device.Execute(c))
+}
+
+// carryOut does what the device server wants done for c. It is true when that is nothing.
+func (u *Unit) carryOut(l *Local, c *sam.Command, plan scsi.Program) bool {
+	switch class := scsi.ClassOf(c); {
+	case plan.Kind == scsi.Keep:
+		u.keep(c)
+		return false
+	case plan.Kind == scsi.Preempt:
+		u.preempt(l, c)
+		return false
+	case plan.Detached():
+		return u.detach(l, c, plan)
+	case class == scsi.UnitChange || class == scsi.UnitSeizure:
 		u.mirrorAll()
 	}
 	if plan.Kind == 0 {
@@ -130,7 +153,7 @@ func (u *Unit) execute(l *Local, c *sam.Command) bool {
 	p := &program{unit: u, command: c, plan: plan}
 	u.sides[u.home].tasks.entries[c.Ticket].program = p
 	l.run(p)
-	return p.over()
+	return p.over() && p.conclude(l)
 }
 
 // most is how many steps may be in flight.
@@ -139,6 +162,23 @@ func (p *program) most() int {
 		return 1
 	}
 	return maxSteps
+}
+
+// conclude ends a program whose last step is done. It is true when its command is executed.
+func (p *program) conclude(l *Local) bool {
+	b := p.unit.background
+	switch {
+	case b != nil && b.program == p:
+		p.unit.worked(l, b)
+		return false
+	case !p.plan.Keeps:
+	case p.failed || p.stopped:
+		p.unit.device.Abandon()
+	default:
+		p.unit.keep(p.command)
+		return false
+	}
+	return true
 }
 
 func (p *program) over() bool { return p.running == 0 && p.ended && !p.waiting }

@@ -130,7 +130,10 @@ func (p post) Post(to int, m Message) {
 	p.w.pipes[p.from][to] = append(p.w.pipes[p.from][to], m)
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB) *world { return newWorldOf(t, scsi.Config{}) }
+
+// newWorldOf is a world whose device server is made of cfg.
+func newWorldOf(t testing.TB, cfg scsi.Config) *world {
 	t.Helper()
 	w := &world{t: t, disk: newDisk(), events: map[uint64][]Event{}}
 	for r := range w.locals {
@@ -146,7 +149,8 @@ func newWorld(t testing.TB) *world {
 		})
 		w.locals[r] = NewLocal(r, p, post{w, r})
 	}
-	w.unit = NewUnit(home, scsi.New(scsi.Config{Info: w.disk.Info()}), w.disk)
+	cfg.Info = w.disk.Info()
+	w.unit = NewUnit(home, scsi.New(cfg), w.disk)
 	w.locals[home].Attach(w.unit, func(uint32) blk.Queue { return w.disk })
 	return w
 }

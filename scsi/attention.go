@@ -20,8 +20,15 @@ const (
 	UnitReset
 	// NexusLost: the I_T nexus was lost (29/07).
 	NexusLost
+	// MediumChanged: another nexus put a medium in (28/00).
+	MediumChanged
 	// ModeChanged: another nexus changed mode parameters (2A/01).
 	ModeChanged
+	// ReservationsPreempted, ReservationsReleased and RegistrationsPreempted: another nexus
+	// changed what this one is registered for (2A/03, 2A/04, 2A/05).
+	ReservationsPreempted
+	ReservationsReleased
+	RegistrationsPreempted
 	// CapacityChanged: READ CAPACITY answers something else now (2A/09).
 	CapacityChanged
 	// CommandsCleared: another nexus cleared commands of this one (2F/00).
@@ -42,7 +49,8 @@ const resetAttentions = 1<<PowerOn | 1<<HardReset | 1<<UnitReset | 1<<NexusLost
 
 var attentionCodes = [attentions]uint16{
 	PowerOn: 0x2900, HardReset: 0x2902, UnitReset: 0x2903, NexusLost: 0x2907,
-	ModeChanged: 0x2a01, CapacityChanged: 0x2a09, CommandsCleared: 0x2f00,
+	MediumChanged: 0x2800, ModeChanged: 0x2a01, ReservationsPreempted: 0x2a03, ReservationsReleased: 0x2a04, RegistrationsPreempted: 0x2a05,
+	CapacityChanged: 0x2a09, CommandsCleared: 0x2f00,
 	ProtocolCleared: 0x477f,
 	InquiryChanged:  0x3f03, LUNsChanged: 0x3f0e,
 }
@@ -52,19 +60,27 @@ type nexusState struct {
 	known bool
 	// attention has one bit per pending Attention. Being a set, it is bounded:
 	// SAM-5 §5.14.1 lets a condition that is already pending be dropped.
-	attention uint16
+	attention uint32
+	// name is what the nexus is known by beyond its sessions, nil when nobody said.
+	name *sam.NexusName
+	// registration is that of the nexus, or noRegistration.
+	registration int
+	// prevents: PREVENT ALLOW MEDIUM REMOVAL.
+	prevents bool
 }
 
-// OpenNexus makes n known to the unit. The first time, a PowerOn attention is
-// pending; a nexus that is known keeps what it has.
-func (d *Device) OpenNexus(n sam.Nexus) {
+// OpenNexus makes n known to the unit, by a name under which it may register, or nil. The
+// first time, a PowerOn attention is pending; a nexus that is known keeps what it has, but
+// its number may have become another's.
+func (d *Device) OpenNexus(n sam.Nexus, name *sam.NexusName) {
 	for int(n) >= len(d.nexuses) {
-		d.nexuses = append(d.nexuses, nexusState{})
+		d.nexuses = append(d.nexuses, nexusState{registration: noRegistration})
 	}
-	if d.nexuses[n].known {
-		return
+	s := &d.nexuses[n]
+	if !s.known {
+		*s = nexusState{known: true, attention: 1 << PowerOn}
 	}
-	d.nexuses[n] = nexusState{known: true, attention: 1 << PowerOn}
+	s.name, s.registration = name, d.persistent.find(name)
 }
 
 // NexusLoss is the I_T NEXUS LOSS event of n (SAM-5 §6.3.4). It ends a reservation of n
@@ -72,6 +88,9 @@ func (d *Device) OpenNexus(n sam.Nexus) {
 func (d *Device) NexusLoss(n sam.Nexus) (freed bool) {
 	freed = d.reservation.held && d.reservation.holder == n
 	d.lose(n)
+	if int(n) < len(d.nexuses) {
+		d.nexuses[n].prevents = false
+	}
 	d.Attend(n, NexusLost)
 	return freed
 }
@@ -81,9 +100,14 @@ func (d *Device) Cleared(n sam.Nexus) { d.Attend(n, CommandsCleared) }
 
 // Reset is a reset of the unit: a is PowerOn, HardReset or UnitReset. Every
 // nexus is told, and the unit is as it was at its start: a stopped one runs
-// again, a reserved one is free (SAM-5 §6.3.3, SBC-3 §4.20, SPC-2 §5.5.1).
+// again, a reserved one is free, mode parameters are those that were saved, or the defaults
+// (SAM-5 §6.3.3, SBC-3 §4.20, SPC-2 §5.5.1, SPC-4 §5.5).
 func (d *Device) Reset(a Attention) {
 	d.stopped, d.reservation = false, reservation{}
+	d.mode = d.saved
+	for i := range d.nexuses {
+		d.nexuses[i].prevents = false
+	}
 	d.AttendAll(a)
 }
 
@@ -107,6 +131,15 @@ func (d *Device) AttendAll(a Attention) {
 	}
 }
 
+// attendOthers makes a pending for every nexus but n.
+func (d *Device) attendOthers(n sam.Nexus, a Attention) {
+	for i := range d.nexuses {
+		if sam.Nexus(i) != n {
+			d.Attend(sam.Nexus(i), a)
+		}
+	}
+}
+
 // pending says whether n has a unit attention to report.
 func (d *Device) pending(n sam.Nexus) bool {
 	return int(n) < len(d.nexuses) && d.nexuses[n].attention != 0
@@ -122,17 +155,17 @@ func (d *Device) NextAttention(n sam.Nexus) (information [3]byte, pending bool) 
 	all := d.nexuses[n].attention
 	const one, several = 0x10, 0x20 // UADE DEPTH
 	depth := byte(one)
-	if bits.OnesCount16(all) > 1 {
+	if bits.OnesCount32(all) > 1 {
 		depth = several
 	}
-	code := attentionCodes[bits.TrailingZeros16(all)]
+	code := attentionCodes[bits.TrailingZeros32(all)]
 	return [3]byte{depth | byte(sam.UnitAttention), byte(code >> 8), byte(code)}, true
 }
 
 // takeAttention returns the strongest pending attention of n as sense and clears
 // it (SAM-5 §5.14.1: reported once).
 func (d *Device) takeAttention(n sam.Nexus) sam.Sense {
-	a := bits.TrailingZeros16(d.nexuses[n].attention)
+	a := bits.TrailingZeros32(d.nexuses[n].attention)
 	d.clearAttention(n, Attention(a))
 	return sam.NewSense(sam.UnitAttention, attentionCodes[a])
 }

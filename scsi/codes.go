@@ -9,6 +9,8 @@ import (
 const (
 	codeNone              = 0x0000
 	codeNotReady          = 0x0400 // LOGICAL UNIT NOT READY, CAUSE NOT REPORTABLE
+	codeFormatting        = 0x0404 // LOGICAL UNIT NOT READY, FORMAT IN PROGRESS
+	codeSanitizing        = 0x041b // LOGICAL UNIT NOT READY, SANITIZE IN PROGRESS
 	codeNeedsStart        = 0x0402 // LOGICAL UNIT NOT READY, INITIALIZING COMMAND REQUIRED
 	codeWriteError        = 0x0c00 // WRITE ERROR
 	codeInformationUnit   = 0x0e03 // INVALID FIELD IN COMMAND INFORMATION UNIT
@@ -20,12 +22,17 @@ const (
 	codeInvalidField      = 0x2400 // INVALID FIELD IN CDB
 	codeNoUnit            = 0x2500 // LOGICAL UNIT NOT SUPPORTED
 	codeInvalidParameter  = 0x2600 // INVALID FIELD IN PARAMETER LIST
+	codeInvalidRelease    = 0x2604 // INVALID RELEASE OF PERSISTENT RESERVATION
 	codeWriteProtected    = 0x2700 // WRITE PROTECTED
 	codeSoftwareProtected = 0x2702 // LOGICAL UNIT SOFTWARE WRITE PROTECTED
 	codeNoSpace           = 0x2707 // SPACE ALLOCATION FAILED WRITE PROTECT
+	codeSanitizeFailed    = 0x3103 // SANITIZE COMMAND FAILED
 	codeSavingParameters  = 0x3900 // SAVING PARAMETERS NOT SUPPORTED
+	codeNoMedium          = 0x3a00 // MEDIUM NOT PRESENT
 	codeInternalFailure   = 0x4400 // INTERNAL TARGET FAILURE
 	codeInvalidMessage    = 0x4900 // INVALID MESSAGE ERROR
+	codePrevented         = 0x5302 // MEDIUM REMOVAL PREVENTED
+	codeNoRegistrations   = 0x5504 // INSUFFICIENT REGISTRATION RESOURCES
 )
 
 // illegal returns an ILLEGAL REQUEST sense.

@@ -31,7 +31,7 @@ func (d *Device) compareExtent(c *sam.Command) (e sam.Extent, ok bool) {
 		failField(c, compareBlocksAt, -1)
 		return e, false
 	}
-	return sam.Extent{Offset: int64(lba << d.blockShift), Bytes: int64(blocks) << d.blockShift, FUA: fua(c)}, true
+	return sam.Extent{Offset: int64(lba << d.blockShift), Bytes: int64(blocks) << d.blockShift, FUA: fua(c) || d.mode.Through}, true
 }
 
 // beginCompareWrite serves COMPARE AND WRITE (SBC-3 §5.2). The data is what the

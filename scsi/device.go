@@ -24,6 +24,11 @@ type Config struct {
 	// reported in VPD page B0h. Zero means DefaultMaxTransferBytes; it is rounded
 	// down to blocks and up to 256 of them.
 	MaxTransferBytes int64
+	// Keeps says that the state of the device server can be made durable, so that commands
+	// may ask for it (Keep).
+	Keeps bool
+	// Removable says that the medium can be ejected (RMB, SPC-4 §6.6.2).
+	Removable bool
 	// OptimalTransferBytes is reported in VPD page B0h; zero reports none.
 	OptimalTransferBytes int64
 }
@@ -46,9 +51,23 @@ type Device struct {
 	maxBlocks   uint32
 	optimBlocks uint32
 
-	// stopped is set by START STOP UNIT (SBC-3 §5.25).
-	stopped     bool
-	reservation reservation
+	// stopped and, of a removable medium, ejected are set by START STOP UNIT (SBC-3 §5.25).
+	stopped, ejected bool
+	removable        bool
+	reservation      reservation
+	// persistent is what PERSISTENT RESERVE OUT made of the unit, draft what a command
+	// makes of the state once it is durable; keeps says that somebody can make it so.
+	persistent persistent
+	// mode are the mode parameters in force, saved those after a power on.
+	mode, saved parameters
+	draft       *draft
+	// operation is what the unit does in the background. sanitizing: a sanitize operation
+	// has not ended well, perhaps before the unit was started; sanitizeFailed: the last
+	// one, so that nothing else is served; exits: it allowed for that to be ended.
+	operation                         *operation
+	sanitizing, sanitizeFailed, exits bool
+	keeps                             bool
+	victims                           []sam.Nexus
 	// nexuses is indexed by sam.Nexus.
 	nexuses []nexusState
 	// scratch is where an answer is built before it is cut to its allocation
@@ -60,7 +79,7 @@ type Device struct {
 // blocks of 512 or 4096 bytes, which every backend checks when it opens.
 func New(cfg Config) *Device {
 	d := newDevice()
-	d.identity = cfg.Identity
+	d.identity, d.keeps, d.removable = cfg.Identity, cfg.Keeps, cfg.Removable
 	d.describe(cfg.Info)
 	limit := cfg.MaxTransferBytes
 	if limit <= 0 {
@@ -102,12 +121,16 @@ func NewAbsent() *Device {
 
 func newDevice() *Device {
 	n := len(opcodes)
-	return &Device{rows: opcodes, index: byOpcode, reserved: make([]cdbMask, n), apart: make([]cdbMask, n)}
+	return &Device{
+		rows: opcodes, index: byOpcode, reserved: make([]cdbMask, n), apart: make([]cdbMask, n),
+		persistent: persistent{holder: noRegistration},
+	}
 }
 
 // Begin decodes c, makes every check that needs no data, and sets c.Action as
 // package sam documents it. It allocates nothing for READ and WRITE.
 func (d *Device) Begin(c *sam.Command) {
+	c.DescriptorSense = d.mode.DescriptorSense
 	n, known := d.index.find(d.rows, c.CDB[0], uint16(c.CDB[1]&actionMask))
 	var row *Opcode
 	if n >= 0 {
@@ -124,14 +147,17 @@ func (d *Device) Begin(c *sam.Command) {
 		return
 	}
 	row.begin(d, c)
+	if d.mode.Through && c.Action == sam.WriteMedium {
+		c.Extent.FUA = true
+	}
 }
 
-// Plain says whether a READ or WRITE of n meets nothing in the state of the unit:
-// no attention to report, no unit that was stopped or that another nexus reserved. While that is so BeginPlain
-// answers as Begin would.
+// Plain says whether a READ or WRITE of n meets nothing in the state of the unit: no
+// attention to report, no unit that was stopped or that another nexus reserved, no mode
+// parameter that is not its default. While that is so BeginPlain answers as Begin would.
 func (d *Device) Plain(n sam.Nexus) bool {
-	return !d.absent && !d.stopped && !d.reservation.excludes(n) &&
-		int(n) < len(d.nexuses) && d.nexuses[n].known && !d.pending(n)
+	return !d.absent && !d.stopped && d.mode == (parameters{}) && d.operation == nil && !d.sanitizeFailed && !d.ejected && !d.reservation.excludes(n) &&
+		!d.persistent.excludes(d.registrationOf(n), writesOut) && int(n) < len(d.nexuses) && d.nexuses[n].known && !d.pending(n)
 }
 
 // NormACA says whether commands may ask for an auto contingent allegiance, as the
@@ -154,7 +180,7 @@ func (d *Device) BeginPlain(c *sam.Command) bool {
 	if int(c.CDBBytes) < len(row.Usage) || d.apart[n].and(&c.CDB) != (cdbMask{}) {
 		return false
 	}
-	if row.flags&modifies != 0 && d.readOnly(c) || !d.reaches(c) {
+	if row.flags&modifies != 0 && (d.info.ReadOnly || c.ReadOnly) || !d.reaches(c) {
 		return false
 	}
 	row.begin(d, c)
@@ -205,12 +231,20 @@ func (d *Device) refuseCDB(c *sam.Command, row *Opcode, n int) bool {
 // refuseState ends a command that the state of the unit does not allow.
 func (d *Device) refuseState(c *sam.Command, row *Opcode) bool {
 	switch {
-	case d.reservation.excludes(c.Nexus) && !c.Resumed && row.flags&passReserved == 0:
+	case d.reservation.excludes(c.Nexus) && !c.Resumed && row.flags&passReserved == 0,
+		d.persistent.kind != 0 && !c.Resumed && d.persistent.excludes(d.registrationOf(c.Nexus), row.out(c)):
 		conflict(c)
+	case d.operation != nil && row.flags&passOperation == 0:
+		// SBC-3 §4.11.2, §5.4: neither is disturbed by anything.
+		c.Fail(sam.NewSense(sam.NotReady, d.operation.code()).WithProgress(d.operation.progress()))
+	case d.sanitizeFailed && row.flags&passOperation == 0 && row.Code != opSanitize:
+		c.Fail(sam.NewSense(sam.MediumError, codeSanitizeFailed))
+	case d.ejected && row.flags&passStopped == 0:
+		c.Fail(sam.NewSense(sam.NotReady, codeNoMedium))
 	case d.stopped && row.flags&passStopped == 0:
 		// SBC-3 §4.20: a stopped unit waits for START STOP UNIT.
 		c.Fail(sam.NewSense(sam.NotReady, codeNeedsStart))
-	case row.flags&modifies != 0 && d.readOnly(c):
+	case row.flags&(modifies|erases) != 0 && d.readOnly(c):
 		// SBC-3 §4.12: the medium itself is protected, or for this initiator the
 		// unit by software.
 		code := uint16(codeWriteProtected)
@@ -225,7 +259,9 @@ func (d *Device) refuseState(c *sam.Command, row *Opcode) bool {
 }
 
 // readOnly says whether the initiator of c may not change the medium.
-func (d *Device) readOnly(c *sam.Command) bool { return d.info.ReadOnly || c.ReadOnly }
+func (d *Device) readOnly(c *sam.Command) bool {
+	return d.info.ReadOnly || c.ReadOnly || d.mode.Protected
+}
 
 // Execute serves a command whose Begin asked for it. The data from the initiator
 // stands in c.Buffer[:c.Received]. With a zero Program the command is finished:
@@ -240,6 +276,11 @@ func (d *Device) Execute(c *sam.Command) Program {
 		return Program{}
 	}
 	c.Status = sam.Good
+	if d.draft != nil && d.rows[n].Class >= UnitChange {
+		// Only a HEAD OF QUEUE command comes while another one's change is being kept.
+		c.Defer()
+		return Program{}
+	}
 	p := d.rows[n].execute(d, c)
 	c.Action = sam.Complete
 	return p

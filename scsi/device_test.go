@@ -108,7 +108,7 @@ func fails(t testing.TB, d *Device, text string, key sam.SenseKey, code uint16) 
 func TestBegin_UnknownOpcodesAndActions(t *testing.T) {
 	d := testDevice()
 	fails(t, d, "ff", sam.IllegalRequest, 0x2000)
-	fails(t, d, "04", sam.IllegalRequest, 0x2000)
+	fails(t, d, "05", sam.IllegalRequest, 0x2000)
 	c := fails(t, d, "9e 1f", sam.IllegalRequest, 0x2400)
 	if f := c.Sense.Field; !f.Valid || !f.InCDB || f.Byte != 1 || f.Bit != 5 {
 		t.Errorf("unknown service action: field pointer %+v", f)
@@ -190,7 +190,7 @@ func TestBegin_ShortCDB(t *testing.T) {
 
 func TestAttention_ReportedOnceExceptByThree(t *testing.T) {
 	d := testDevice()
-	d.OpenNexus(3)
+	d.OpenNexus(3, nil)
 	for _, pass := range []string{"12 00 00 00 60", "a0 00 00 00 00 00 00 00 10"} {
 		c := parse(t, pass)
 		c.Nexus = 3
@@ -209,7 +209,7 @@ func TestAttention_ReportedOnceExceptByThree(t *testing.T) {
 	if c.Status != sam.Good {
 		t.Errorf("second command: %+v", c.Sense)
 	}
-	d.OpenNexus(3)
+	d.OpenNexus(3, nil)
 	if d.pending(3) {
 		t.Error("a nexus that is known got a second power on attention")
 	}
@@ -217,7 +217,7 @@ func TestAttention_ReportedOnceExceptByThree(t *testing.T) {
 
 func TestAttention_RequestSenseReturnsAndClears(t *testing.T) {
 	d := testDevice()
-	d.OpenNexus(0)
+	d.OpenNexus(0, nil)
 	in := good(t, d, "03 00 00 00 fc")
 	if len(in) != 18 || in[0] != 0x70 || in[2] != 0x06 || in[12] != 0x29 || in[13] != 0 {
 		t.Fatalf("fixed format: %x", in)
@@ -230,8 +230,8 @@ func TestAttention_RequestSenseReturnsAndClears(t *testing.T) {
 
 func TestAttention_Precedence(t *testing.T) {
 	d := testDevice()
-	d.OpenNexus(0)
-	d.OpenNexus(1)
+	d.OpenNexus(0, nil)
+	d.OpenNexus(1, nil)
 	d.Attend(0, LUNsChanged)
 	d.Cleared(0)
 	d.NexusLoss(0) // covered by power on
@@ -321,7 +321,7 @@ func TestStartStop_StopsAndStarts(t *testing.T) {
 	good(t, d, "1b 01 00 00 b2") // FORCE_STANDBY_0 with LOEJ: LOEJ is ignored
 	good(t, d, "00")
 	fails(t, d, "1b 00 00 00 02", sam.IllegalRequest, 0x2400) // eject
-	fails(t, d, "1b 00 00 00 40", sam.IllegalRequest, 0x2400) // reserved condition
+	good(t, d, "1b 00 00 00 40")                              // reserved condition: D-32
 	good(t, d, "00")
 }
 

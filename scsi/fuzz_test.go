@@ -64,7 +64,7 @@ func fuzzDevice(shape uint8) *Device {
 		}
 	})
 	if shape&0x80 != 0 {
-		d.OpenNexus(0)
+		d.OpenNexus(0, nil)
 	}
 	return d
 }

@@ -66,6 +66,15 @@ func (d *Device) peripheral() byte {
 	return 0x00
 }
 
+// medium is RMB: whether the medium can be taken out.
+func (d *Device) medium() byte {
+	const rmb = 0x80
+	if d.removable {
+		return rmb
+	}
+	return 0
+}
+
 // format is HISUP and response data format 2, with NORMACA.
 func (d *Device) format() byte {
 	const normACA, format = 0x20, 0x12
@@ -80,7 +89,7 @@ func (d *Device) standardInquiry(b []byte, transportLevel uint8) []byte {
 	start := len(b)
 	b = append(b,
 		d.peripheral(),
-		0x00, // RMB 0: the medium is fixed
+		d.medium(),
 		versionSPC4,
 		d.format(),
 		inquiryBytes-5, // ADDITIONAL LENGTH

@@ -13,7 +13,9 @@ const (
 	dbdMask   = 0x08 // byte 1: no block descriptors
 	llbaaMask = 0x10 // byte 1 of the 10-byte form: long descriptors allowed
 
+	controlCurrent    = 0
 	controlChangeable = 1
+	controlDefault    = 2
 	controlSaved      = 3
 
 	allPages    = 0x3f
@@ -25,31 +27,12 @@ const (
 	writeProtectMask = 0x80
 	dpofuaMask       = 0x10
 
-	// spfMask tells the header of a subpage from that of a page.
-	spfMask = 0x40
-
 	// longMask is LONGLBA in the header of MODE SENSE(10).
 	longMask = 0x01
 
 	// maxModeSense is the longest answer: header, long descriptor, all pages.
 	maxModeSense = 512
 )
-
-// modeRow is one mode page.
-type modeRow struct {
-	page, subpage byte
-	name          string
-	// body appends the parameters that follow the page header. There is no MODE
-	// SELECT, so current and default values are one, and nothing is changeable.
-	body func(d *Device, b []byte) []byte
-}
-
-// modeRows are the pages in ascending order. To add a page, add a row here.
-var modeRows = []modeRow{
-	{0x08, 0x00, "Caching", (*Device).modeCaching},
-	{0x0a, 0x00, "Control", (*Device).modeControl},
-	{0x0a, 0x01, "Control Extension", (*Device).modeControlExtension},
-}
 
 // matches says whether a request for page and subpage includes the row (SPC-4
 // §6.13.1): 3Fh is all pages, FFh all subpages of those.
@@ -76,8 +59,8 @@ func (d *Device) beginModeSense(c *sam.Command) {
 	switch {
 	case !modePageKnown(page, subpage):
 		failField(c, 2, 5)
-	case c.CDB[2]>>6 == controlSaved:
-		// SPC-4 §6.13.1.4: nothing is saved, so there are no saved values.
+	case c.CDB[2]>>6 == controlSaved && !d.keeps:
+		// SPC-4 §6.13.1.4: where nothing is kept there are no saved values.
 		c.Fail(illegal(codeSavingParameters))
 	case c.CDB[0] == opModeSense10:
 		ask(c, 0, min(int64(binary.BigEndian.Uint16(c.CDB[7:])), maxModeSense))
@@ -135,62 +118,42 @@ func (d *Device) appendDescriptor(b []byte, c *sam.Command, long bool) []byte {
 	return binary.BigEndian.AppendUint32(b, d.info.BlockBytes)
 }
 
-// appendPages appends the pages that the CDB names.
+// appendPages appends the pages that the CDB names, with the values it asks for.
 func (d *Device) appendPages(b []byte, c *sam.Command) []byte {
-	page, subpage := c.CDB[2]&0x3f, c.CDB[3]
+	page, subpage, control := c.CDB[2]&0x3f, c.CDB[3], c.CDB[2]>>6
+	values := d.valuesOf(control)
 	for i := range modeRows {
 		r := &modeRows[i]
-		if !r.matches(page, subpage) {
+		if !r.matches(page, subpage) || !r.served(d) {
 			continue
 		}
 		start := len(b)
-		if r.subpage == 0 {
-			b = append(b, r.page, 0)
-		} else {
-			b = append(b, spfMask|r.page, r.subpage, 0, 0)
+		b = r.appendHeader(b)
+		if d.keeps && r.mask != nil {
+			b[start] |= psMask
 		}
 		body := len(b)
-		b = r.body(d, b)
-		if r.subpage == 0 {
-			b[start+1] = byte(len(b) - body)
-		} else {
-			binary.BigEndian.PutUint16(b[start+2:], uint16(len(b)-body))
-		}
-		if c.CDB[2]>>6 == controlChangeable {
+		b = r.body(d, &values, b)
+		if control == controlChangeable {
 			clear(b[body:])
+			if r.mask != nil {
+				r.mask(d, b[body:])
+			}
 		}
+		r.endHeader(b[start:])
 	}
 	return b
 }
 
-// modeCaching is page 08h (SBC-3 §6.5.5). WCE is the truth about the medium: a
-// finished write may be volatile until SYNCHRONIZE CACHE.
-func (d *Device) modeCaching(b []byte) []byte {
-	const wceMask, draMask, bytes = 0x04, 0x20, 18
-	var p [bytes]byte
-	if d.info.VolatileCache {
-		p[0] = wceMask
+// valuesOf are the parameters that PC asks for (SPC-4 §6.13.1); of those that can be
+// changed the page itself knows.
+func (d *Device) valuesOf(control byte) parameters {
+	switch control {
+	case controlDefault:
+		return parameters{}
+	case controlSaved:
+		return d.saved
+	default:
+		return d.mode
 	}
-	p[12-2] = draMask // no read-ahead of ours
-	return append(b, p[:]...)
-}
-
-// modeControl is page 0Ah (SPC-4 §7.5.8).
-func (d *Device) modeControl(b []byte) []byte {
-	const bytes, unrestricted = 10, 1 << 4
-	var p [bytes]byte
-	// TST 0: one task set for all nexuses. D_SENSE 0: fixed format sense.
-	// QUEUE ALGORITHM MODIFIER 1: simple commands may pass each other, QErr 0.
-	p[3-2] = unrestricted
-	// BUSY TIMEOUT PERIOD, FFFFh: no limit.
-	p[8-2], p[9-2] = 0xff, 0xff
-	return append(b, p[:]...)
-}
-
-// modeControlExtension is page 0Ah subpage 01h (SPC-4 §7.5.9).
-func (d *Device) modeControlExtension(b []byte) []byte {
-	const bytes = 28
-	var p [bytes]byte
-	p[6-4] = sam.MaxSenseBytes // MAXIMUM SENSE DATA LENGTH
-	return append(b, p[:]...)
 }

@@ -21,8 +21,8 @@ func TestModeSense_PagesAndControls(t *testing.T) {
 		{0x0a, 0x00, []byte{0x0a}},
 		{0x0a, 0x01, []byte{0x4a}},
 		{0x0a, 0xff, []byte{0x0a, 0x4a}},
-		{0x3f, 0x00, []byte{0x08, 0x0a}},
-		{0x3f, 0xff, []byte{0x08, 0x0a, 0x4a}},
+		{0x3f, 0x00, []byte{0x01, 0x02, 0x07, 0x08, 0x0a, 0x1a, 0x1c}},
+		{0x3f, 0xff, []byte{0x01, 0x02, 0x07, 0x08, 0x0a, 0x4a, 0x1a, 0x1c}},
 	} {
 		for control := range byte(3) {
 			six := good(t, d, fmt.Sprintf("1a 08 %02x %02x ff", control<<6|k.page, k.subpage))
@@ -42,7 +42,7 @@ func TestModeSense_PagesAndControls(t *testing.T) {
 	// RFC 3720 §4 [R-4-1]: the protocol has no mode pages of its own, neither 18h nor
 	// 19h.
 	conform.Covers(t, "R-4-1")
-	for _, text := range []string{"1a 00 18 00 ff", "1a 00 19 00 ff", "1a 00 18 01 ff", "1a 00 19 ff ff", "1a 00 00 00 ff", "1a 00 1c 00 ff", "1a 00 08 01 ff", "1a 00 0a 02 ff", "1a 00 3f 01 ff"} {
+	for _, text := range []string{"1a 00 18 00 ff", "1a 00 19 00 ff", "1a 00 18 01 ff", "1a 00 19 ff ff", "1a 00 00 00 ff", "1a 00 1d 00 ff", "1a 00 08 01 ff", "1a 00 0a 02 ff", "1a 00 3f 01 ff"} {
 		fails(t, d, text, sam.IllegalRequest, 0x2400)
 	}
 }
@@ -58,8 +58,15 @@ func checkModePages(t *testing.T, b []byte, changeable bool) (codes []byte) {
 		if header+n > len(b) {
 			t.Fatalf("page %02x of %d bytes in %d", b[0], n, len(b))
 		}
-		if changeable && !bytes.Equal(b[header:header+n], make([]byte, n)) {
-			t.Errorf("page %02x: changeable %x without MODE SELECT", b[0], b[header:header+n])
+		mask := make([]byte, n)
+		switch b[0] {
+		case 0x08:
+			mask[0] = wceMask
+		case 0x0a:
+			mask[0], mask[2] = dSenseMask, swpMask
+		}
+		if changeable && !bytes.Equal(b[header:header+n], mask) {
+			t.Errorf("page %02x: changeable %x, want %x", b[0], b[header:header+n], mask)
 		}
 		codes = append(codes, b[0])
 		b = b[header+n:]

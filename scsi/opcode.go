@@ -22,6 +22,23 @@ const (
 	MediumAtomic
 	// UnitChange commands change the state of the unit for everybody.
 	UnitChange
+	// UnitSeizure commands do so too, but do not wait for what runs: they end what is in
+	// their way themselves.
+	UnitSeizure
+)
+
+// holdout says whether a persistent reservation keeps a command out (SPC-4 tables 66 to
+// 68, SBC-3 table 13).
+type holdout uint8
+
+// Holdouts. The zero value is none of them, so a row without one fails its test.
+const (
+	// neverOut: served whoever holds the unit.
+	neverOut holdout = iota + 1
+	// readsOut: kept out where reads are.
+	readsOut
+	// writesOut: kept out where writes are.
+	writesOut
 )
 
 // flags are the conditions under which a row is served.
@@ -44,6 +61,12 @@ const (
 	hasAction
 	// plain: begin reads nothing that changes over the life of the unit.
 	plain
+	// passOperation: served while the medium is formatted or sanitized (SBC-3 §4.11.2).
+	passOperation
+	// erases: as modifies, though what it changes is not only what stands on the medium.
+	erases
+	// eased: with START alone, or PREVENT zero, never out (SBC-3 table 13, SPC-4 table 66).
+	eased
 	// passReserved: served while another nexus has reserved the unit (SPC-2 table 10).
 	passReserved
 )
@@ -56,6 +79,8 @@ type Opcode struct {
 	// Name is the standard's, in capitals.
 	Name  string
 	Class Class
+	// Out says when others that hold the unit keep the command out.
+	Out   holdout
 	flags flags
 	// Usage has a one for every CDB bit that is evaluated; its length is the
 	// length of the CDB, its first byte the opcode (SPC-4 §6.35.3).
@@ -71,6 +96,18 @@ type Opcode struct {
 
 // HasAction says whether the row is selected by a service action as well.
 func (o *Opcode) HasAction() bool { return o.flags&hasAction != 0 }
+
+// out says when others that hold the unit keep c out.
+func (o *Opcode) out(c *sam.Command) holdout {
+	harmless := byte(startMask)
+	if o.Code == opPreventAllow {
+		harmless = 0
+	}
+	if o.flags&eased != 0 && c.CDB[4]&^noFlushMask == harmless {
+		return neverOut
+	}
+	return o.Out
+}
 
 // actionMask covers the service action in CDB byte 1.
 const actionMask = 0x1f

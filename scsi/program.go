@@ -33,6 +33,16 @@ const (
 	// Extents asks which blocks of one range are deallocated, one step after the
 	// other; Extent takes each answer.
 	Extents
+	// Keep makes the state of the device server durable (Draft) and then has it take
+	// effect; Kept ends it. It is no step of the medium.
+	Keep
+	// Preempt ends the commands of other nexuses (Victims); Preempted goes on when they
+	// are gone. It is no step of the medium either.
+	Preempt
+	// Erase deallocates, or zeroes, the whole medium and Overwrite writes a pattern over it,
+	// however long that takes. Both are Detached, and end with Concluded.
+	Erase
+	Overwrite
 )
 
 // maxRangeBytes is the longest Discard or Zero step, so that one request cannot
@@ -48,6 +58,8 @@ type Program struct {
 	// index counts the descriptors of a DiscardList already taken, or the look-ups
 	// of an Extents, or the steps of a CompareWrite.
 	index int
+	// Keeps says that a Keep follows when the steps have succeeded.
+	Keeps bool
 	// fua is what a CompareWrite writes with.
 	fua bool
 	// runs counts the descriptors an Extents has written; run is the last of them,
@@ -64,7 +76,12 @@ type run struct {
 
 // InOrder says that each step depends on the result of the one before, which
 // must have ended when Next is called.
-func (p *Program) InOrder() bool { return p.Kind == Extents || p.Kind == CompareWrite }
+func (p *Program) InOrder() bool { return p.Kind == Extents || p.Kind == CompareWrite || p.Detached() }
+
+// Detached says that the program goes on without its command, which ends at once when it is
+// Immediate, else with it, unless it is aborted before. One step at a time leaves most of
+// the store behind the medium to others.
+func (p *Program) Detached() bool { return p.Kind == Erase || p.Kind == Overwrite }
 
 // Step is one operation for the medium.
 type Step struct {
@@ -82,8 +99,7 @@ type Step struct {
 func (d *Device) Next(c *sam.Command, p *Program) (Step, bool) {
 	switch p.Kind {
 	case Sync:
-		p.Kind = 0
-		return Step{Op: blk.Sync}, true
+		return p.flush()
 	case DiscardList:
 		return d.nextDescriptor(c, p)
 	case Discard:
@@ -98,8 +114,18 @@ func (d *Device) Next(c *sam.Command, p *Program) (Step, bool) {
 		return p.nextCompareWrite()
 	case Extents:
 		return p.nextLookup(c)
+	case Erase:
+		return d.nextErase(p)
+	case Overwrite:
+		return d.nextOverwrite(p)
 	}
 	return Step{}, false
+}
+
+// flush is the last step of a program.
+func (p *Program) flush() (Step, bool) {
+	p.Kind = 0
+	return Step{Op: blk.Sync}, true
 }
 
 // cut takes at most limit bytes from the front of the range.
@@ -133,9 +159,14 @@ func (d *Device) nextDescriptor(c *sam.Command, p *Program) (Step, bool) {
 // Supply lays out the data of a Write step in data. In a Fill program that is the one
 // block of the initiator, again and again; in a CompareWrite the second half of what
 // it sent.
-func (d *Device) Supply(c *sam.Command, kind ProgramKind, data []byte) {
-	if kind == CompareWrite {
+func (d *Device) Supply(c *sam.Command, p *Program, data []byte) {
+	kind := p.Kind
+	switch kind {
+	case CompareWrite:
 		copy(data, c.Buffer[len(data):])
+		return
+	case Overwrite:
+		d.operation.layOut(p.index, data)
 		return
 	}
 	// Doubling copies what is already laid out, so the cost is that of the copy.

@@ -65,7 +65,7 @@ func (m *medium) run(t testing.TB, d *Device, c *sam.Command, p Program) {
 			n, hole := m.look(d, s)
 			d.Extent(c, &p, n, hole)
 		case blk.Write:
-			d.Supply(c, kind, mem)
+			d.Supply(c, &p, mem)
 		case blk.Read:
 			if !d.Check(c, kind, mem) {
 				return

@@ -16,7 +16,20 @@ func (r *reservation) excludes(n sam.Nexus) bool { return r.held && r.holder != 
 // parties, extents and parameter lists: those bits are refused (SPC-2 §7.16, §7.21).
 // They run when nothing else does, so that no command of another nexus is caught
 // half way.
-func (d *Device) beginReserve(c *sam.Command) { ask(c, 0, 0) }
+func (d *Device) beginReserve(c *sam.Command) {
+	p := &d.persistent
+	own := d.registrationOf(c.Nexus)
+	switch {
+	case len(p.registrations) == 0:
+		ask(c, 0, 0)
+	case p.holds(own) || p.kind.sparesRegistrants() && own != noRegistration:
+		// SPC-4 §5.13.3 (CRH): what it asks for it has already, and the persistent
+		// reservation stays as it is.
+		c.Succeed()
+	default:
+		conflict(c)
+	}
+}
 
 // reserve takes the unit. Another nexus that holds it was a conflict before.
 func (d *Device) reserve(c *sam.Command) Program {

@@ -29,7 +29,7 @@ func reservedDevice(t *testing.T, cdb string) *Device {
 	t.Helper()
 	d := testDevice()
 	for n := range sam.Nexus(2) {
-		d.OpenNexus(n)
+		d.OpenNexus(n, nil)
 		statusFor(t, d, n, "00")
 	}
 	if s := statusFor(t, d, 0, cdb); s != sam.Good {

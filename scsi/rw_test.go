@@ -171,7 +171,7 @@ func TestNew_TransferLimits(t *testing.T) {
 
 func TestBegin_ReadAndWrite_AllocateNothing(t *testing.T) {
 	d := testDevice()
-	d.OpenNexus(0)
+	d.OpenNexus(0, nil)
 	good(t, d, "03 00 00 00 12")
 	for _, opcode := range append(append([]byte{}, readOpcodes...), writeOpcodes...) {
 		c := command(opcode, 8, 8)

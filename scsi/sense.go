@@ -21,6 +21,10 @@ func (d *Device) requestSense(c *sam.Command) Program {
 		// SPC-4 §6.39: reporting a unit attention clears it. With room for not
 		// even one byte nothing is reported.
 		s = d.takeAttention(c.Nexus)
+	case d.operation != nil:
+		s = sam.NewSense(sam.NotReady, d.operation.code()).WithProgress(d.operation.progress())
+	case d.ejected:
+		s = sam.NewSense(sam.NotReady, codeNoMedium)
 	case d.stopped:
 		s = sam.NewSense(sam.NotReady, codeNeedsStart)
 	}

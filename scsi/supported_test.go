@@ -37,7 +37,7 @@ func TestOpcodes_RowsAreWhole(t *testing.T) {
 		if o.HasAction() && o.Usage[1]&actionMask != byte(o.Action) {
 			t.Errorf("%s: service action %x in usage %x", o.Name, o.Action, o.Usage)
 		}
-		if o.Class < Neutral || o.Class > UnitChange || o.begin == nil || o.Name == "" || o.Recommended < o.Nominal {
+		if o.Class < Neutral || o.Class > UnitSeizure || o.Out < neverOut || o.Out > writesOut || o.begin == nil || o.Name == "" || o.Recommended < o.Nominal {
 			t.Errorf("%s: class %d, timeouts %d and %d", o.Name, o.Class, o.Nominal, o.Recommended)
 		}
 		if (o.Class == MediumWrite || o.Class == MediumAtomic) != (o.flags&modifies != 0) {

@@ -58,6 +58,9 @@ func (d *Device) vpdCharacteristics(_ *sam.Path, b []byte) []byte {
 	}
 	// VBULS: VERIFY with BYTCHK may name deallocated blocks, they are zeros.
 	p[8-4] = 0x01
+	// WABEREQ 01b: after BLOCK ERASE reads succeed. WACEREQ 00b: CRYPTOGRAPHIC ERASE is not
+	// there.
+	p[7-4] = 0x40
 	return append(b, p[:]...)
 }
 

@@ -48,7 +48,8 @@ LUN specifications:
   file:path=P,size=1GiB[,direct=on|off][,sync=on]
                                             a sparse file, made if there is none
   null:size=1TiB                            reads zeros, drops writes
-each with bs=512 (default) or bs=4096, and with cache=256MiB for a read cache.`,
+each with bs=512 (default) or bs=4096, cache=256MiB for a read cache,
+and removable=on for a medium that initiators may eject.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if f.file == "" {

@@ -71,6 +71,7 @@ type Conn struct {
 	ackedBefore, shown serial.StatSN
 	tasks              []task
 	nexus              sam.Nexus
+	nexusName          *sam.NexusName
 	units              *lun.Map
 	// limits are this session's; firstBytes is what one command may bring unasked; promised is how many
 	// buffers for it this session was promised, of the class promisedOf.
@@ -211,7 +212,12 @@ func (c *Conn) full(a Admission) {
 		t.s.Owner = c.handle(t)
 	}
 	if c.units != nil {
-		c.units.Units(func(u *lun.Unit) { c.stack.local.Open(u, c.nexus) })
+		path := c.units.Path()
+		c.nexusName = &sam.NexusName{
+			Initiator: sam.InitiatorPort{Name: id.Initiator, ISID: id.ISID},
+			Target:    sam.TargetPort{Name: path.TargetName, Relative: path.RelativePort},
+		}
+		c.units.Units(func(u *lun.Unit) { c.stack.local.Open(u, c.nexus, c.nexusName) })
 	}
 	c.machine = nil
 }

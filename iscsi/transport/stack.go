@@ -473,7 +473,7 @@ func (c *Conn) remap(m *lun.Map) {
 	})
 	c.units = m
 	m.Units(func(u *lun.Unit) {
-		c.stack.local.Open(u, c.nexus)
+		c.stack.local.Open(u, c.nexus, c.nexusName)
 		c.stack.local.Attend(u, c.nexus, scsi.LUNsChanged)
 	})
 }

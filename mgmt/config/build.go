@@ -155,6 +155,7 @@ func (b *builder) unit(path string, u *unit) engine.Unit {
 		{"path", "path", u.Path},
 		{"direct", "direct", u.Direct},
 		{"sync", "sync", onOff(u.Sync)},
+		{"removable", "removable", onOff(u.Removable)},
 	} {
 		if o.value == "" {
 			continue

@@ -47,6 +47,7 @@ type unit struct {
 	Cache     string `toml:"cache"`
 	Direct    string `toml:"direct"`
 	Sync      *bool  `toml:"sync"`
+	Removable *bool  `toml:"removable"`
 }
 
 type target struct {

@@ -131,6 +131,9 @@ type Command struct {
 	// TransportLevel is the level of the transport's protocol that the nexus has agreed
 	// to, of which INQUIRY speaks; for iSCSI the iSCSIProtocolLevel (RFC 7144 §4.2).
 	TransportLevel uint8
+	// DescriptorSense is D_SENSE of the unit: sense leaves in descriptor format (SPC-4
+	// §4.5.1).
+	DescriptorSense bool
 	// ReadOnly says that this initiator may not write to the unit, whatever others
 	// may.
 	ReadOnly bool
@@ -201,6 +204,7 @@ func (c *Command) NACA() bool {
 // Fail ends the command with CHECK CONDITION and the given sense.
 func (c *Command) Fail(s Sense) {
 	c.Action, c.Status, c.Sense = Complete, CheckCondition, s
+	c.Sense.Descriptor = c.DescriptorSense
 	c.DataInBytes, c.DataOutBytes = 0, 0
 }
 

@@ -67,6 +67,10 @@ type Sense struct {
 	Info    uint64
 	// Field is the sense-key-specific field pointer of an ILLEGAL REQUEST.
 	Field FieldPointer
+	// Progress, where HasProgress, is how much of what makes a unit NOT READY is done, out
+	// of 65,536.
+	HasProgress bool
+	Progress    uint16
 }
 
 // FieldPointer names the first byte, and perhaps bit, that was not accepted
@@ -102,6 +106,23 @@ func (s Sense) WithInfo(info uint64) Sense {
 	return s
 }
 
+// WithProgress returns s with a progress indication (SPC-4 §4.5.2.4.4).
+func (s Sense) WithProgress(p uint16) Sense {
+	s.HasProgress, s.Progress = true, p
+	return s
+}
+
+// specific are the sense-key-specific bytes, if there are any.
+func (s *Sense) specific() (b [3]byte, ok bool) {
+	switch {
+	case s.Field.Valid:
+		return s.Field.bytes(), true
+	case s.HasProgress:
+		return [3]byte{sksv, byte(s.Progress >> 8), byte(s.Progress)}, true
+	}
+	return b, false
+}
+
 // Append writes the sense in its format behind dst. Fixed format holds 32 bits
 // of information; a larger value is left out there, as VALID would be a lie.
 func (s Sense) Append(dst []byte) []byte {
@@ -121,8 +142,7 @@ func (s Sense) appendFixed(dst []byte) []byte {
 	b[2] = byte(s.Key)
 	b[7] = fixedSenseBytes - 8
 	b[12], b[13] = byte(s.Code>>8), byte(s.Code)
-	if s.Field.Valid {
-		f := s.Field.bytes()
+	if f, ok := s.specific(); ok {
 		copy(b[15:], f[:])
 	}
 	return append(dst, b[:]...)
@@ -135,8 +155,7 @@ func (s Sense) appendDescriptor(dst []byte) []byte {
 		dst = append(dst, 0x00, 0x0a, valid, 0)
 		dst = binary.BigEndian.AppendUint64(dst, s.Info)
 	}
-	if s.Field.Valid {
-		f := s.Field.bytes()
+	if f, ok := s.specific(); ok {
 		dst = append(dst, 0x02, 0x06, 0, 0, f[0], f[1], f[2], 0)
 	}
 	dst[start+7] = byte(len(dst) - start - 8)

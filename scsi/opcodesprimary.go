@@ -1,0 +1,136 @@
+package scsi
+
+// primaryCommands are those of every device type (SPC-4 §6, SPC-2 for RESERVE and
+// RELEASE).
+var primaryCommands = []Opcode{
+	{
+		Code: 0x00, Name: "TEST UNIT READY", Class: Neutral, Out: neverOut,
+		Usage:       []byte{0x00, 0, 0, 0, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginTestUnitReady,
+	},
+	{
+		Code: 0x03, Name: "REQUEST SENSE", Class: Neutral, Out: neverOut, flags: passAttention | passStopped | passAbsent | passReserved | passOperation,
+		Usage:       []byte{0x03, 0x01, 0, 0, 0xff, naca},
+		Recommended: secondsQuick, begin: (*Device).beginRequestSense, execute: (*Device).requestSense,
+	},
+	{
+		Code: 0x12, Name: "INQUIRY", Class: Neutral, Out: neverOut, flags: passAttention | passStopped | passAbsent | passReserved | passOperation,
+		Usage:       []byte{0x12, 0x01, 0xff, 0xff, 0xff, naca},
+		Recommended: secondsQuick, begin: (*Device).beginInquiry, execute: (*Device).inquiry,
+	},
+	{
+		Code: 0x15, Name: "MODE SELECT(6)", Class: UnitChange, Out: writesOut, flags: passStopped,
+		Usage:       []byte{0x15, pfMask | spMask, 0, 0, 0xff, naca},
+		Recommended: secondsLong, begin: (*Device).beginModeSelect, execute: (*Device).modeSelect,
+	},
+	{
+		Code: 0x16, Name: "RESERVE(6)", Class: UnitChange, Out: neverOut, flags: passStopped,
+		Usage:       []byte{0x16, 0, 0, 0, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginReserve, execute: (*Device).reserve,
+	},
+	{
+		Code: 0x17, Name: "RELEASE(6)", Class: UnitChange, Out: neverOut, flags: passStopped | passReserved,
+		Usage:       []byte{0x17, 0, 0, 0, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginReserve, execute: (*Device).release,
+	},
+	{
+		Code: 0x1a, Name: "MODE SENSE(6)", Class: Neutral, Out: readsOut, flags: passStopped,
+		Usage:       []byte{0x1a, 0x08, 0xff, 0xff, 0xff, naca},
+		Recommended: secondsQuick, begin: (*Device).beginModeSense, execute: (*Device).modeSense,
+	},
+	{
+		Code: 0x55, Name: "MODE SELECT(10)", Class: UnitChange, Out: writesOut, flags: passStopped,
+		Usage:       []byte{0x55, pfMask | spMask, 0, 0, 0, 0, 0, 0xff, 0xff, naca},
+		Recommended: secondsLong, begin: (*Device).beginModeSelect, execute: (*Device).modeSelect,
+	},
+	{
+		Code: 0x56, Name: "RESERVE(10)", Class: UnitChange, Out: neverOut, flags: passStopped,
+		Usage:       []byte{0x56, 0, 0, 0, 0, 0, 0, 0, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginReserve, execute: (*Device).reserve,
+	},
+	{
+		Code: 0x57, Name: "RELEASE(10)", Class: UnitChange, Out: neverOut, flags: passStopped | passReserved,
+		Usage:       []byte{0x57, 0, 0, 0, 0, 0, 0, 0, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginReserve, execute: (*Device).release,
+	},
+	{
+		Code: 0x5a, Name: "MODE SENSE(10)", Class: Neutral, Out: readsOut, flags: passStopped,
+		Usage:       []byte{0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, naca},
+		Recommended: secondsQuick, begin: (*Device).beginModeSense, execute: (*Device).modeSense,
+	},
+	{
+		Code: 0x5e, Action: prinKeys, Name: "PERSISTENT RESERVE IN, READ KEYS", Class: Neutral, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x5e, prinKeys, 0, 0, 0, 0, 0, 0xff, 0xff, naca},
+		Recommended: secondsQuick, begin: (*Device).beginPersistIn, execute: (*Device).persistIn,
+	},
+	{
+		Code: 0x5e, Action: prinReservation, Name: "PERSISTENT RESERVE IN, READ RESERVATION", Class: Neutral, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x5e, prinReservation, 0, 0, 0, 0, 0, 0xff, 0xff, naca},
+		Recommended: secondsQuick, begin: (*Device).beginPersistIn, execute: (*Device).persistIn,
+	},
+	{
+		Code: 0x5e, Action: prinCapabilities, Name: "PERSISTENT RESERVE IN, REPORT CAPABILITIES", Class: Neutral, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x5e, prinCapabilities, 0, 0, 0, 0, 0, 0xff, 0xff, naca},
+		Recommended: secondsQuick, begin: (*Device).beginPersistIn, execute: (*Device).persistIn,
+	},
+	{
+		Code: 0x5e, Action: prinFullStatus, Name: "PERSISTENT RESERVE IN, READ FULL STATUS", Class: Neutral, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x5e, prinFullStatus, 0, 0, 0, 0, 0, 0xff, 0xff, naca},
+		Recommended: secondsQuick, begin: (*Device).beginPersistIn, execute: (*Device).persistIn,
+	},
+	{
+		Code: 0x5f, Action: proutRegister, Name: "PERSISTENT RESERVE OUT, REGISTER", Class: UnitChange, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x5f, proutRegister, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, naca},
+		Recommended: secondsLong, begin: (*Device).beginPersistOut, execute: (*Device).persistOut,
+	},
+	{
+		Code: 0x5f, Action: proutReserve, Name: "PERSISTENT RESERVE OUT, RESERVE", Class: UnitChange, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x5f, proutReserve, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, naca},
+		Recommended: secondsLong, begin: (*Device).beginPersistOut, execute: (*Device).persistOut,
+	},
+	{
+		Code: 0x5f, Action: proutRelease, Name: "PERSISTENT RESERVE OUT, RELEASE", Class: UnitChange, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x5f, proutRelease, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, naca},
+		Recommended: secondsLong, begin: (*Device).beginPersistOut, execute: (*Device).persistOut,
+	},
+	{
+		Code: 0x5f, Action: proutClear, Name: "PERSISTENT RESERVE OUT, CLEAR", Class: UnitChange, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x5f, proutClear, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, naca},
+		Recommended: secondsLong, begin: (*Device).beginPersistOut, execute: (*Device).persistOut,
+	},
+	{
+		Code: 0x5f, Action: proutPreempt, Name: "PERSISTENT RESERVE OUT, PREEMPT", Class: UnitChange, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x5f, proutPreempt, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, naca},
+		Recommended: secondsLong, begin: (*Device).beginPersistOut, execute: (*Device).persistOut,
+	},
+	{
+		Code: 0x5f, Action: proutPreemptAbort, Name: "PERSISTENT RESERVE OUT, PREEMPT AND ABORT", Class: UnitSeizure, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x5f, proutPreemptAbort, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, naca},
+		Recommended: secondsLong, begin: (*Device).beginPersistOut, execute: (*Device).persistOut,
+	},
+	{
+		Code: 0x5f, Action: proutIgnore, Name: "PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY", Class: UnitChange, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x5f, proutIgnore, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, naca},
+		Recommended: secondsLong, begin: (*Device).beginPersistOut, execute: (*Device).persistOut,
+	},
+	{
+		Code: 0x5f, Action: proutMove, Name: "PERSISTENT RESERVE OUT, REGISTER AND MOVE", Class: UnitChange, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x5f, proutMove, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, naca},
+		Recommended: secondsLong, begin: (*Device).beginPersistOut, execute: (*Device).persistOut,
+	},
+	{
+		Code: 0xa0, Name: "REPORT LUNS", Class: Neutral, Out: neverOut, flags: passAttention | passStopped | passAbsent | passReserved | passOperation,
+		Usage:       []byte{0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginReportLUNs, execute: (*Device).reportLUNs,
+	},
+	{
+		Code: 0xa3, Action: 0x0c, Name: "REPORT SUPPORTED OPERATION CODES", Class: Neutral, Out: readsOut, flags: passStopped | passOperation | hasAction,
+		Usage:       []byte{0xa3, 0x0c, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginSupportedOpcodes, execute: (*Device).supportedOpcodes,
+	},
+	{
+		Code: 0xa3, Action: 0x0d, Name: "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", Class: Neutral, Out: readsOut, flags: passStopped | passOperation | hasAction,
+		Usage:       []byte{0xa3, 0x0d, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginSupportedFunctions, execute: (*Device).supportedFunctions,
+	},
+}
