@@ -123,7 +123,7 @@ func (d *Device) modeControl(m *parameters, b []byte) []byte {
 	// QUEUE ALGORITHM MODIFIER 1: simple commands may pass each other, QErr 0.
 	p[3-2] = unrestricted
 	if m.DescriptorSense {
-		p[2-2] |= dSenseMask
+		p[0] |= dSenseMask
 	}
 	if m.Protected {
 		p[4-2] |= swpMask
@@ -133,10 +133,10 @@ func (d *Device) modeControl(m *parameters, b []byte) []byte {
 	return append(b, p[:]...)
 }
 
-func maskControl(_ *Device, b []byte) { b[2-2], b[4-2] = dSenseMask, swpMask }
+func maskControl(_ *Device, b []byte) { b[0], b[4-2] = dSenseMask, swpMask }
 
 func changeControl(m *parameters, b []byte) {
-	m.DescriptorSense, m.Protected = b[2-2]&dSenseMask != 0, b[4-2]&swpMask != 0
+	m.DescriptorSense, m.Protected = b[0]&dSenseMask != 0, b[4-2]&swpMask != 0
 }
 
 // modeControlExtension is page 0Ah subpage 01h (SPC-4 §7.5.9).

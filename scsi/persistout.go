@@ -50,9 +50,6 @@ type order struct {
 	unregisters bool
 }
 
-// registers says whether the action is one of those that make a registration.
-func (o *order) registers() bool { return o.action == proutRegister || o.action == proutIgnore }
-
 // beginPersistOut serves PERSISTENT RESERVE OUT (SPC-4 §6.16).
 func (d *Device) beginPersistOut(c *sam.Command) {
 	action, kind := c.CDB[1]&actionMask, reservationType(c.CDB[2]&0x0f)

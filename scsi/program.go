@@ -118,6 +118,7 @@ func (d *Device) Next(c *sam.Command, p *Program) (Step, bool) {
 		return d.nextErase(p)
 	case Overwrite:
 		return d.nextOverwrite(p)
+	case Keep, Preempt: // no steps of the medium
 	}
 	return Step{}, false
 }
@@ -168,6 +169,7 @@ func (d *Device) Supply(c *sam.Command, p *Program, data []byte) {
 	case Overwrite:
 		d.operation.layOut(p.index, data)
 		return
+	default:
 	}
 	// Doubling copies what is already laid out, so the cost is that of the copy.
 	n := copy(data, c.Buffer[:d.info.BlockBytes])
