@@ -193,6 +193,7 @@ func (k *core) turn() (err error) {
 		}
 		k.receive(m)
 	}
+	k.local.Work()
 	// Media that answer at once may let more be sent, and what was sent may let more
 	// be read; this ends because a connection has one send in flight.
 	for {
@@ -208,6 +209,9 @@ func (k *core) turn() (err error) {
 		k.loop.Busy()
 	}
 	k.loop.Expect(k.local.Running() > 0)
+	if k.local.Idles() {
+		k.loop.Wake()
+	}
 	if k.stopping {
 		k.drain()
 	}

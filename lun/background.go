@@ -1,6 +1,8 @@
 package lun
 
 import (
+	"slices"
+
 	"lunar/scsi"
 	"lunar/scsi/sam"
 )
@@ -40,9 +42,31 @@ func (u *Unit) work(l *Local, plan scsi.Program) *background {
 	u.background = b
 	u.mirrorAll()
 	l.working = append(l.working, u)
-	l.run(b.program)
 	return b
 }
+
+// Work starts the next step of every background operation that has none under way. It is
+// called once a turn: a medium that answers at once would leave no time for anything else.
+func (l *Local) Work() {
+	for _, u := range slices.Clone(l.working) {
+		p := u.background.program
+		if !p.idles() {
+			continue
+		}
+		l.run(p)
+		if p.over() {
+			p.conclude(l)
+		}
+	}
+}
+
+// Idles says whether a background operation waits for the next Work.
+func (l *Local) Idles() bool {
+	return slices.ContainsFunc(l.working, func(u *Unit) bool { return u.background.program.idles() })
+}
+
+// idles says that a program has nothing under way, and may have.
+func (p *program) idles() bool { return p.running == 0 && !p.waiting && !p.ended }
 
 // Resume goes on with what a unit did in the background when the target was last stopped.
 // It is called at the unit's home before its first command.
@@ -77,12 +101,7 @@ func (u *Unit) worked(l *Local, b *background) {
 // rested ends a background operation, and with it the command that waits for it.
 func (u *Unit) rested(l *Local, b *background) {
 	u.background = nil
-	for i := range l.working {
-		if l.working[i] == u {
-			l.working = append(l.working[:i], l.working[i+1:]...)
-			break
-		}
-	}
+	l.working = slices.DeleteFunc(l.working, func(o *Unit) bool { return o == u })
 	u.mirrorAll()
 	u.release(l, b, b.command.Status, b.command.Sense)
 	u.advance(l)

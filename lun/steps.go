@@ -125,7 +125,7 @@ func (l *Local) endProgramStep(x *step) {
 }
 
 func (l *Local) goOn(p *program) {
-	if !p.waiting {
+	if !p.waiting && !p.plan.Detached() {
 		l.run(p)
 	}
 	if p.over() && p.conclude(l) {

@@ -168,6 +168,7 @@ func (w *world) pass(from, to int) bool {
 
 // turn ends the turn of one reactor and keeps its events.
 func (w *world) turn(r int) (worked bool) {
+	w.locals[r].Work()
 	for {
 		again := w.locals[r].Flush()
 		for _, e := range w.locals[r].Events() {
@@ -179,7 +180,7 @@ func (w *world) turn(r int) (worked bool) {
 			w.events[owner] = append(w.events[owner], e)
 		}
 		if !again {
-			return worked
+			return worked || w.locals[r].Idles()
 		}
 		worked = true
 	}
