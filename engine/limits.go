@@ -94,6 +94,7 @@ func plan(l transport.Limits) (memory, error) {
 			{Bytes: 16 << 10, Count: 1024},
 			{Bytes: 64 << 10, Count: 512},
 			{Bytes: blk.MaxRequestBytes, Count: 512},
+			{Bytes: transport.MaxListBytes, Count: 16},
 		},
 		programs:  []buf.Class{{Bytes: blk.MaxRequestBytes, Count: 64}},
 		recvBytes: recvBytes, recvCount: recvCount,

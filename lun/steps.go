@@ -69,7 +69,7 @@ func (l *Local) run(p *program) {
 			return
 		}
 		if s.Op == blk.Write {
-			p.unit.device.Supply(p.command, &p.plan, x.Data)
+			p.unit.device.Supply(p.command, &p.plan, s.Offset, x.Data)
 		}
 		x.program = p
 		p.running++
@@ -119,7 +119,7 @@ func (l *Local) endProgramStep(x *step) {
 		p.fail()
 	case x.Op == blk.Map:
 		p.unit.device.Extent(p.command, &p.plan, x.Progress, x.Hole)
-	case x.Op == blk.Read && !p.unit.device.Check(p.command, p.plan.Kind, x.Data):
+	case x.Op == blk.Read && !p.unit.device.Check(p.command, &p.plan, x.Offset, x.Data):
 		p.fail()
 	}
 }

@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// maxCompareBytes limits what one COMPARE AND WRITE changes. The initiator sends
-	// twice as much, which must be no more than the transport holds for one command.
-	maxCompareBytes = 64 << 10
+	// mostCompareBlocks is what its NUMBER OF LOGICAL BLOCKS can say. The initiator sends
+	// twice as much data, which the transport holds at once (MaxListBytes).
+	mostCompareBlocks = 255
 	// compareBlocksAt is where the CDB has its NUMBER OF LOGICAL BLOCKS: one byte.
 	compareBlocksAt = 13
 )
 
 // maxCompareBlocks is the MAXIMUM COMPARE AND WRITE LENGTH of page B0h.
-func (d *Device) maxCompareBlocks() uint8 { return uint8(uint32(maxCompareBytes) >> d.blockShift) }
+func (d *Device) maxCompareBlocks() uint8 { return uint8(min(mostCompareBlocks, d.maxBlocks)) }
 
 // compareExtent decodes the range of a COMPARE AND WRITE. It ends c and is false
 // when the range is refused.
@@ -68,16 +68,22 @@ func (d *Device) compareWrite(c *sam.Command) Program {
 		FailExpected(c)
 		return Program{}
 	}
-	return Program{Kind: CompareWrite, Offset: e.Offset, Bytes: e.Bytes, fua: e.FUA}
+	return Program{
+		Kind: CompareWrite, Offset: e.Offset, Bytes: e.Bytes, fua: e.FUA, run: run{offset: e.Offset, bytes: e.Bytes},
+	}
 }
 
-// nextCompareWrite is the read and, after Check found no difference, the write. The
-// limit makes each of them one step.
+// nextCompareWrite reads the range and then, since Check found no difference, writes it.
 func (p *Program) nextCompareWrite() (Step, bool) {
-	s := Step{Op: blk.Read, Offset: p.Offset, Length: p.Bytes}
-	if p.index == 1 {
+	if s, ok := p.cut(blk.Read, blk.MaxRequestBytes); ok && p.index == 0 {
+		return s, true
+	} else if ok {
 		s.Op, s.FUA = blk.Write, p.fua
+		return s, true
 	}
-	p.index++
-	return s, p.index <= 2
+	if p.index++; p.index > 1 {
+		return Step{}, false
+	}
+	p.Offset, p.Bytes = p.run.offset, p.run.bytes
+	return p.nextCompareWrite()
 }

@@ -47,8 +47,16 @@ func compareCommand(lba byte, blocks int) *sam.Command {
 
 // The page names what is refused beyond, for both block lengths.
 func TestCompareWrite_Refusals(t *testing.T) {
-	for block, most := range map[uint32]byte{512: 128, 4096: 16} {
-		d := testDevice(func(c *Config) { c.Info.BlockBytes, c.Info.PhysicalBytes = block, block })
+	const most = 200
+	for _, block := range []uint32{512, 4096} {
+		// The limit is that of the CDB, or of all transfers.
+		d := testDevice(func(c *Config) {
+			c.Info.BlockBytes, c.Info.PhysicalBytes, c.MaxTransferBytes = block, block, 300*int64(block)
+		})
+		if limits := good(t, d, "12 01 b0 02 00"); limits[5] != 255 {
+			t.Errorf("blocks of %d: page B0h says %d", block, limits[5])
+		}
+		d.maxBlocks = most
 		if limits := good(t, d, "12 01 b0 02 00"); limits[5] != most {
 			t.Errorf("blocks of %d: page B0h says %d", block, limits[5])
 		}
@@ -89,6 +97,35 @@ func TestCompareWrite_FUA(t *testing.T) {
 		write, _ := d.Next(c, &p)
 		if _, more := d.Next(c, &p); more || !p.InOrder() || read.Op != blk.Read || read.FUA || write.Op != blk.Write || write.FUA != fua {
 			t.Errorf("FUA %v: %+v, then %+v, more %v", fua, read, write, more)
+		}
+	}
+}
+
+// The longest one is read, compared and written in pieces; a difference in the last one
+// leaves the medium as it was.
+func TestCompareWrite_InPieces(t *testing.T) {
+	d := testDevice(func(c *Config) { c.Info.BlockBytes, c.Info.PhysicalBytes = 4096, 4096 })
+	const n = 255 * 4096
+	for _, at := range []int{-1, 0, n - 1, blk.MaxRequestBytes} {
+		m := &medium{data: make([]byte, d.info.Bytes)}
+		for i := range m.data {
+			m.data[i] = byte(i * 7 >> 3)
+		}
+		before := bytes.Clone(m.data)
+		out := append(bytes.Clone(m.data[4096:4096+n]), bytes.Repeat([]byte{0xee, 1}, n/2)...)
+		if at >= 0 {
+			out[at] ^= 1
+		}
+		c := parse(t, "89 00 00 00 00 00 00 00 00 01 00 00 00 ff")
+		m.do(t, d, c, out)
+		want := bytes.Clone(before)
+		if at < 0 {
+			copy(want[4096:], out[n:])
+		} else if c.Sense.Key != sam.Miscompare || c.Sense.Info != uint64(at) {
+			t.Errorf("byte %d: %+v", at, c.Sense)
+		}
+		if !bytes.Equal(m.data, want) {
+			t.Errorf("byte %d: another medium", at)
 		}
 	}
 }

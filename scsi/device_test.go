@@ -28,7 +28,7 @@ func testConfig() Config {
 	return Config{
 		Info: blk.Info{
 			Bytes: 4 << 20, BlockBytes: 512, PhysicalBytes: 4096,
-			Thin: true, DiscardBytes: 4096, VolatileCache: true,
+			Thin: true, DiscardBytes: 4096, VolatileCache: true, AtomicBytes: 64 << 10,
 		},
 		Identity: IdentityOf(testUUID),
 	}

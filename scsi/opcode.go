@@ -42,7 +42,7 @@ const (
 )
 
 // flags are the conditions under which a row is served.
-type flags uint16
+type flags uint32
 
 const (
 	// passAttention: served while a unit attention is pending (SAM-5 §5.14.1).
@@ -55,6 +55,8 @@ const (
 	modifies
 	// needsThin: exists only on a thinly provisioned unit (SBC-3 §4.7.3).
 	needsThin
+	// needsAtomic: exists only where the medium writes all or nothing (SBC-4 §4.29).
+	needsAtomic
 	// unmapBit: bit 3 of CDB byte 1 is usable only on a thin unit.
 	unmapBit
 	// hasAction: byte 1 bits 0..4 select the command (SPC-4 §4.3.4).

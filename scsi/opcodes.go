@@ -40,7 +40,9 @@ func inOrder(halves ...[]Opcode) []Opcode {
 var byOpcode = indexOpcodes(opcodes)
 
 // served says whether the row exists on a unit with this medium.
-func (o *Opcode) served(i *blk.Info) bool { return o.flags&needsThin == 0 || i.Thin }
+func (o *Opcode) served(i *blk.Info) bool {
+	return (o.flags&needsThin == 0 || i.Thin) && (o.flags&needsAtomic == 0 || i.AtomicBytes > 0)
+}
 
 // usage returns the CDB usage of the row on a unit with this medium.
 func (o *Opcode) usage(i *blk.Info) []byte {

@@ -139,6 +139,11 @@ var blockCommands = []Opcode{
 		Recommended: secondsLong, begin: (*Device).beginWriteSame, execute: (*Device).writeSame,
 	},
 	{
+		Code: 0x9c, Name: "WRITE ATOMIC(16)", Class: MediumAtomic, Out: writesOut, flags: modifies | needsAtomic,
+		Usage:       []byte{0x9c, 0x18, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsMedium, begin: (*Device).beginWriteAtomic, execute: (*Device).writeAtomic,
+	},
+	{
 		Code: 0x9e, Action: 0x10, Name: "READ CAPACITY(16)", Class: Neutral, Out: neverOut, flags: hasAction,
 		Usage:       []byte{0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
 		Recommended: secondsQuick, begin: (*Device).beginReadCapacity16, execute: (*Device).readCapacity16,

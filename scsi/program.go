@@ -30,6 +30,8 @@ const (
 	// CompareWrite reads one range, compares it with the first half of what the
 	// initiator sent and writes the second half; Check and Supply do it.
 	CompareWrite
+	// Place writes what the initiator sent in one step.
+	Place
 	// Extents asks which blocks of one range are deallocated, one step after the
 	// other; Extent takes each answer.
 	Extents
@@ -56,14 +58,14 @@ type Program struct {
 	// Offset and Bytes are the rest of the range, in bytes.
 	Offset, Bytes int64
 	// index counts the descriptors of a DiscardList already taken, or the look-ups
-	// of an Extents, or the steps of a CompareWrite.
+	// of an Extents, or the passes of a CompareWrite or Overwrite.
 	index int
 	// Keeps says that a Keep follows when the steps have succeeded.
 	Keeps bool
 	// fua is what a CompareWrite writes with.
 	fua bool
 	// runs counts the descriptors an Extents has written; run is the last of them,
-	// which the next look-up may make longer.
+	// which the next look-up may make longer; of a CompareWrite it is the whole range.
 	runs int
 	run  run
 }
@@ -112,6 +114,10 @@ func (d *Device) Next(c *sam.Command, p *Program) (Step, bool) {
 		return p.cut(blk.Read, blk.MaxRequestBytes)
 	case CompareWrite:
 		return p.nextCompareWrite()
+	case Place:
+		s, ok := p.cut(blk.Write, blk.MaxRequestBytes)
+		s.FUA = p.fua
+		return s, ok
 	case Extents:
 		return p.nextLookup(c)
 	case Erase:
@@ -157,14 +163,16 @@ func (d *Device) nextDescriptor(c *sam.Command, p *Program) (Step, bool) {
 	return p.cut(blk.Discard, maxRangeBytes)
 }
 
-// Supply lays out the data of a Write step in data. In a Fill program that is the one
+// Supply lays out the data of a Write step at offset in data. In a Fill program that is the one
 // block of the initiator, again and again; in a CompareWrite the second half of what
 // it sent.
-func (d *Device) Supply(c *sam.Command, p *Program, data []byte) {
-	kind := p.Kind
-	switch kind {
+func (d *Device) Supply(c *sam.Command, p *Program, offset int64, data []byte) {
+	switch p.Kind {
 	case CompareWrite:
-		copy(data, c.Buffer[len(data):])
+		copy(data, c.Buffer[p.run.bytes+offset-p.run.offset:])
+		return
+	case Place:
+		copy(data, c.Buffer[offset-p.run.offset:])
 		return
 	case Overwrite:
 		d.operation.layOut(p.index, data)
@@ -178,16 +186,18 @@ func (d *Device) Supply(c *sam.Command, p *Program, data []byte) {
 	}
 }
 
-// Check compares data, read by one step, with what the initiator sent when kind, the
-// kind of the program, asks for it: with its one block again and again, or with the
+// Check compares data, read by the step at offset, with what the initiator sent when the
+// program asks for it: with its one block again and again, or with the
 // first half of it. On a difference it ends c and is false.
-func (d *Device) Check(c *sam.Command, kind ProgramKind, data []byte) bool {
+func (d *Device) Check(c *sam.Command, p *Program, offset int64, data []byte) bool {
 	var block []byte
-	switch kind {
+	at := int64(0)
+	switch p.Kind {
 	case VerifySame:
 		block = c.Buffer[:d.info.BlockBytes]
 	case CompareWrite:
-		block = c.Buffer[:len(data)]
+		at = offset - p.run.offset
+		block = c.Buffer[at:][:len(data)]
 	default:
 		return true
 	}
@@ -195,7 +205,7 @@ func (d *Device) Check(c *sam.Command, kind ProgramKind, data []byte) bool {
 		if i := firstDifference(block, data[:len(block)]); i >= 0 {
 			// SBC-3 §5.29, §5.2: the offset is into the data of the initiator, where what
 			// is compared with stands at the start.
-			FailCompare(c, uint64(i))
+			FailCompare(c, uint64(at)+uint64(i))
 			return false
 		}
 		data = data[len(block):]

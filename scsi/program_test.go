@@ -37,7 +37,6 @@ func (m *medium) look(d *Device, s Step) (n int64, hole bool) {
 func (m *medium) run(t testing.TB, d *Device, c *sam.Command, p Program) {
 	t.Helper()
 	m.ops = make(map[blk.Op]int)
-	kind := p.Kind
 	for {
 		s, more := d.Next(c, &p)
 		if !more {
@@ -65,9 +64,9 @@ func (m *medium) run(t testing.TB, d *Device, c *sam.Command, p Program) {
 			n, hole := m.look(d, s)
 			d.Extent(c, &p, n, hole)
 		case blk.Write:
-			d.Supply(c, &p, mem)
+			d.Supply(c, &p, s.Offset, mem)
 		case blk.Read:
-			if !d.Check(c, kind, mem) {
+			if !d.Check(c, &p, s.Offset, mem) {
 				return
 			}
 		case blk.Zero, blk.Discard:

@@ -28,8 +28,8 @@ const (
 )
 
 // vpdBlockLimits is page B0h (SBC-3 §6.6.3). Each limit is the number that the
-// command itself checks, so the page cannot promise what is refused. Not served
-// and so zero: PRE-FETCH and WRITE ATOMIC.
+// command itself checks, so the page cannot promise what is refused. PRE-FETCH has
+// none.
 func (d *Device) vpdBlockLimits(_ *sam.Path, b []byte) []byte {
 	var p [blockPageBytes]byte
 	at := func(pageByte int) []byte { return p[pageByte-4:] }
@@ -41,6 +41,13 @@ func (d *Device) vpdBlockLimits(_ *sam.Path, b []byte) []byte {
 	binary.BigEndian.PutUint32(at(8), d.maxBlocks)
 	binary.BigEndian.PutUint32(at(12), d.optimBlocks)
 	binary.BigEndian.PutUint64(at(36), uint64(d.maxBlocks))
+	if most := d.maxAtomicBlocks(); most > 0 {
+		// SBC-4 §6.6.4: alignment and granularity of zero blocks ask for none; with a
+		// boundary no less goes, and none farther apart.
+		binary.BigEndian.PutUint32(at(44), most)
+		binary.BigEndian.PutUint32(at(56), most)
+		binary.BigEndian.PutUint32(at(60), most)
+	}
 	if d.info.Thin {
 		binary.BigEndian.PutUint32(at(20), maxUnmapBlocks)
 		binary.BigEndian.PutUint32(at(24), maxUnmapDescriptors)

@@ -117,7 +117,7 @@ func (c *Conn) begun(t *task) {
 	case sam.Complete:
 		c.conclude(t)
 	case sam.Execute:
-		if max(t.s.DataOutBytes, t.s.DataInBytes) > chunkBytes {
+		if max(t.s.DataOutBytes, t.s.DataInBytes) > MaxListBytes {
 			// No command takes or returns parameter data of this size.
 			t.s.FailData(sam.NewSense(sam.IllegalRequest, 0x2400))
 		}

@@ -15,6 +15,10 @@ const maxChunks = 4
 // chunkBytes is the largest piece.
 const chunkBytes = blk.MaxRequestBytes
 
+// MaxListBytes is the most parameter data of one command: both halves of the longest
+// COMPARE AND WRITE. The pool of staged data has buffers of that size.
+const MaxListBytes = 2 << 20
+
 // chunk is one piece of a transfer in memory, and its request to the medium.
 type chunk struct {
 	blk.Request

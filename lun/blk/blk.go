@@ -85,6 +85,9 @@ type Info struct {
 	// Thin media deallocate on Discard; DiscardBytes is the granularity.
 	Thin         bool
 	DiscardBytes uint32
+	// AtomicBytes is the longest Write that is stored as a whole or not at all, whatever
+	// ends the machine, wherever it begins; 0 when there is none.
+	AtomicBytes uint32
 	// VolatileCache says that a finished Write without FUA is durable only after
 	// Sync; it becomes WCE of the caching mode page (08h).
 	VolatileCache bool

@@ -55,6 +55,8 @@ func (b *Backend) Info() blk.Info {
 		ReadOnly:      b.cfg.ReadOnly,
 		Thin:          true,
 		DiscardBytes:  pageBytes,
+		// What ends the machine leaves nothing of it, and a copy is not interrupted.
+		AtomicBytes: blk.MaxRequestBytes,
 	}
 }
 
