@@ -1,6 +1,9 @@
 package lun
 
-import "lunar/scsi/sam"
+import (
+	"lunar/scsi"
+	"lunar/scsi/sam"
+)
 
 // Counts are the commands of a unit that ended on one reactor, since it was attached.
 type Counts struct {
@@ -12,8 +15,10 @@ type Counts struct {
 	Passed uint64
 	// Failed ended with CHECK CONDITION, by sense key; Aborted without a status, or with
 	// one that says nothing of the medium.
-	Failed  [SenseKeys]uint64
-	Aborted uint64
+	Failed [SenseKeys]uint64
+	// WriteErrors are those of the medium errors that are of writes.
+	WriteErrors uint64
+	Aborted     uint64
 }
 
 // SenseKeys is how many sense keys there are (SPC-4 §4.5.6).
@@ -28,6 +33,7 @@ func (n *Counts) Add(o *Counts) {
 	n.WriteBytes += o.WriteBytes
 	n.Passed += o.Passed
 	n.Aborted += o.Aborted
+	n.WriteErrors += o.WriteErrors
 	for i := range n.Failed {
 		n.Failed[i] += o.Failed[i]
 	}
@@ -48,10 +54,11 @@ type outcome struct {
 	action sam.Action
 	status sam.Status
 	key    sam.SenseKey
+	writes bool // the medium could not write
 }
 
 func outcomeOf(c *sam.Command) outcome {
-	return outcome{bytes: uint64(c.Extent.Bytes), action: c.Action, status: c.Status, key: c.Sense.Key}
+	return outcome{bytes: uint64(c.Extent.Bytes), action: c.Action, status: c.Status, key: c.Sense.Key, writes: scsi.WriteFailed(c)}
 }
 
 // count takes the end of a command.
@@ -59,6 +66,9 @@ func (n *Counts) count(o outcome) {
 	switch {
 	case o.status == sam.CheckCondition:
 		n.Failed[o.key%SenseKeys]++
+		if o.writes {
+			n.WriteErrors++
+		}
 	case o.status != sam.Good:
 		n.Aborted++
 	case o.action == sam.ReadMedium:

@@ -55,6 +55,7 @@ const (
 	askCleared  // a nexus lost commands on the side of the sender
 	askAttend   // a unit attention for a nexus
 	askForget   // a command goes on under another ticket
+	askCount    // a gathering
 	tell        // an Event for a command of the receiver
 )
 
@@ -72,6 +73,8 @@ type Message struct {
 	outcome outcome
 	// found is the answer of a side to a function that asks.
 	found bool
+	// gathering goes from side to side.
+	gathering *gathering
 	Event
 }
 

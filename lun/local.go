@@ -248,6 +248,8 @@ func (l *Local) Receive(m Message) {
 		m.unit.attend(m.nexus, m.attention)
 	case askCleared:
 		m.unit.cleared(l, m.nexus)
+	case askCount:
+		m.unit.count(l, m.gathering)
 	case tell:
 		l.events = append(l.events, m.Event)
 	}

@@ -142,6 +142,9 @@ func (u *Unit) carryOut(l *Local, c *sam.Command, plan scsi.Program) bool {
 	case plan.Kind == scsi.Preempt:
 		u.preempt(l, c)
 		return false
+	case plan.Kind == scsi.Count:
+		u.gather(l, c)
+		return false
 	case plan.Detached():
 		return u.detach(l, c, plan)
 	case class == scsi.UnitChange || class == scsi.UnitSeizure:

@@ -29,6 +29,8 @@ const (
 	ReservationsPreempted
 	ReservationsReleased
 	RegistrationsPreempted
+	// AccessChanged: the access state of a target port group is another (2A/06).
+	AccessChanged
 	// CapacityChanged: READ CAPACITY answers something else now (2A/09).
 	CapacityChanged
 	// CommandsCleared: another nexus cleared commands of this one (2F/00).
@@ -50,7 +52,7 @@ const resetAttentions = 1<<PowerOn | 1<<HardReset | 1<<UnitReset | 1<<NexusLost
 var attentionCodes = [attentions]uint16{
 	PowerOn: 0x2900, HardReset: 0x2902, UnitReset: 0x2903, NexusLost: 0x2907,
 	MediumChanged: 0x2800, ModeChanged: 0x2a01, ReservationsPreempted: 0x2a03, ReservationsReleased: 0x2a04, RegistrationsPreempted: 0x2a05,
-	CapacityChanged: 0x2a09, CommandsCleared: 0x2f00,
+	AccessChanged: 0x2a06, CapacityChanged: 0x2a09, CommandsCleared: 0x2f00,
 	ProtocolCleared: 0x477f,
 	InquiryChanged:  0x3f03, LUNsChanged: 0x3f0e,
 }

@@ -10,6 +10,9 @@ const (
 	codeNone              = 0x0000
 	codeNotReady          = 0x0400 // LOGICAL UNIT NOT READY, CAUSE NOT REPORTABLE
 	codeFormatting        = 0x0404 // LOGICAL UNIT NOT READY, FORMAT IN PROGRESS
+	codeTransition        = 0x040a // LOGICAL UNIT NOT ACCESSIBLE, ASYMMETRIC ACCESS STATE TRANSITION
+	codeStandby           = 0x040b // LOGICAL UNIT NOT ACCESSIBLE, TARGET PORT IN STANDBY STATE
+	codeUnavailable       = 0x040c // LOGICAL UNIT NOT ACCESSIBLE, TARGET PORT IN UNAVAILABLE STATE
 	codeSanitizing        = 0x041b // LOGICAL UNIT NOT READY, SANITIZE IN PROGRESS
 	codeNeedsStart        = 0x0402 // LOGICAL UNIT NOT READY, INITIALIZING COMMAND REQUIRED
 	codeWriteError        = 0x0c00 // WRITE ERROR
@@ -68,6 +71,9 @@ func FailMedium(c *sam.Command, r blk.Result, write bool, lba uint64) {
 		c.Fail(sam.NewSense(sam.HardwareError, codeInternalFailure))
 	}
 }
+
+// WriteFailed says whether c ended because the medium could not write.
+func WriteFailed(c *sam.Command) bool { return c.Sense.Code == codeWriteError }
 
 // FailCompare ends c with MISCOMPARE; INFORMATION is the offset of the first
 // byte that differs from the data of the initiator (SBC-3 §5.29).

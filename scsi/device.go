@@ -68,6 +68,10 @@ type Device struct {
 	sanitizing, sanitizeFailed, exits bool
 	keeps                             bool
 	victims                           []sam.Nexus
+	// access are the states of target port groups, of those that were ever set.
+	access []GroupAccess
+	// counted is what was counted when LOG SELECT last reset the counters.
+	counted Statistics
 	// nexuses is indexed by sam.Nexus.
 	nexuses []nexusState
 	// scratch is where an answer is built before it is cut to its allocation
@@ -157,7 +161,8 @@ func (d *Device) Begin(c *sam.Command) {
 // parameter that is not its default. While that is so BeginPlain answers as Begin would.
 func (d *Device) Plain(n sam.Nexus) bool {
 	return !d.absent && !d.stopped && d.mode == (parameters{}) && d.operation == nil && !d.sanitizeFailed && !d.ejected && !d.reservation.excludes(n) &&
-		!d.persistent.excludes(d.registrationOf(n), writesOut) && int(n) < len(d.nexuses) && d.nexuses[n].known && !d.pending(n)
+		!d.persistent.excludes(d.registrationOf(n), writesOut) && int(n) < len(d.nexuses) && d.nexuses[n].known && !d.pending(n) &&
+		(len(d.access) == 0 || d.entered(n))
 }
 
 // NormACA says whether commands may ask for an auto contingent allegiance, as the
@@ -230,6 +235,9 @@ func (d *Device) refuseCDB(c *sam.Command, row *Opcode, n int) bool {
 
 // refuseState ends a command that the state of the unit does not allow.
 func (d *Device) refuseState(c *sam.Command, row *Opcode) bool {
+	if d.refuseAccess(c, row) {
+		return true
+	}
 	switch {
 	case d.reservation.excludes(c.Nexus) && !c.Resumed && row.flags&passReserved == 0,
 		d.persistent.kind != 0 && !c.Resumed && d.persistent.excludes(d.registrationOf(c.Nexus), row.out(c)):

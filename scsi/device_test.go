@@ -17,7 +17,8 @@ const taint = 0xa5
 // testPath is the way that test commands come.
 var testPath = sam.Path{
 	TargetName: "iqn.2024-01.example.lunar:disk1", PortalGroupTag: 1, RelativePort: 1,
-	LUNs: []sam.LUN{sam.LUNOf(0), sam.LUNOf(1), sam.LUNOf(300)},
+	Ports: []sam.Port{{PortalGroupTag: 1, Relative: 1}, {PortalGroupTag: 2, Relative: 2}},
+	LUNs:  []sam.LUN{sam.LUNOf(0), sam.LUNOf(1), sam.LUNOf(300)},
 }
 
 var testUUID = [16]byte{
@@ -113,7 +114,7 @@ func TestBegin_UnknownOpcodesAndActions(t *testing.T) {
 	if f := c.Sense.Field; !f.Valid || !f.InCDB || f.Byte != 1 || f.Bit != 5 {
 		t.Errorf("unknown service action: field pointer %+v", f)
 	}
-	fails(t, d, "a3 0a 00 00 00 00 00 00 00 20", sam.IllegalRequest, 0x2400)
+	fails(t, d, "a3 1e 00 00 00 00 00 00 00 20", sam.IllegalRequest, 0x2400)
 }
 
 // Every bit that a mask leaves out is refused, with a pointer to exactly it.

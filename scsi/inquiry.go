@@ -66,6 +66,16 @@ func (d *Device) peripheral() byte {
 	return 0x00
 }
 
+// groups is TPGS: access states are changed by initiators and by the operator (SPC-4
+// §5.15.2.1).
+func (d *Device) groups() byte {
+	const tpgs = 0x30
+	if d.absent {
+		return 0
+	}
+	return tpgs
+}
+
 // medium is RMB: whether the medium can be taken out.
 func (d *Device) medium() byte {
 	const rmb = 0x80
@@ -93,7 +103,7 @@ func (d *Device) standardInquiry(b []byte, transportLevel uint8) []byte {
 		versionSPC4,
 		d.format(),
 		inquiryBytes-5, // ADDITIONAL LENGTH
-		0x00,           // SCCS, TPGS, 3PC and PROTECT: none of them
+		d.groups(),     // SCCS, 3PC and PROTECT: none of them
 		0x10,           // MULTIP: a target port per portal group
 		0x02,           // CMDQUE
 	)

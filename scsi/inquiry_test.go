@@ -101,7 +101,7 @@ func checkDesignators(t *testing.T, b []byte) (count int) {
 		at += 4 + int(b[at+3])
 		count++
 	}
-	if count != 5 {
+	if count != 6 {
 		t.Errorf("%d designators", count)
 	}
 	return count

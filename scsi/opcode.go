@@ -65,6 +65,8 @@ const (
 	plain
 	// passOperation: served while the medium is formatted or sanitized (SBC-3 §4.11.2).
 	passOperation
+	// passAccess: served whatever the access state of its port (SPC-4 §5.15.2.4.4).
+	passAccess
 	// erases: as modifies, though what it changes is not only what stands on the medium.
 	erases
 	// eased: with START alone, or PREVENT zero, never out (SBC-3 table 13, SPC-4 table 66).

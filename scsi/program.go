@@ -41,6 +41,8 @@ const (
 	// Preempt ends the commands of other nexuses (Victims); Preempted goes on when they
 	// are gone. It is no step of the medium either.
 	Preempt
+	// Count asks the unit for its Statistics; Counted ends it.
+	Count
 	// Erase deallocates, or zeroes, the whole medium and Overwrite writes a pattern over it,
 	// however long that takes. Both are Detached, and end with Concluded.
 	Erase
@@ -124,7 +126,7 @@ func (d *Device) Next(c *sam.Command, p *Program) (Step, bool) {
 		return d.nextErase(p)
 	case Overwrite:
 		return d.nextOverwrite(p)
-	case Keep, Preempt: // no steps of the medium
+	case Keep, Preempt, Count: // no steps of the medium
 	}
 	return Step{}, false
 }

@@ -2,7 +2,6 @@ package scsi
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"lunar/scsi/sam"
 )
@@ -28,6 +27,9 @@ func init() {
 		{0x00, "Supported VPD Pages", true, (*Device).vpdSupported},
 		{0x80, "Unit Serial Number", false, (*Device).vpdSerial},
 		{0x83, "Device Identification", false, (*Device).vpdIdentification},
+		{0x86, "Extended INQUIRY Data", false, (*Device).vpdExtended},
+		{0x87, "Mode Page Policy", false, (*Device).vpdModePolicy},
+		{0x88, "SCSI Ports", false, (*Device).vpdPorts},
 		{0xb0, "Block Limits", false, (*Device).vpdBlockLimits},
 		{0xb1, "Block Device Characteristics", false, (*Device).vpdCharacteristics},
 		{0xb2, "Logical Block Provisioning", false, (*Device).vpdProvisioning},
@@ -81,7 +83,7 @@ const (
 	ofPort   = 1 << 4
 	ofTarget = 2 << 4
 
-	typeVendor, typeNAA, typeRelativePort, typeName = 1, 3, 4, 8
+	typeVendor, typeNAA, typeRelativePort, typePortGroup, typeName = 1, 3, 4, 5, 8
 
 	// protocolISCSI, in the top four bits of the first byte, is valid with PIV
 	// (SPC-4 §7.6.1).
@@ -105,11 +107,10 @@ func (d *Device) vpdIdentification(way *sam.Path, b []byte) []byte {
 	b = appendDesignator(b, protocolISCSI|codeSetBinary, pivMask|ofPort|typeRelativePort,
 		[]byte{0, 0, byte(way.RelativePort >> 8), byte(way.RelativePort)})
 
-	// SPC-4 §7.8.6.9, RFC 3720 §3.4.2: a target port is named by its node and
-	// portal group tag.
+	b = appendDesignator(b, protocolISCSI|codeSetBinary, pivMask|ofPort|typePortGroup,
+		[]byte{0, 0, byte(way.PortalGroupTag >> 8), byte(way.PortalGroupTag)})
+	b = appendDesignator(b, protocolISCSI|codeSetUTF8, pivMask|ofPort|typeName, portName(way.TargetName, way.PortalGroupTag))
 	name := way.TargetName[:min(len(way.TargetName), MaxNameBytes)]
-	port := fmt.Sprintf("%s,t,0x%04x", name, way.PortalGroupTag)
-	b = appendDesignator(b, protocolISCSI|codeSetUTF8, pivMask|ofPort|typeName, padName(port))
 	return appendDesignator(b, protocolISCSI|codeSetUTF8, pivMask|ofTarget|typeName, padName(name))
 }
 

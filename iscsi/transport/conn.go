@@ -215,7 +215,7 @@ func (c *Conn) full(a Admission) {
 		path := c.units.Path()
 		c.nexusName = &sam.NexusName{
 			Initiator: sam.InitiatorPort{Name: id.Initiator, ISID: id.ISID},
-			Target:    sam.TargetPort{Name: path.TargetName, Relative: path.RelativePort},
+			Target:    sam.TargetPort{Name: path.TargetName, Relative: path.RelativePort, Group: path.PortalGroupTag},
 		}
 		c.units.Units(func(u *lun.Unit) { c.stack.local.Open(u, c.nexus, c.nexusName) })
 	}

@@ -19,4 +19,6 @@ type InitiatorPort struct {
 type TargetPort struct {
 	Name     string
 	Relative uint16
+	// Group is its target port group.
+	Group uint16
 }

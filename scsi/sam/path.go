@@ -8,7 +8,13 @@ type Path struct {
 	// RelativePort are its port (RFC 3720 §3.4.2 [R-3.4.2-2]).
 	TargetName                   string
 	PortalGroupTag, RelativePort uint16
+	// Ports are all ports of the target, this one among them.
+	Ports []Port
 	// LUNs are the numbers that lead to a unit, in increasing order, for REPORT
 	// LUNS.
 	LUNs []LUN
 }
+
+// Port is a port of a target: its portal group, which is also its target port group
+// (SPC-4 §5.15.2.1), and its relative identifier.
+type Port struct{ PortalGroupTag, Relative uint16 }
