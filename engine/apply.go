@@ -220,7 +220,10 @@ func (c *change) commit() error {
 			e.on(k, func() { k.attach(u) })
 		}
 		home := e.cores[u.lun.Home()]
-		e.on(home, func() { home.local.Resume(u.lun) })
+		e.on(home, func() {
+			home.local.SetAccess(u.lun, e.access)
+			home.local.Resume(u.lun)
+		})
 	}
 	addresses := map[uint16][]string{}
 	for _, p := range c.portals {
@@ -230,6 +233,7 @@ func (c *change) commit() error {
 	for _, k := range e.cores {
 		e.on(k, func() { k.adoptCatalog(next) })
 	}
+	c.setAccess()
 	err := c.resizeUnits()
 	before := e.units
 	e.cfg, e.catalog, e.units = c.cfg, next, c.units
@@ -240,6 +244,24 @@ func (c *change) commit() error {
 	e.movePortals(c.portals)
 	e.show()
 	return err
+}
+
+// setAccess tells every unit the states of the portal groups.
+func (c *change) setAccess() {
+	var states []scsi.GroupAccess
+	for _, g := range c.cfg.Groups {
+		if g.Access != scsi.Optimized || g.Preferred {
+			states = append(states, scsi.GroupAccess{Group: g.Tag, State: g.Access, Preferred: g.Preferred})
+		}
+	}
+	if slices.Equal(states, c.e.access) {
+		return // what initiators have set stays
+	}
+	c.e.access = states
+	for _, u := range c.units {
+		home := c.e.cores[u.lun.Home()]
+		c.e.on(home, func() { home.local.SetAccess(u.lun, states) })
+	}
 }
 
 // on runs f on a core, between two pieces of its work, and waits for its end. On a

@@ -106,8 +106,12 @@ func (t *target) mapsOf(luns []Mapping, units map[string]*unit, absent []*lun.Un
 		entries[m.Number] = lun.Entry{Unit: units[m.Unit].lun, ReadOnly: m.ReadOnly}
 	}
 	maps := map[uint16]*lun.Map{}
+	var ports []sam.Port
 	for _, tag := range t.tags {
-		path := sam.Path{TargetName: t.Name, PortalGroupTag: tag, RelativePort: relativePort(tag)}
+		ports = append(ports, sam.Port{PortalGroupTag: tag, Relative: relativePort(tag)})
+	}
+	for _, tag := range t.tags {
+		path := sam.Path{TargetName: t.Name, PortalGroupTag: tag, RelativePort: relativePort(tag), Ports: ports}
 		maps[tag] = lun.NewMap(path, entries, absent)
 	}
 	return maps

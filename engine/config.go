@@ -9,6 +9,7 @@ import (
 	"lunar/iscsi/auth"
 	"lunar/iscsi/login"
 	"lunar/reactor"
+	"lunar/scsi"
 )
 
 // Config is what an engine is built from, and what it is changed to while it runs
@@ -39,6 +40,27 @@ type Group struct {
 	// Portals are "host:port" addresses, numeric, IPv6 in brackets. Without a port
 	// it is 3260 (RFC 3720 §13 [R-13-1]).
 	Portals []string
+	// Access is the asymmetric access state of what is reached through it, Preferred that
+	// initiators should rather come here (SPC-4 §5.15.2).
+	Access    scsi.Access
+	Preferred bool
+}
+
+// ParseAccess reads an access state; nothing is "optimized".
+func ParseAccess(s string) (scsi.Access, error) {
+	switch s {
+	case "", "optimized":
+		return scsi.Optimized, nil
+	case "non-optimized":
+		return scsi.NonOptimized, nil
+	case "standby":
+		return scsi.Standby, nil
+	case "unavailable":
+		return scsi.Unavailable, nil
+	case "transitioning":
+		return scsi.Transitioning, nil
+	}
+	return 0, fmt.Errorf("access %q: use optimized, non-optimized, standby, unavailable or transitioning", s)
 }
 
 // Target is an iSCSI target node.

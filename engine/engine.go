@@ -15,6 +15,7 @@ import (
 	"lunar/reactor"
 	"lunar/reactor/host"
 	"lunar/reactor/rings"
+	"lunar/scsi"
 )
 
 // Engine is a running target node.
@@ -41,6 +42,8 @@ type Engine struct {
 	started time.Time
 
 	keepers keepers
+	// access are the states of portal groups that the operator has set.
+	access []scsi.GroupAccess
 	// rest is how long a change waits for commands to end: restTime.
 	rest time.Duration
 	// stopping is closed when Stop begins: what waits for something gives up.

@@ -43,6 +43,13 @@ func (u *Unit) resized() bool {
 	return true
 }
 
+// SetAccess tells a unit the access states of target port groups that the operator has
+// set. It is called at the unit's home.
+func (l *Local) SetAccess(u *Unit, states []scsi.GroupAccess) {
+	u.device.SetAccess(states)
+	u.mirrorAll()
+}
+
 // Attend makes a unit attention pending for a nexus (SAM-5 §5.14).
 func (l *Local) Attend(u *Unit, n sam.Nexus, a scsi.Attention) {
 	if u.home == l.reactor {

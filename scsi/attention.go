@@ -40,6 +40,8 @@ const (
 	ProtocolCleared
 	// InquiryChanged: INQUIRY answers something else now (3F/03).
 	InquiryChanged
+	// IdentifierChanged: another nexus set the identifying information (3F/05).
+	IdentifierChanged
 	// LUNsChanged: REPORT LUNS answers something else now (3F/0E).
 	LUNsChanged
 
@@ -54,7 +56,7 @@ var attentionCodes = [attentions]uint16{
 	MediumChanged: 0x2800, ModeChanged: 0x2a01, ReservationsPreempted: 0x2a03, ReservationsReleased: 0x2a04, RegistrationsPreempted: 0x2a05,
 	AccessChanged: 0x2a06, CapacityChanged: 0x2a09, CommandsCleared: 0x2f00,
 	ProtocolCleared: 0x477f,
-	InquiryChanged:  0x3f03, LUNsChanged: 0x3f0e,
+	InquiryChanged:  0x3f03, IdentifierChanged: 0x3f05, LUNsChanged: 0x3f0e,
 }
 
 // nexusState is what the device server keeps for one I_T nexus.

@@ -30,6 +30,7 @@ const (
 	codeSoftwareProtected = 0x2702 // LOGICAL UNIT SOFTWARE WRITE PROTECTED
 	codeNoSpace           = 0x2707 // SPACE ALLOCATION FAILED WRITE PROTECT
 	codeSanitizeFailed    = 0x3103 // SANITIZE COMMAND FAILED
+	codeSequence          = 0x2c00 // COMMAND SEQUENCE ERROR
 	codeSavingParameters  = 0x3900 // SAVING PARAMETERS NOT SUPPORTED
 	codeNoMedium          = 0x3a00 // MEDIUM NOT PRESENT
 	codeInternalFailure   = 0x4400 // INTERNAL TARGET FAILURE

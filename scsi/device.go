@@ -68,6 +68,10 @@ type Device struct {
 	sanitizing, sanitizeFailed, exits bool
 	keeps                             bool
 	victims                           []sam.Nexus
+	// buffer and echo are what WRITE BUFFER wrote, identifying is SET IDENTIFYING
+	// INFORMATION.
+	buffer, echo []byte
+	identifying  string
 	// access are the states of target port groups, of those that were ever set.
 	access []GroupAccess
 	// counted is what was counted when LOG SELECT last reset the counters.

@@ -7,6 +7,8 @@ import "lunar/scsi/sam"
 type tidings struct {
 	// mode: mode parameters are others; all but who changed them hear of it.
 	mode bool
+	// identified: so is the identifying information.
+	identified bool
 	// cleared: registrations went by CLEAR; preempted: by PREEMPT. released: the
 	// reservation ended or is another, and those still registered hear of it.
 	cleared, preempted, released bool
@@ -18,17 +20,18 @@ type draft struct {
 	persistent  persistent
 	mode, saved parameters
 	// sanitizing says that a sanitize operation has not ended, and starts is one to start.
-	sanitizing bool
-	starts     *operation
-	told       tidings
-	by         sam.Nexus
+	sanitizing  bool
+	starts      *operation
+	identifying string
+	told        tidings
+	by          sam.Nexus
 	// durable says that what is kept of the unit changes.
 	durable bool
 }
 
 // draftOf is the state as it is, for c to change.
 func (d *Device) draftOf(c *sam.Command) draft {
-	return draft{persistent: d.persistent, mode: d.mode, saved: d.saved, sanitizing: d.sanitizing, by: c.Nexus}
+	return draft{persistent: d.persistent, mode: d.mode, saved: d.saved, sanitizing: d.sanitizing, identifying: d.identifying, by: c.Nexus}
 }
 
 // adopt makes a draft the state, at once or when its unit has kept it.
@@ -59,6 +62,7 @@ func (d *Device) Abandon() { d.draft = nil }
 func (d *Device) become(n *draft) Program {
 	before := d.persistent
 	d.persistent, d.mode, d.saved, d.sanitizing = n.persistent, n.mode, n.saved, n.sanitizing
+	d.identifying = n.identifying
 	for i := range d.nexuses {
 		s := &d.nexuses[i]
 		was := before.find(s.name) != noRegistration
@@ -73,6 +77,9 @@ func (d *Device) become(n *draft) Program {
 		case is && n.told.released:
 			d.Attend(sam.Nexus(i), ReservationsReleased)
 		}
+	}
+	if n.told.identified {
+		d.attendOthers(n.by, IdentifierChanged)
 	}
 	if n.told.mode {
 		d.attendOthers(n.by, ModeChanged)

@@ -39,6 +39,26 @@ var primaryCommands = []Opcode{
 		Recommended: secondsQuick, begin: (*Device).beginModeSense, execute: (*Device).modeSense,
 	},
 	{
+		Code: 0x1c, Name: "RECEIVE DIAGNOSTIC RESULTS", Class: Neutral, Out: readsOut,
+		Usage:       []byte{0x1c, pcvMask, 0xff, 0xff, 0xff, naca},
+		Recommended: secondsQuick, begin: (*Device).beginReceiveDiagnostic, execute: (*Device).receiveDiagnostic,
+	},
+	{
+		Code: 0x1d, Name: "SEND DIAGNOSTIC", Class: MediumRead, Out: writesOut,
+		Usage:       []byte{0x1d, diagnosticPF | selfTestMask, 0, 0xff, 0xff, naca},
+		Recommended: secondsMedium, begin: (*Device).beginSendDiagnostic, execute: (*Device).sendDiagnostic,
+	},
+	{
+		Code: 0x3b, Name: "WRITE BUFFER", Class: Neutral, Out: writesOut,
+		Usage:       []byte{0x3b, bufferModeMask, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, naca},
+		Recommended: secondsQuick, begin: (*Device).beginWriteBuffer, execute: (*Device).writeBuffer,
+	},
+	{
+		Code: 0x3c, Name: "READ BUFFER(10)", Class: Neutral, Out: readsOut,
+		Usage:       []byte{0x3c, bufferModeMask, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, naca},
+		Recommended: secondsQuick, begin: (*Device).beginReadBuffer, execute: (*Device).readBuffer,
+	},
+	{
 		Code: 0x4c, Name: "LOG SELECT", Class: Neutral, Out: writesOut, flags: passAccess | passStopped,
 		Usage:       []byte{0x4c, pcrMask, 0xc0, 0, 0, 0, 0, 0xff, 0xff, naca},
 		Recommended: secondsQuick, begin: (*Device).beginLogSelect, execute: (*Device).log,
@@ -132,6 +152,16 @@ var primaryCommands = []Opcode{
 		Code: 0xa0, Name: "REPORT LUNS", Class: Neutral, Out: neverOut, flags: passAccess | passAttention | passStopped | passAbsent | passReserved | passOperation,
 		Usage:       []byte{0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
 		Recommended: secondsQuick, begin: (*Device).beginReportLUNs, execute: (*Device).reportLUNs,
+	},
+	{
+		Code: 0xa3, Action: 0x05, Name: "REPORT IDENTIFYING INFORMATION", Class: Neutral, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0xa3, 0x05, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xfe, naca},
+		Recommended: secondsQuick, begin: (*Device).beginReportIdentifying, execute: (*Device).reportIdentifying,
+	},
+	{
+		Code: 0xa4, Action: 0x06, Name: "SET IDENTIFYING INFORMATION", Class: UnitChange, Out: writesOut, flags: passStopped | hasAction,
+		Usage:       []byte{0xa4, 0x06, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xfe, naca},
+		Recommended: secondsLong, begin: (*Device).beginSetIdentifying, execute: (*Device).setIdentifying,
 	},
 	{
 		Code: 0xa3, Action: 0x0a, Name: "REPORT TARGET PORT GROUPS", Class: Neutral, Out: neverOut, flags: passStopped | passOperation | passAccess | hasAction,

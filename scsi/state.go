@@ -20,6 +20,8 @@ type state struct {
 	Holder int   `json:"holder,omitempty"`
 	// Mode are the saved mode parameters.
 	Mode parameters `json:"mode,omitzero"`
+	// Identifying is SET IDENTIFYING INFORMATION.
+	Identifying []byte `json:"identifying,omitempty"`
 	// Sanitizing says that a sanitize operation was under way.
 	Sanitizing bool `json:"sanitizing,omitempty"`
 }
@@ -37,7 +39,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Draft is what has to be durable before a Keep step ends.
 func (d *Device) Draft() []byte {
-	s := state{Mode: d.draft.saved, Sanitizing: d.draft.sanitizing}
+	s := state{Mode: d.draft.saved, Sanitizing: d.draft.sanitizing, Identifying: []byte(d.draft.identifying)}
 	if p := &d.draft.persistent; p.kept {
 		s.Type, s.Holder = uint8(p.kind), p.holder+1
 		for _, r := range p.registrations {
@@ -73,6 +75,7 @@ func (d *Device) Restore(b []byte) error {
 		return err
 	}
 	d.persistent, d.mode, d.saved, d.sanitizing = p, s.Mode, s.Mode, s.Sanitizing
+	d.identifying = string(s.Identifying)
 	return nil
 }
 

@@ -55,7 +55,12 @@ func (b *builder) file(d *document) *File {
 		if g.Tag != nil {
 			tag = *g.Tag
 		}
-		c.Groups = append(c.Groups, engine.Group{Tag: b.tag(fmt.Sprintf("portal_group[%d].tag", i), tag), Portals: g.Portals})
+		path := fmt.Sprintf("portal_group[%d]", i)
+		access, err := engine.ParseAccess(g.Access)
+		if err != nil {
+			b.wrong(path+".access", "portal group %d: %s", tag, err)
+		}
+		c.Groups = append(c.Groups, engine.Group{Tag: b.tag(path+".tag", tag), Portals: g.Portals, Access: access, Preferred: g.Preferred})
 	}
 	c.Discovery = b.chap("discovery.chap", d.Discovery.CHAP)
 	for i := range d.Units {

@@ -30,8 +30,10 @@ type limits struct {
 }
 
 type portalGroup struct {
-	Tag     *int     `toml:"tag"`
-	Portals []string `toml:"portals"`
+	Tag       *int     `toml:"tag"`
+	Portals   []string `toml:"portals"`
+	Access    string   `toml:"access"`
+	Preferred bool     `toml:"preferred"`
 }
 
 type discovery struct {

@@ -1,0 +1,147 @@
+package scsi
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"testing"
+
+	"lunar/scsi/sam"
+)
+
+// takes says whether a command is not refused for what it is: an unknown opcode, service
+// action or field.
+func takes(t *testing.T, d *Device, cdb string) bool {
+	t.Helper()
+	c := parse(t, cdb)
+	d.Begin(c)
+	return c.Status != sam.CheckCondition || c.Sense.Code != codeInvalidOpcode && c.Sense.Code != codeInvalidField
+}
+
+// promise is a bit of a page, and the command that it promises.
+type promise struct {
+	name       string
+	cdb        string // reads the page
+	at         int
+	mask       byte
+	command    string
+	negated    bool // the bit says that the command is not taken
+	alsoServed string
+}
+
+var promises = []promise{
+	{name: "LBPME", cdb: "9e 10 00 00 00 00 00 00 00 00 00 00 00 20", at: 14, mask: 0x80, command: "42 00 00 00 00 00 00 00 08"},
+	{name: "LBPU", cdb: "12 01 b2 00 ff", at: 5, mask: lbpuMask, command: "42 00 00 00 00 00 00 00 08"},
+	{name: "LBPWS", cdb: "12 01 b2 00 ff", at: 5, mask: lbpwsMask, command: "93 08 00 00 00 00 00 00 00 00 00 00 00 01"},
+	{name: "LBPWS10", cdb: "12 01 b2 00 ff", at: 5, mask: lbpws10Mask, command: "41 08 00 00 00 00 00 00 01"},
+	{name: "ANC_SUP", cdb: "12 01 b2 00 ff", at: 5, mask: 0x02, command: "42 01 00 00 00 00 00 00 08"},
+	{name: "ANC_SUP", cdb: "12 01 b2 00 ff", at: 5, mask: 0x02, command: "93 18 00 00 00 00 00 00 00 00 00 00 00 01"},
+	{name: "maximum UNMAP LBAs", cdb: "12 01 b0 00 ff", at: 21, mask: 0xff, command: "42 00 00 00 00 00 00 00 08"},
+	{name: "maximum UNMAP descriptors", cdb: "12 01 b0 00 ff", at: 27, mask: 0xff, command: "42 00 00 00 00 00 00 00 08"},
+	{name: "maximum COMPARE AND WRITE", cdb: "12 01 b0 00 ff", at: 5, mask: 0xff, command: "89 00 00 00 00 00 00 00 00 00 00 00 00 01"},
+	{name: "maximum atomic transfer", cdb: "12 01 b0 00 ff", at: 47, mask: 0xff, command: "9c 00 00 00 00 00 00 00 00 00 00 00 00 01"},
+	{name: "WSNZ", cdb: "12 01 b0 00 ff", at: 4, mask: 0x01, command: "41 00 00 00 1f f0 00 00 00", negated: true},
+	{name: "WABEREQ", cdb: "12 01 b1 00 ff", at: 7, mask: 0xc0, command: "48 82"},
+	{name: "WACEREQ", cdb: "12 01 b1 00 ff", at: 7, mask: 0x30, command: "48 83"},
+	{name: "TPGS, implicit and explicit", cdb: "12 00 00 00 60", at: 5, mask: 0x10, command: "a3 0a 00 00 00 00 00 00 00 20", alsoServed: "a4 0a 00 00 00 00 00 00 00 08"},
+	{name: "PROTECT", cdb: "12 00 00 00 60", at: 5, mask: 0x01, command: "28 20 00 00 00 00 00 00 01"},
+	{name: "RMB", cdb: "12 00 00 00 60", at: 1, mask: 0x80, command: "1b 00 00 00 02"},
+	{name: "NORMACA", cdb: "12 00 00 00 60", at: 3, mask: 0x20, command: "00 00 00 00 00 04"},
+	{name: "DPOFUA", cdb: "1a 00 3f 00 ff", at: 2, mask: dpofuaMask, command: "28 18 00 00 00 00 00 00 01", alsoServed: "8a 18 00 00 00 00 00 00 00 00 00 00 00 01"},
+	{name: "GROUP_SUP", cdb: "12 01 86 00 ff", at: 5, mask: 0x10, command: "28 00 00 00 00 00 01 00 01"},
+	{name: "CRD_SUP", cdb: "12 01 86 00 ff", at: 6, mask: 0x04, command: "9e 11"},
+	{name: "SPT", cdb: "12 01 86 00 ff", at: 4, mask: 0x38, command: "2a 20 00 00 00 00 00 00 01"},
+	{name: "WCE", cdb: "1a 08 08 00 ff", at: 6, mask: wceMask, command: "35"},
+}
+
+// A bit that is advertised works, and what works is advertised, on units of every kind.
+func TestConsistency_EveryBitIsKept(t *testing.T) {
+	for n := range 32 {
+		d := testDevice(func(c *Config) {
+			c.Info.Thin, c.Removable, c.Keeps = n&1 != 0, n&2 != 0, n&4 != 0
+			if n&8 != 0 {
+				c.Info.AtomicBytes = 0
+			}
+			c.Info.VolatileCache = n&16 != 0
+		})
+		for _, p := range promises {
+			set := good(t, d, p.cdb)[p.at]&p.mask != 0
+			served := takes(t, d, p.command)
+			if p.name == "WCE" {
+				served = served && d.info.VolatileCache // without a cache the command has nothing to do
+			}
+			if (set != p.negated) != served {
+				t.Errorf("unit %05b: %s is %v, %s served %v", n, p.name, set, p.command, served)
+			}
+			if p.alsoServed != "" && set && !takes(t, d, p.alsoServed) {
+				t.Errorf("unit %05b: %s is set, %s refused", n, p.name, p.alsoServed)
+			}
+		}
+		pagesRead(t, d)
+		bitsChange(t, n&1 != 0, n&16 != 0)
+	}
+}
+
+// pagesRead reads every page that is listed, and refuses every other one.
+func pagesRead(t *testing.T, d *Device) {
+	t.Helper()
+	listed := good(t, d, "12 01 00 00 ff")[4:]
+	for page := range 256 {
+		if is := bytes.IndexByte(listed, byte(page)) >= 0; is != takes(t, d, fmt.Sprintf("12 01 %02x 00 ff", page)) {
+			t.Errorf("VPD page %02x: listed %v", page, is)
+		}
+	}
+	modes := map[[2]byte]bool{}
+	for b := good(t, d, "5a 08 3f ff 00 00 00 04 00")[8:]; len(b) > 0; {
+		if b[0]&spfMask != 0 {
+			modes[[2]byte{b[0] & 0x3f, b[1]}] = true
+			b = b[4+int(binary.BigEndian.Uint16(b[2:])):]
+			continue
+		}
+		modes[[2]byte{b[0] & 0x3f, 0}] = true
+		b = b[2+int(b[1]):]
+	}
+	for page := range byte(allPages) {
+		for _, subpage := range []byte{0, 1, 2, 5} {
+			if is := modes[[2]byte{page, subpage}]; is != takes(t, d, fmt.Sprintf("1a 08 %02x %02x ff", page, subpage)) {
+				t.Errorf("mode page %02x/%02x: listed %v", page, subpage, is)
+			}
+		}
+	}
+	logs := logOf(t, d, "4d 00 40 00 00 00 00 04 00", Statistics{})[4:]
+	for page := range byte(0x40) {
+		if is := bytes.IndexByte(logs, page) >= 0; is != takes(t, d, fmt.Sprintf("4d 00 %02x 00 00 00 00 04 00", 0x40|page)) {
+			t.Errorf("log page %02x: listed %v", page, is)
+		}
+	}
+}
+
+// bitsChange turns every bit of every mode page over: MODE SELECT takes it exactly if it is
+// said to be changeable, and then MODE SENSE shows it.
+func bitsChange(t *testing.T, thin, cached bool) {
+	t.Helper()
+	d := selected(t, func(c *Config) { c.Info.Thin, c.Info.VolatileCache = thin, cached })
+	for i := range modeRows {
+		r := &modeRows[i]
+		if r.subpage != 0 || !r.served(d) {
+			continue
+		}
+		now, mask := pageOf(t, d, fmt.Sprintf("1a 08 %02x 00 ff", r.page)), pageOf(t, d, fmt.Sprintf("1a 08 %02x 00 ff", 0x40|r.page))
+		now[0] &^= psMask
+		for bit := 16; bit < 8*len(now); bit++ {
+			other := bytes.Clone(now)
+			other[bit/8] ^= 1 << (bit % 8)
+			c, _ := modeSelect6(t, d, "10", other)
+			changeable := mask[bit/8]&(1<<(bit%8)) != 0
+			if (c.Status == sam.Good) != changeable {
+				t.Errorf("page %02x byte %d bit %d: changeable %v, MODE SELECT %04x", r.page, bit/8, bit%8, changeable, c.Sense.Code)
+			}
+			if changeable {
+				if shown := pageOf(t, d, fmt.Sprintf("1a 08 %02x 00 ff", r.page)); !bytes.Equal(shown[1:], other[1:]) {
+					t.Errorf("page %02x: %x, want %x", r.page, shown, other)
+				}
+				modeSelect6(t, d, "10", now)
+			}
+		}
+	}
+}
