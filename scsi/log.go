@@ -178,17 +178,22 @@ func (d *Device) logSelfTests(_ *Statistics, b []byte) []byte {
 	return b
 }
 
-// logStatistics is page 19h, parameter 0001h (SPC-4 §7.3.7). Times are not measured and
+// logStatistics is page 19h, parameters 0001h to 0003h (SPC-4 §7.3.7). Times are not measured and
 // stay zero.
 func (d *Device) logStatistics(s *Statistics, b []byte) []byte {
-	const general, bytes = 0x0001, 64
+	const (
+		general, bytes           = 0x0001, 64
+		idle, interval, eight    = 0x0002, 0x0003, 8
+		exponentOfTen, intervals = 3, 1 // an interval of a millisecond
+	)
 	b = append(b, 0, general, logList, bytes)
 	for _, v := range []uint64{
 		s.Reads, s.Writes, s.WriteBytes >> d.blockShift, s.ReadBytes >> d.blockShift, 0, 0, 0, 0,
 	} {
 		b = binary.BigEndian.AppendUint64(b, v)
 	}
-	return b
+	b = append(b, 0, idle, logList, eight, 0, 0, 0, 0, 0, 0, 0, 0)
+	return append(b, 0, interval, logList, eight, 0, 0, 0, exponentOfTen, 0, 0, 0, intervals)
 }
 
 // logExceptions is page 2Fh (SBC-3 §6.4.5): none, and no temperature.
