@@ -2,6 +2,7 @@ package scsi
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"lunar/scsi/sam"
 )
@@ -35,6 +36,8 @@ type GroupAccess struct {
 	State     Access
 	Preferred bool
 	status    byte
+	// fixed: the operator has taken it out of service, and initiators do not bring it back.
+	fixed bool
 }
 
 // accessOf is the state of a group; one of which nothing was said is active/optimized.
@@ -54,11 +57,17 @@ func (d *Device) SetAccess(states []GroupAccess) {
 	next := make([]GroupAccess, 0, len(states))
 	for _, a := range states {
 		before := d.accessOf(a.Group)
-		a.status = before.status
+		a.status, a.fixed = before.status, a.State != Optimized && a.State != NonOptimized
 		if before.State != a.State || before.Preferred != a.Preferred {
 			a.status, changed = accessByItself, true
 		}
 		next = append(next, a)
+	}
+	for _, a := range d.access {
+		if !slices.ContainsFunc(next, func(b GroupAccess) bool { return b.Group == a.Group }) && a.State != Optimized {
+			// It is as it was at the start again.
+			next, changed = append(next, GroupAccess{Group: a.Group, status: accessByItself}), true
+		}
 	}
 	d.access = next
 	if changed {
@@ -166,7 +175,11 @@ func (d *Device) setGroups(c *sam.Command) Program {
 			c.Fail(illegal(codeInvalidParameter).AtParameter(at))
 			return Program{}
 		}
-		next = setGroup(next, GroupAccess{Group: group, State: state, Preferred: d.accessOf(group).Preferred, status: accessByCommand})
+		if before := d.accessOf(group); before.fixed && before.State != state {
+			c.Fail(illegal(codeSetGroups))
+			return Program{}
+		}
+		next = setGroup(next, GroupAccess{Group: group, State: state, Preferred: d.accessOf(group).Preferred, status: accessByCommand, fixed: d.accessOf(group).fixed})
 	}
 	d.access = next
 	d.attendOthers(c.Nexus, AccessChanged)
@@ -177,12 +190,7 @@ func hasGroup(p *sam.Path, group uint16) bool {
 	if p == nil {
 		return false
 	}
-	for _, o := range p.Ports {
-		if o.PortalGroupTag == group {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p.Ports, func(o sam.Port) bool { return o.PortalGroupTag == group })
 }
 
 func setGroup(all []GroupAccess, a GroupAccess) []GroupAccess {

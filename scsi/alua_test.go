@@ -108,4 +108,16 @@ func TestALUA_SetByInitiator(t *testing.T) {
 	if c := through(t, d, 2, 1, "a4 0a", nil); c.Status != sam.Good {
 		t.Errorf("no list: %04x", c.Sense.Code)
 	}
+	// What the operator has taken out of service stays there: hosts that prefer a path would
+	// bring it back within seconds.
+	d.SetAccess([]GroupAccess{{Group: 2, State: Standby}})
+	attentionOf(t, d, 0)
+	if c := through(t, d, 1, 0, twelve, list(0, 1, 0, 2)); c.Sense.Code != 0x670a || d.accessible(2) {
+		t.Errorf("a group that the operator has set: %04x", c.Sense.Code)
+	}
+	d.SetAccess(nil)
+	attentionOf(t, d, 0)
+	if c := through(t, d, 1, 0, twelve, list(0, 1, 1, 2)); c.Status != sam.Good {
+		t.Errorf("afterwards: %04x", c.Sense.Code)
+	}
 }

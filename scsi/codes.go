@@ -37,6 +37,7 @@ const (
 	codeInvalidMessage    = 0x4900 // INVALID MESSAGE ERROR
 	codePrevented         = 0x5302 // MEDIUM REMOVAL PREVENTED
 	codeNoRegistrations   = 0x5504 // INSUFFICIENT REGISTRATION RESOURCES
+	codeSetGroups         = 0x670a // SET TARGET PORT GROUPS COMMAND FAILED
 )
 
 // illegal returns an ILLEGAL REQUEST sense.
