@@ -68,6 +68,7 @@ type Device struct {
 	sanitizing, sanitizeFailed, exits bool
 	keeps                             bool
 	victims                           []sam.Nexus
+	usage                             usage
 	// nexuses is indexed by sam.Nexus.
 	nexuses []nexusState
 	// scratch is where an answer is built before it is cut to its allocation

@@ -175,7 +175,7 @@ func (b *Backend) size(cfg *Config, created bool) (int64, error) {
 		return 0, fmt.Errorf("stat %s: %w", b.path, err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return 0, fmt.Errorf("open %s: not a regular file; use a backend for what it is", b.path)
+		return 0, fmt.Errorf("open %s: not a regular file; a block device has the medium block", b.path)
 	}
 	if created {
 		return cfg.Bytes, b.extend(cfg.Bytes)
