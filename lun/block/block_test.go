@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -147,7 +146,8 @@ var one = filetest.One
 func TestOpen_Refusals(t *testing.T) {
 	small, held, mounted := blocktest.NewLoop(t, testBytes, 4096), blocktest.NewLoop(t, testBytes, 512), blocktest.NewLoop(t, 16<<20, 512)
 	openTest(t, held)
-	dir := mount(t, mounted)
+	mounted.Format(t)
+	dir := mounted.Mount(t)
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, make([]byte, 4096), 0o600); err != nil {
 		t.Fatal(err)
@@ -178,30 +178,10 @@ func TestOpen_Refusals(t *testing.T) {
 	}
 }
 
-// mount makes a file system on a device and mounts it, where this may be done.
-func mount(t *testing.T, l *blocktest.Loop) string {
-	t.Helper()
-	if out, err := exec.Command("mkfs.ext4", "-q", l.Path).CombinedOutput(); err != nil {
-		t.Skipf("no file system can be made here: %v: %s", err, out)
-	}
-	dir := t.TempDir()
-	if err := unix.Mount(l.Path, dir, "ext4", 0, ""); err != nil {
-		t.Skipf("nothing can be mounted here: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
 // While a unit is served nobody mounts its device, and afterwards they may.
 func TestOpen_KeepsMountsAway(t *testing.T) {
 	l := blocktest.NewLoop(t, 16<<20, 512)
-	if out, err := exec.Command("mkfs.ext4", "-q", l.Path).CombinedOutput(); err != nil {
-		t.Skipf("no file system can be made here: %v: %s", err, out)
-	}
+	l.Format(t)
 	b, err := Open(Config{Path: l.Path})
 	if err != nil {
 		t.Fatal(err)
@@ -212,7 +192,7 @@ func TestOpen_KeepsMountsAway(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	mount(t, l)
+	l.Mount(t)
 }
 
 // Who comes while a predecessor is ending waits for it.

@@ -1,4 +1,5 @@
-// Package blocktest makes block devices for tests: loop devices on files of their own.
+// Package blocktest makes block devices for tests, loop devices on files of their own, and
+// file systems on them.
 package blocktest
 
 import (
@@ -7,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -50,6 +52,29 @@ func (l *Loop) Resize(t testing.TB, bytes int64) {
 		t.Fatal(err)
 	}
 	run(t, "losetup", "--set-capacity", l.Path)
+}
+
+// Format makes an ext4 file system on the device.
+func (l *Loop) Format(t testing.TB) {
+	t.Helper()
+	if out, err := exec.Command("mkfs.ext4", "-q", l.Path).CombinedOutput(); err != nil {
+		t.Skipf("no file system can be made here: mkfs.ext4: %v: %s", err, out)
+	}
+}
+
+// Mount mounts the device for as long as the test lives, and returns where.
+func (l *Loop) Mount(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount(l.Path, dir, "ext4", 0, ""); err != nil {
+		t.Skipf("nothing can be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Errorf("unmount %s: %v", dir, err)
+		}
+	})
+	return dir
 }
 
 func run(t testing.TB, name string, args ...string) {
