@@ -40,6 +40,29 @@ const setUp = "[SKIPPED] PERSISTENT RESERVE IN is not implemented."
 
 var summary = regexp.MustCompile(`(?m)^\s+tests\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)`)
 
+// conformUnit runs the suite on one unit, by two portals, and notes what was skipped.
+func conformUnit(t *testing.T, first, second string, skipped map[string]bool) {
+	t.Helper()
+	count := map[string]int{}
+	for _, test := range suite(t) {
+		verdict, why := conform(t, test, first, second)
+		count[verdict]++
+		skipped[test] = skipped[test] || verdict == "SKIP"
+		t.Logf("%-4s %s %s", verdict, test, why)
+		switch {
+		case verdict == "SKIP" && skips[test] == "":
+			t.Errorf("%s is skipped without a reason of ours: %s", test, why)
+		case verdict != "SKIP" && verdict != "PASS":
+			t.Errorf("%s %s: %s", verdict, test, why)
+		}
+	}
+	t.Logf("%d passed, %d failed, %d hung, %d crashed, %d skipped",
+		count["PASS"], count["FAIL"], count["HANG"], count["CRASH"], count["SKIP"])
+	if count["PASS"] < 100 {
+		t.Errorf("only %d tests passed", count["PASS"])
+	}
+}
+
 // TestConformance runs each test of the suite in a process of its own, on a RAM
 // and a file unit, each by two portals for the tests of multipath I/O. The two of iSCSITMF run in one process: the second one of
 // libiscsi 1.19 asserts a variable that only the first one sets, and fails alone
@@ -51,24 +74,7 @@ func TestConformance(t *testing.T) {
 	skipped := map[string]bool{}
 	for lun, name := range []string{"ram", "file"} {
 		t.Run(name, func(t *testing.T) {
-			count := map[string]int{}
-			for _, test := range suite(t) {
-				verdict, why := conform(t, test, urlAt(portals[0], lun), urlAt(portals[1], lun))
-				count[verdict]++
-				skipped[test] = skipped[test] || verdict == "SKIP"
-				t.Logf("%-4s %s %s", verdict, test, why)
-				switch {
-				case verdict == "SKIP" && skips[test] == "":
-					t.Errorf("%s is skipped without a reason of ours: %s", test, why)
-				case verdict != "SKIP" && verdict != "PASS":
-					t.Errorf("%s %s: %s", verdict, test, why)
-				}
-			}
-			t.Logf("%d passed, %d failed, %d hung, %d crashed, %d skipped",
-				count["PASS"], count["FAIL"], count["HANG"], count["CRASH"], count["SKIP"])
-			if count["PASS"] < 100 {
-				t.Errorf("only %d tests passed", count["PASS"])
-			}
+			conformUnit(t, urlAt(portals[0], lun), urlAt(portals[1], lun), skipped)
 		})
 	}
 	for test := range skips {
