@@ -16,6 +16,10 @@ type unit struct {
 	cfg    Unit
 	medium medium
 	lun    *lun.Unit
+	// device is the home's.
+	device *scsi.Device
+	// watch looks after the medium, nil when there is nothing to look at.
+	watch *watch
 }
 
 // Apply changes a running engine to another configuration: it adds, removes and
@@ -130,27 +134,30 @@ func (c *change) openUnit(cfg Unit) (*unit, error) {
 	}
 	// Units are spread over the reactors; commands from elsewhere come by message.
 	home := (len(c.e.units) + len(c.opened) - 1) % len(c.e.cores)
-	device := scsi.New(scsi.Config{Info: m.Info(), Identity: id, Keeps: true, Removable: cfg.Removable})
+	info := m.Info()
+	device := scsi.New(scsi.Config{
+		Info: info, Identity: id, Keeps: true, Removable: cfg.Removable, OptimalTransferBytes: int64(info.OptimalBytes),
+	})
 	keeper, err := c.e.restore(cfg, device)
 	if err != nil {
 		return nil, err
 	}
-	u.lun = lun.NewUnit(home, device, m.Backend)
+	u.device, u.lun = device, lun.NewUnit(home, device, m.Backend)
 	u.lun.KeepBy(keeper)
 	return u, nil
 }
 
-// key is what makes two units of two configurations the same one: the file, or the
-// name of a unit without one.
+// key is what makes two units of two configurations the same one: the file or device, or
+// the name of a unit without one.
 func (u *Unit) key() string {
-	if u.Medium != File {
+	if !u.Medium.hasPath() {
 		return string(u.Medium) + ":" + u.Name
 	}
 	p, err := filepath.Abs(u.Path)
 	if err != nil {
-		return "file:" + u.Path
+		p = u.Path
 	}
-	return "file:" + p
+	return string(u.Medium) + ":" + p
 }
 
 // mayBecome says whether a unit that serves can be as another configuration has it.
@@ -224,6 +231,7 @@ func (c *change) commit() error {
 			home.local.SetAccess(u.lun, e.access)
 			home.local.Resume(u.lun)
 		})
+		e.watch(u)
 	}
 	addresses := map[uint16][]string{}
 	for _, p := range c.portals {

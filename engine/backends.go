@@ -7,14 +7,16 @@ import (
 
 	"lunar/internal/buf"
 	"lunar/lun/blk"
+	"lunar/lun/block"
 	"lunar/lun/cache"
+	"lunar/lun/descriptor"
 	"lunar/lun/file"
 	"lunar/lun/null"
 	"lunar/lun/ram"
 	"lunar/reactor"
 )
 
-// lockWait is how long a file may still be held by a predecessor that was killed:
+// lockWait is how long a file or device may still be held by a predecessor that was killed:
 // its last disk operation has to end first.
 const lockWait = 3 * time.Second
 
@@ -24,13 +26,18 @@ type medium struct {
 	queue func(loop *reactor.Loop, index uint32) blk.Queue
 	// shared says that several reactors may each have a queue.
 	shared bool
+	// store is the medium itself, behind a cache if there is one.
+	store blk.Backend
 }
 
 // openMedium opens the backend of a logical unit, behind a cache when it has one.
 func openMedium(l Unit) (medium, error) {
 	m, err := openBackend(l)
-	if err != nil || l.Cache == 0 {
-		return m, err
+	if err != nil {
+		return medium{}, err
+	}
+	if m.store = m.Backend; l.Cache == 0 {
+		return m, nil
 	}
 	c, err := openCache(m, l.Cache)
 	if err != nil {
@@ -50,7 +57,7 @@ func openCache(m medium, n int64) (medium, error) {
 		return medium{}, errors.Join(err, buf.Free(memory))
 	}
 	// A cache has one queue: its bookkeeping is the home's alone.
-	return medium{Backend: b, queue: func(loop *reactor.Loop, index uint32) blk.Queue {
+	return medium{Backend: b, store: m.store, queue: func(loop *reactor.Loop, index uint32) blk.Queue {
 		return b.NewQueue(m.queue(loop, index))
 	}}, nil
 }
@@ -65,9 +72,11 @@ func openBackend(l Unit) (medium, error) {
 		if err != nil {
 			return medium{}, err
 		}
-		return medium{b, func(*reactor.Loop, uint32) blk.Queue { return b.NewQueue() }, true}, nil
+		return medium{Backend: b, queue: func(*reactor.Loop, uint32) blk.Queue { return b.NewQueue() }, shared: true}, nil
 	case File:
 		return openFile(l)
+	case Block:
+		return openBlock(l)
 	}
 	return medium{}, fmt.Errorf("unknown medium %q", l.Medium)
 }
@@ -81,7 +90,7 @@ func openRAM(l Unit) (medium, error) {
 	if err != nil {
 		return medium{}, err
 	}
-	return medium{b, func(*reactor.Loop, uint32) blk.Queue { return b.NewQueue() }, true}, nil
+	return medium{Backend: b, queue: func(*reactor.Loop, uint32) blk.Queue { return b.NewQueue() }, shared: true}, nil
 }
 
 func openFile(l Unit) (medium, error) {
@@ -93,5 +102,18 @@ func openFile(l Unit) (medium, error) {
 	if err != nil {
 		return medium{}, err
 	}
-	return medium{b, func(loop *reactor.Loop, index uint32) blk.Queue { return b.NewQueue(loop, kindDisk, index) }, true}, nil
+	return onDescriptor(b, b.NewQueue), nil
+}
+
+func openBlock(l Unit) (medium, error) {
+	b, err := block.Open(block.Config{Path: l.Path, BlockBytes: l.BlockBytes, SyncWrites: l.Sync, LockWait: lockWait})
+	if err != nil {
+		return medium{}, err
+	}
+	return onDescriptor(b, b.NewQueue), nil
+}
+
+// onDescriptor is a medium whose queues start operations of the loop.
+func onDescriptor(b blk.Backend, queue func(descriptor.Loop, reactor.Kind, uint32) *descriptor.Queue) medium {
+	return medium{Backend: b, shared: true, queue: func(loop *reactor.Loop, index uint32) blk.Queue { return queue(loop, kindDisk, index) }}
 }

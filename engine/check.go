@@ -136,7 +136,7 @@ func (c *Config) checkUnits() (names map[string]bool, err error) {
 		if err := u.check(); err != nil {
 			return nil, wrong(path, "unit %q: %s", u.Name, err)
 		}
-		if u.Medium != File {
+		if !u.Medium.hasPath() {
 			continue
 		}
 		p, err := filepath.Abs(u.Path)
@@ -144,7 +144,7 @@ func (c *Config) checkUnits() (names map[string]bool, err error) {
 			return nil, wrong(path+".path", "unit %q: %s", u.Name, err)
 		}
 		if other, twice := paths[p]; twice {
-			return nil, wrong(path+".path", "units %q and %q share the file %s; give each a file of its own", other, u.Name, p)
+			return nil, wrong(path+".path", "units %q and %q share the %s %s; give each one of its own", other, u.Name, u.Medium.noun(), p)
 		}
 		paths[p] = u.Name
 	}

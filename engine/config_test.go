@@ -47,17 +47,22 @@ func says(t *testing.T, err error, words ...string) {
 
 func TestParseLUN(t *testing.T) {
 	for spec, want := range map[string]Unit{
-		"ram:size=1GiB":                  {Medium: RAM, Bytes: 1 << 30, BlockBytes: 512, Direct: "auto"},
-		"ram:size=1GiB,bs=4096":          {Medium: RAM, Bytes: 1 << 30, BlockBytes: 4096, Direct: "auto"},
-		"null:bs=512,size=8T":            {Medium: Null, Bytes: 8 << 40, BlockBytes: 512, Direct: "auto"},
-		"file:path=/x":                   {Medium: File, Path: "/x", BlockBytes: 512, Direct: "auto"},
-		"file:path=/x=y:z":               {Medium: File, Path: "/x=y:z", BlockBytes: 512, Direct: "auto"},
-		"file:path=/x,size=1G,":          {Medium: File, Path: "/x", Bytes: 1 << 30, BlockBytes: 512, Direct: "auto"},
-		"file:path=x,direct=on,sync=on":  {Medium: File, Path: "x", BlockBytes: 512, Direct: "on", Sync: true},
-		"file:path=x,direct=off":         {Medium: File, Path: "x", BlockBytes: 512, Direct: "off"},
-		"ram:size=1G,cache=1MiB":         {Medium: RAM, Bytes: 1 << 30, BlockBytes: 512, Direct: "auto", Cache: 1 << 20},
-		"file:path=x,cache=256GiB":       {Medium: File, Path: "x", BlockBytes: 512, Direct: "auto", Cache: 256 << 30},
-		"file:path=x,sync=off":           {Medium: File, Path: "x", BlockBytes: 512, Direct: "auto"},
+		"ram:size=1GiB":                 {Medium: RAM, Bytes: 1 << 30, BlockBytes: 512, Direct: "auto"},
+		"ram:size=1GiB,bs=4096":         {Medium: RAM, Bytes: 1 << 30, BlockBytes: 4096, Direct: "auto"},
+		"null:bs=512,size=8T":           {Medium: Null, Bytes: 8 << 40, BlockBytes: 512, Direct: "auto"},
+		"file:path=/x":                  {Medium: File, Path: "/x", BlockBytes: 512, Direct: "auto"},
+		"file:path=/x=y:z":              {Medium: File, Path: "/x=y:z", BlockBytes: 512, Direct: "auto"},
+		"file:path=/x,size=1G,":         {Medium: File, Path: "/x", Bytes: 1 << 30, BlockBytes: 512, Direct: "auto"},
+		"file:path=x,direct=on,sync=on": {Medium: File, Path: "x", BlockBytes: 512, Direct: "on", Sync: true},
+		"file:path=x,direct=off":        {Medium: File, Path: "x", BlockBytes: 512, Direct: "off"},
+		"ram:size=1G,cache=1MiB":        {Medium: RAM, Bytes: 1 << 30, BlockBytes: 512, Direct: "auto", Cache: 1 << 20},
+		"file:path=x,cache=256GiB":      {Medium: File, Path: "x", BlockBytes: 512, Direct: "auto", Cache: 256 << 30},
+		"file:path=x,sync=off":          {Medium: File, Path: "x", BlockBytes: 512, Direct: "auto"},
+		"block:path=/dev/x":             {Medium: Block, Path: "/dev/x", Direct: "auto"},
+		"block:path=/dev/x,bs=512":      {Medium: Block, Path: "/dev/x", BlockBytes: 512, Direct: "auto"},
+		"block:path=/dev/x,sync=on,bs=4096,cache=1MiB,removable=on": {
+			Medium: Block, Path: "/dev/x", BlockBytes: 4096, Direct: "auto", Sync: true, Cache: 1 << 20, Removable: true,
+		},
 		"file:path=x,direct=auto,bs=512": {Medium: File, Path: "x", BlockBytes: 512, Direct: "auto"},
 	} {
 		if got, err := ParseLUN(spec); err != nil || got != want {
@@ -69,8 +74,8 @@ func TestParseLUN(t *testing.T) {
 // Every refusal names the specification, the word in it, and what to write.
 func TestParseLUN_Refusals(t *testing.T) {
 	for spec, words := range map[string][]string{
-		"":                               {"unknown medium", "ram, file or null"},
-		"disk:size=1G":                   {`"disk"`, "ram, file or null"},
+		"":                               {"unknown medium", "ram, file, block or null"},
+		"disk:size=1G":                   {`"disk"`, "ram, file, block or null"},
 		"ram":                            {"ram needs size=", "size=1GiB"},
 		"null:":                          {"null needs size="},
 		"file:size=1G":                   {"needs path="},
@@ -91,6 +96,10 @@ func TestParseLUN_Refusals(t *testing.T) {
 		"ram:size=1G,path=/x":            {`"path"`, "use size, bs"},
 		"null:size=1G,direct=on":         {`"direct"`, "use size, bs"},
 		"ram:size=1G,sync=on":            {`"sync"`, "use size, bs"},
+		"block:":                         {"block device needs path=", "/dev/disk/by-id"},
+		"block:path=/dev/x,size=1G":      {`"size"`, "use path, bs, sync", "its size is the device's"},
+		"block:path=/dev/x,direct=off":   {`"direct"`, "use path, bs"},
+		"block:path=/dev/x,bs=1024":      {`"1024"`, "bs=512 or bs=4096"},
 		"file:path=/x,colour=red":        {`"colour"`, "use size, bs, cache, removable, path, direct, sync"},
 		"file:path=/x,direct=yes":        {`direct="yes"`, "on, off or auto"},
 		"file:path=/x,direct":            {`direct=""`, "on, off or auto"},

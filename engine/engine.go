@@ -267,6 +267,7 @@ func (e *Engine) drain() {
 
 func (e *Engine) closeMedia() (err error) {
 	for name, u := range e.units {
+		u.watch.stop()
 		if cerr := u.medium.Close(); cerr != nil {
 			err = errors.Join(err, fmt.Errorf("unit %q: %w", name, cerr))
 		}

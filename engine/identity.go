@@ -30,10 +30,10 @@ func (e *Engine) unitIdentity(u Unit) (scsi.Identity, error) {
 	return scsi.IdentityOf(id), nil
 }
 
-// stateName names what is kept of a unit. A file keeps its own when it is exported under
-// another name.
+// stateName names what is kept of a unit. A file or a device keeps its own when it is
+// exported under another name; no path is both.
 func stateName(u Unit) (string, error) {
-	if u.Medium != File {
+	if !u.Medium.hasPath() {
 		return mediumName(u.Name), nil
 	}
 	p, err := filepath.Abs(u.Path)

@@ -110,6 +110,8 @@ func TestUnitIdentity_OneForEachMedium(t *testing.T) {
 		{Medium: File, Path: "/a_/b"},
 		{Medium: File, Path: long},
 		{Medium: File, Path: long + "2"},
+		{Medium: Block, Path: "/dev/a"},
+		{Medium: Block, Path: "/dev/a1"},
 	} {
 		l.Name = fmt.Sprint("unit", i)
 		id, err := e.unitIdentity(l)
@@ -123,7 +125,7 @@ func TestUnitIdentity_OneForEachMedium(t *testing.T) {
 		seen[id.Serial] = name
 		l.Name += "moved"
 		moved, err := e.unitIdentity(l)
-		if err != nil || (moved.Serial == id.Serial) != (l.Medium == File) {
+		if err != nil || (moved.Serial == id.Serial) != l.Medium.hasPath() {
 			t.Errorf("%s under another number: %v, %v", name, moved.Serial == id.Serial, err)
 		}
 	}

@@ -75,6 +75,7 @@ func (e *Engine) retire(before map[string]*unit) (err error) {
 			e.units["removed "+name] = u
 			continue
 		}
+		u.watch.stop()
 		for _, k := range e.cores {
 			e.on(k, func() { k.local.Detach(u.lun) })
 		}

@@ -12,20 +12,53 @@ type Medium string
 
 // Media.
 const (
-	RAM  Medium = "ram"
-	File Medium = "file"
-	Null Medium = "null"
+	RAM   Medium = "ram"
+	File  Medium = "file"
+	Block Medium = "block"
+	Null  Medium = "null"
 )
+
+// Media are the kinds there are, as messages list them.
+const Media = "ram, file, block or null"
+
+// Known says whether there is such a medium.
+func (m Medium) Known() bool {
+	switch m {
+	case RAM, File, Block, Null:
+		return true
+	}
+	return false
+}
+
+// hasPath says that the medium is found by a path, and known by it.
+func (m Medium) hasPath() bool { return m == File || m == Block }
+
+// noun is what messages call what the path leads to.
+func (m Medium) noun() string {
+	if m == Block {
+		return "device"
+	}
+	return "file"
+}
+
+// NewUnit is a unit with the defaults of its medium.
+func NewUnit(name string, m Medium) Unit {
+	u := Unit{Name: name, Medium: m, BlockBytes: 512, Direct: "auto"}
+	if m == Block {
+		u.BlockBytes = 0
+	}
+	return u
+}
 
 // Unit describes one logical unit.
 type Unit struct {
 	// Name is what LUN maps call it, and what its identity is kept under unless it
-	// is a file, which keeps its identity wherever it is exported.
+	// is a file or a device, which keeps its identity wherever it is exported.
 	Name   string
 	Medium Medium
 	// Bytes is the capacity; 0 takes the size an existing file has.
 	Bytes int64
-	// BlockBytes is 512 or 4096.
+	// BlockBytes is 512 or 4096; 0, of a device, takes the device's.
 	BlockBytes uint32
 	Path       string
 	// Direct is "auto", "on" or "off": whether a file goes past the page cache.
@@ -39,15 +72,13 @@ type Unit struct {
 }
 
 // ParseLUN reads a specification such as "ram:size=1GiB,bs=4096" or
-// "file:path=/x,size=1GiB,direct=on,sync=on,cache=256MiB". Errors name the word and say what
-// is expected.
+// "file:path=/x,size=1GiB,direct=on,sync=on,cache=256MiB" or "block:path=/dev/x". Errors name
+// the word and say what is expected.
 func ParseLUN(spec string) (Unit, error) {
 	kind, rest, _ := strings.Cut(spec, ":")
-	l := Unit{Medium: Medium(kind), BlockBytes: 512, Direct: "auto"}
-	switch l.Medium {
-	case RAM, File, Null:
-	default:
-		return l, fmt.Errorf("LUN %q: unknown medium %q; use ram, file or null", spec, kind)
+	l := NewUnit("", Medium(kind))
+	if !l.Medium.Known() {
+		return l, fmt.Errorf("LUN %q: unknown medium %q; use %s", spec, kind, Media)
 	}
 	seen := map[string]bool{}
 	for _, word := range strings.Split(rest, ",") {
@@ -72,7 +103,7 @@ func ParseLUN(spec string) (Unit, error) {
 // Set sets one option of a specification. Errors name the word and say what is expected.
 func (l *Unit) Set(key, value string) (err error) {
 	switch {
-	case key == "size":
+	case key == "size" && l.Medium != Block:
 		l.Bytes, err = ParseBytes(value)
 	case key == "bs":
 		switch value {
@@ -87,14 +118,14 @@ func (l *Unit) Set(key, value string) (err error) {
 		l.Cache, err = parseCache(value)
 	case key == "removable":
 		l.Removable, err = parseSwitch(key, value)
-	case key == "path" && l.Medium == File:
+	case key == "path" && l.Medium.hasPath():
 		l.Path = value
 	case key == "direct" && l.Medium == File:
 		if value != "on" && value != "off" && value != "auto" {
 			err = fmt.Errorf("direct=%q: use on, off or auto", value)
 		}
 		l.Direct = value
-	case key == "sync" && l.Medium == File:
+	case key == "sync" && l.Medium.hasPath():
 		l.Sync, err = parseSwitch(key, value)
 	default:
 		err = fmt.Errorf("%s has no option %q; use %s", l.Medium, key, l.Medium.options())
@@ -111,8 +142,12 @@ func parseSwitch(key, value string) (bool, error) {
 
 // options lists what a specification of the medium may say.
 func (m Medium) options() string {
-	if m == File {
+	switch m {
+	case File:
 		return "size, bs, cache, removable, path, direct, sync"
+	case Block:
+		return "path, bs, sync, cache, removable; its size is the device's"
+	case RAM, Null:
 	}
 	return "size, bs, cache, removable"
 }
@@ -122,6 +157,10 @@ func (l *Unit) check() error {
 	switch {
 	case l.Medium == File && l.Path == "":
 		return errors.New("a file needs path=…")
+	case l.Medium == Block && l.Path == "":
+		return errors.New("a block device needs path=…, for instance path=/dev/disk/by-id/…")
+	case l.Medium == Block:
+		return nil
 	case l.Medium != File && l.Bytes == 0:
 		return fmt.Errorf("%s needs size=…, for instance size=1GiB", l.Medium)
 	case l.Bytes%int64(l.BlockBytes) != 0:

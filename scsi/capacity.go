@@ -39,10 +39,11 @@ func (d *Device) readCapacity16(c *sam.Command) Program {
 	binary.BigEndian.PutUint32(b[8:], d.info.BlockBytes)
 	// Byte 12 stays zero: PROT_EN and P_TYPE, no protection information.
 	b[13] = d.physicalExponent()
+	binary.BigEndian.PutUint16(b[14:], d.lowestAligned())
 	if d.info.Thin {
 		// SBC-3 §5.16.2: LBPME opens the logical block provisioning page, and
 		// LBPRZ promises zeros from blocks that are deallocated.
-		b[14] = lbpmeMask | lbprzMask
+		b[14] |= lbpmeMask | lbprzMask
 	}
 	answer(c, b[:])
 	return Program{}
@@ -51,4 +52,15 @@ func (d *Device) readCapacity16(c *sam.Command) Program {
 // physicalExponent is LOGICAL BLOCKS PER PHYSICAL BLOCK EXPONENT.
 func (d *Device) physicalExponent() byte {
 	return byte(bits.TrailingZeros32(max(d.info.PhysicalBytes/d.info.BlockBytes, 1)))
+}
+
+// lowestAligned is LOWEST ALIGNED LOGICAL BLOCK ADDRESS, a field of 14 bits: zero for a
+// medium whose first physical block begins behind that.
+func (d *Device) lowestAligned() uint16 {
+	const most = 1<<14 - 1
+	n := d.info.AlignedBytes >> d.blockShift
+	if n > most {
+		return 0
+	}
+	return uint16(n)
 }

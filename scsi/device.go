@@ -68,6 +68,7 @@ type Device struct {
 	sanitizing, sanitizeFailed, exits bool
 	keeps                             bool
 	victims                           []sam.Nexus
+	usage                             usage
 	// buffer and echo are what WRITE BUFFER wrote, identifying is SET IDENTIFYING
 	// INFORMATION.
 	buffer, echo []byte

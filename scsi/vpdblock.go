@@ -23,8 +23,8 @@ const (
 	provisioningFull = 0
 	provisioningThin = 2
 
-	// ugavalidMask says that UNMAP GRANULARITY ALIGNMENT, here zero, is valid.
-	ugavalidMask = 0x80
+	// ugavalid says that UNMAP GRANULARITY ALIGNMENT is valid.
+	ugavalid = 1 << 31
 )
 
 // vpdBlockLimits is page B0h (SBC-3 §6.6.3). Each limit is the number that the
@@ -52,7 +52,8 @@ func (d *Device) vpdBlockLimits(_ *sam.Path, b []byte) []byte {
 		binary.BigEndian.PutUint32(at(20), maxUnmapBlocks)
 		binary.BigEndian.PutUint32(at(24), maxUnmapDescriptors)
 		binary.BigEndian.PutUint32(at(28), max(d.info.DiscardBytes>>d.blockShift, 1))
-		at(32)[0] = ugavalidMask
+		// Granules begin where an LBA divided by the granularity leaves this.
+		binary.BigEndian.PutUint32(at(32), ugavalid|d.info.DiscardOffset>>d.blockShift)
 	}
 	return append(b, p[:]...)
 }

@@ -21,6 +21,8 @@ const (
 	Hot Unit = "hot"
 	// File is a unit in a file on a disk.
 	File Unit = "file"
+	// Device is a block device on that disk.
+	Device Unit = "device"
 )
 
 const (
@@ -138,7 +140,7 @@ func (c *Cell) options(s *server, d Digests) (bench.Options, error) {
 	switch c.Unit {
 	case Hot:
 		o.SizeBytes = hotBytes
-	case File:
+	case File, Device:
 		o.SizeBytes = 0 // all of it
 	case Cold:
 	}

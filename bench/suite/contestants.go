@@ -34,6 +34,8 @@ var contestants = []Contestant{
 	{Name: "istgt", Server: "istgt", Peer: "istgt", Rounds: 3, Text: "Debian's istgt, QueueDepth 128, InitialR2T=Yes since it knows no other; RAM unit in /dev/shm, file unit through the page cache. It takes a second for each logout and has at most three rounds"},
 	{Name: "gotgt", Server: "gotgt", Peer: "gotgt", NoDigests: "agrees to CRC32C and then sends none", Text: "gostor/gotgt v0.2.2; RAM unit in /dev/shm, file unit through the page cache"},
 	{Name: "fio", Server: "fio", Text: "no target: fio with io_uring and direct I/O on the file of Lunar's unit, on the targets' processor: the limit of the disk"},
+	{Name: onDevice, Server: onDevice, Text: "as lunar-sleep, with a unit on a loop device that goes past the page cache of the file behind it"},
+	{Name: deviceLimit, Server: deviceLimit, Text: "no target: fio with io_uring and direct I/O on that loop device, on the targets' processor"},
 }
 
 // contestant finds one by name.

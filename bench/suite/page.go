@@ -147,6 +147,7 @@ var groupText = map[string]string{
 	groupCost:    "Targets that sleep whenever nothing is there, so that their processor time is a cost: what each operation takes. With digests and without are the same process. Ratios are to the floor.",
 	groupFile:    "Files of SIZE on one disk, all written before; lunar and tgt go past the page cache, istgt and gotgt cannot and may be answered from memory: they are here for completeness. fio uses the disk without a network. Ratios are to fio.",
 	groupDisk:    "The same with a generator that spins, so that what is compared with the disk is the target and not how long a sleeping initiator takes to wake up. Ratios are to fio.",
+	groupDevice:  "A loop device of SIZE on that disk, past the page cache, and fio with io_uring on the same device: what is between is the target and the network. A loop device works by threads of the kernel, to which a target or a generator that spins would leave no processor here, so both sleep. Ratios are to fio.",
 	groupAlone:   "Loads that answer one question each; ratios are to the last row. At a given rate, latency counts from when an operation was due, so that a stall is not hidden. For the load of 200 operations a second the generator polls while the targets sleep until an operation wakes them: what is above the latency of depth 1 of the polling generator is their wake-up, and the floor's is that of Lunar's reactor with nothing above it.",
 }
 
@@ -163,7 +164,7 @@ func (p *page) cell(c *CellResult) {
 
 // reference is the row that ratios of a table refer to.
 func (c *CellResult) reference() *Row {
-	for _, name := range []string{"fio", "floor", "floor-sleep", "tgt"} {
+	for _, name := range []string{"fio", deviceLimit, "floor", "floor-sleep", "tgt"} {
 		if name == "floor" && c.Cell.Group == groupAlone {
 			continue
 		}

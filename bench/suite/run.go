@@ -50,10 +50,12 @@ type run struct {
 	probes   []probe
 	dir, shm string
 	files    map[string]string
-	running  map[string]*server
-	broken   map[string]error
-	began    time.Time
-	out      *Results
+	// device is the block device of the run.
+	device  string
+	running map[string]*server
+	broken  map[string]error
+	began   time.Time
+	out     *Results
 }
 
 // warmup runs before each turn is measured; turnSlack is what a turn may take
@@ -188,10 +190,10 @@ func (r *run) needed() (names []string) {
 	return names
 }
 
-// filesNeeded are the servers whose units in files are used.
+// filesNeeded are the servers whose units in files, or on devices in files, are used.
 func (r *run) filesNeeded() (names []string) {
 	for i := range r.cells {
-		if r.cells[i].Unit != File {
+		if u := r.cells[i].Unit; u != File && u != Device {
 			continue
 		}
 		for _, name := range r.cells[i].Against {
@@ -206,8 +208,11 @@ func (r *run) filesNeeded() (names []string) {
 // fileOf is whose file a contestant of a file cell uses: fio that of Lunar's unit, so
 // that both are measured on the same blocks of the disk.
 func fileOf(name string) string {
-	if name == "fio" {
+	switch name {
+	case "fio":
 		return "lunar"
+	case deviceLimit:
+		return onDevice
 	}
 	return name
 }

@@ -56,6 +56,8 @@ var servers = []struct {
 	{"fio", func(r *run, _ context.Context) (*server, error) {
 		return &server{file: r.files[fileOf("fio")], stop: func() {}}, nil
 	}},
+	{onDevice, (*run).deviceServer},
+	{deviceLimit, (*run).deviceFio}, // behind the one whose device it is
 }
 
 // startServers starts those that the cells and probes of the run need. One that

@@ -47,8 +47,9 @@ LUN specifications:
   ram:size=1GiB                             memory, lost at the end
   file:path=P,size=1GiB[,direct=on|off][,sync=on]
                                             a sparse file, made if there is none
+  block:path=/dev/disk/by-id/X[,sync=on]    a block device, all of it
   null:size=1TiB                            reads zeros, drops writes
-each with bs=512 (default) or bs=4096, cache=256MiB for a read cache,
+each with bs=512 (default; a device has its own) or bs=4096, cache=256MiB for a read cache,
 and removable=on for a medium that initiators may eject.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

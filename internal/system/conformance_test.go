@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"lunar/lun/block/blocktest"
 )
 
 // bench is one set-up that the whole suite runs on, with a daemon of its own.
@@ -53,6 +55,7 @@ var benches = []bench{
 		name: "4096", unit: `medium = "file", path = "$DIR/f", size = "256MiB", block_size = 4096`, not: inBlocks,
 		why: "it writes 512 bytes, an eighth of a block",
 	},
+	{name: "device", unit: `medium = "block", path = "$LOOP"`, not: aligned, why: "as file, where the device says so"},
 	{name: "removable", unit: `medium = "ram", size = "256MiB", removable = true`, not: lasting, why: "as ram"},
 	{name: "read-only", unit: `medium = "ram", size = "256MiB"`, lun: ", read_only = true", not: writing, why: "it writes"},
 	{name: "CHAP 0x", unit: `medium = "ram", size = "256MiB"`, user: "0xuser", secret: "what-the-host-says", not: lasting, why: "as ram"},
@@ -131,6 +134,9 @@ func (c *bench) run(t *testing.T, all []string) (passed []string) {
 func (c *bench) start(t *testing.T) []string {
 	t.Helper()
 	dir := t.TempDir()
+	if strings.Contains(c.unit, "$LOOP") {
+		c.unit = strings.ReplaceAll(c.unit, "$LOOP", blocktest.NewLoop(t, 256<<20, 512).Path)
+	}
 	// The suite sleeps for a minute without an answer to anything.
 	text := fmt.Sprintf("state = %q\n[limits]\nping_time = \"2m\"\n[[portal_group]]\nportals = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\n[[unit]]\nname = \"u\"\n", dir) +
 		strings.ReplaceAll(strings.ReplaceAll(c.unit, ", ", "\n"), "$DIR", dir) +

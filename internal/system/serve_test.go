@@ -48,7 +48,7 @@ func TestServe_Refusals(t *testing.T) {
 		{"foreign address", append(ram, "--portal", "192.0.2.1:3260"), []string{"192.0.2.1:3260", "address of this machine"}},
 		{"missing file", []string{"--state", dir, "--lun", "file:path=" + dir + "/nosuch"}, []string{dir + "/nosuch", "create the file"}},
 		{"other size", []string{"--state", dir, "--lun", "file:path=" + odd + ",size=2MiB"}, []string{odd, "1048576", "2097152"}},
-		{"no medium", []string{"--state", dir, "--lun", "tape:size=1GiB"}, []string{"tape", "ram, file or null"}},
+		{"no medium", []string{"--state", dir, "--lun", "tape:size=1GiB"}, []string{"tape", "ram, file, block or null"}},
 		{"no size", []string{"--state", dir, "--lun", "ram:"}, []string{"ram", "size="}},
 		{"bad size", []string{"--state", dir, "--lun", "ram:size=big"}, []string{"big", "GiB"}},
 		{"bad block", []string{"--state", dir, "--lun", "ram:size=1MiB,bs=520"}, []string{"520", "bs=512 or bs=4096"}},

@@ -80,11 +80,15 @@ type Info struct {
 	// BlockBytes is the logical block size, 512 or 4096; PhysicalBytes the size
 	// below which a write costs a read, a multiple of it.
 	BlockBytes, PhysicalBytes uint32
+	// AlignedBytes is where the first physical block begins that the medium has as a
+	// whole, OptimalBytes the length of requests that it likes best, 0 when it has none.
+	AlignedBytes, OptimalBytes uint32
 	// ReadOnly media refuse Write, Discard and Zero.
 	ReadOnly bool
-	// Thin media deallocate on Discard; DiscardBytes is the granularity.
-	Thin         bool
-	DiscardBytes uint32
+	// Thin media deallocate on Discard; DiscardBytes is the granularity, and the first
+	// granule begins at DiscardOffset.
+	Thin                        bool
+	DiscardBytes, DiscardOffset uint32
 	// AtomicBytes is the longest Write that is stored as a whole or not at all, whatever
 	// ends the machine, wherever it begins; 0 when there is none.
 	AtomicBytes uint32
@@ -122,3 +126,17 @@ type Backend interface {
 	// Close gives the medium back. Every queue must be idle.
 	Close() error
 }
+
+// Usage is how much of the store behind a medium is taken.
+type Usage struct {
+	// Used is what the medium takes of it, Available what the store could still give, in
+	// bytes.
+	Used, Available int64
+	// Known is false when the store does not say.
+	Known bool
+}
+
+// Meter is a backend that can find out how much of its store is taken. That may wait for
+// a disk: it is not asked on a reactor, and by one goroutine at a time, beside requests
+// but not beside Close.
+type Meter interface{ Usage() (Usage, error) }

@@ -15,11 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	testKind  reactor.Kind = 7
-	testIndex              = 3
-	testBytes              = 2 << 20
-)
+const testBytes = 2 << 20
 
 func openTest(t testing.TB, change ...func(*Config)) *Backend {
 	t.Helper()
@@ -34,7 +30,7 @@ func openTest(t testing.TB, change ...func(*Config)) *Backend {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if b.fd >= 0 && !b.syncFailed.Load() {
+		if b.fd >= 0 && !b.SyncFailed() {
 			if err := b.Close(); err != nil {
 				t.Error(err)
 			}
@@ -45,25 +41,14 @@ func openTest(t testing.TB, change ...func(*Config)) *Backend {
 	return b
 }
 
-func subject(t testing.TB, b *Backend, f fault) (blktest.Subject, *loop) {
-	l := &loop{t: t, fault: f}
-	q := b.NewQueue(l, testKind, testIndex)
-	return blktest.Subject{
-		Backend: b, Queue: q, Keeps: b.async,
-		Wait:  func(done []*blk.Request) []*blk.Request { return l.wait(q, done) },
-		Alloc: func(n int) []byte { return filetest.Aligned(t, n) },
-	}, l
+func subject(t testing.TB, b *Backend, f filetest.Fault) (blktest.Subject, *filetest.Loop) {
+	l := &filetest.Loop{T: t, Fault: f}
+	s := l.Subject(b, b.NewQueue(l, filetest.Kind, filetest.Index))
+	s.Keeps = b.about.Async
+	return s, l
 }
 
-// one runs one request to its end.
-func one(t testing.TB, s blktest.Subject, r *blk.Request) blk.Result {
-	t.Helper()
-	done := s.Queue.Submit([]*blk.Request{r}, nil)
-	for len(done) == 0 {
-		done = s.Wait(done)
-	}
-	return r.Result
-}
+var one = filetest.One
 
 func TestFile_Suite(t *testing.T) {
 	for name, change := range map[string]func(*Config){
@@ -142,16 +127,16 @@ func TestFile_Durability_FlagsFollowTheContract(t *testing.T) {
 		}
 		s, l := subject(t, b, nil)
 		r := &blk.Request{Op: blk.Write, FUA: k.fua, Length: 4096, Data: filetest.Aligned(t, 4096)}
-		if one(t, s, r) != blk.OK || l.seen[0].Flags&reactor.DSync != 0 != k.dsync {
-			t.Errorf("%+v: result %d, flags %d", k, r.Result, l.seen[0].Flags)
+		if one(t, s, r) != blk.OK || l.Seen[0].Flags&reactor.DSync != 0 != k.dsync {
+			t.Errorf("%+v: result %d, flags %d", k, r.Result, l.Seen[0].Flags)
 		}
 		for _, op := range []blk.Op{blk.Discard, blk.Zero} {
-			l.seen = nil
+			l.Seen = nil
 			if got := one(t, s, &blk.Request{Op: op, Length: 4096}); got != blk.OK {
 				t.Errorf("op %d: result %d", op, got)
 			}
 			// Where the file system cannot zero a range, durable zeros are written.
-			last := &l.seen[len(l.seen)-1]
+			last := &l.Seen[len(l.Seen)-1]
 			durable := last.Code == reactor.Sync || last.Code == reactor.Write && last.Flags&reactor.DSync != 0
 			if durable != k.syncWrites {
 				t.Errorf("%+v: op %d durable %v", k, op, durable)
@@ -176,8 +161,8 @@ func TestFile_SyncFails_StaysFailedUntilReopened(t *testing.T) {
 		t.Fatalf("result %d", sync.Result)
 	}
 	failing = false
-	if one(t, s, sync) != blk.MediumError || l.count(reactor.Sync) != 1 {
-		t.Fatalf("second flush: result %d, %d operations", sync.Result, l.count(reactor.Sync))
+	if one(t, s, sync) != blk.MediumError || l.Count(reactor.Sync) != 1 {
+		t.Fatalf("second flush: result %d, %d operations", sync.Result, l.Count(reactor.Sync))
 	}
 	other, _ := subject(t, b, nil)
 	if one(t, other, sync) != blk.MediumError {
@@ -215,30 +200,6 @@ func TestFile_DSyncFailsThroughThePageCache_FlushFailsToo(t *testing.T) {
 	}
 }
 
-func TestFile_ErrnoBecomesResult(t *testing.T) {
-	for errno, want := range map[unix.Errno]blk.Result{
-		unix.EIO: blk.MediumError, unix.ENOSPC: blk.NoSpace, unix.EDQUOT: blk.NoSpace,
-		unix.ENODEV: blk.NotReady, unix.EINVAL: blk.MediumError, unix.EOPNOTSUPP: blk.Unsupported,
-	} {
-		s, _ := subject(t, openTest(t), func(*reactor.Op) (int32, int) { return -int32(errno), 0 })
-		r := &blk.Request{Op: blk.Write, Length: 512, Data: filetest.Aligned(t, 512)}
-		if one(t, s, r) != want {
-			t.Errorf("%v: result %d, want %d", errno, r.Result, want)
-		}
-	}
-}
-
-// An operation that never gets anywhere ends the request instead of the day.
-func TestFile_NoProgress_Ends(t *testing.T) {
-	for _, errno := range []unix.Errno{unix.EINTR, unix.EAGAIN} {
-		s, l := subject(t, openTest(t), func(*reactor.Op) (int32, int) { return -int32(errno), 0 })
-		r := &blk.Request{Op: blk.Read, Length: 512, Data: filetest.Aligned(t, 512)}
-		if one(t, s, r) != blk.MediumError || len(l.seen) != maxRetries+1 {
-			t.Errorf("%v: result %d after %d operations", errno, r.Result, len(l.seen))
-		}
-	}
-}
-
 func TestFile_CutUnderUs_ReadIsAMediumError(t *testing.T) {
 	b := openTest(t)
 	if err := unix.Ftruncate(b.fd, 4096); err != nil {
@@ -248,56 +209,6 @@ func TestFile_CutUnderUs_ReadIsAMediumError(t *testing.T) {
 	r := &blk.Request{Op: blk.Read, Length: 8192, Data: filetest.Aligned(t, 8192)}
 	if one(t, s, r) != blk.MediumError {
 		t.Errorf("result %d", r.Result)
-	}
-}
-
-func TestFile_Queue_WaitsForSlotsInOrder(t *testing.T) {
-	s, l := subject(t, openTest(t), nil)
-	const count = 3 * slots
-	var batch, done []*blk.Request
-	for i := range count {
-		batch = append(batch, &blk.Request{Op: blk.Read, Offset: int64(i) * 512, Length: 512, Data: filetest.Aligned(t, 512)})
-	}
-	done = s.Queue.Submit(batch, done)
-	if len(l.ops) != slots || s.Queue.Running() != count {
-		t.Fatalf("%d operations, %d running", len(l.ops), s.Queue.Running())
-	}
-	for len(done) < count {
-		done = s.Wait(done)
-		if len(l.ops) > slots {
-			t.Fatalf("%d operations with the kernel", len(l.ops))
-		}
-	}
-	tokens := make(map[reactor.Token]bool)
-	for i, op := range l.seen {
-		if tokens[op.Token] {
-			t.Fatalf("token %#x used twice", uint64(op.Token))
-		}
-		if tokens[op.Token] = true; op.Offset != int64(i)*512 {
-			t.Fatalf("operation %d is at %d", i, op.Offset)
-		}
-	}
-	q := s.Queue.(*Queue)
-	if len(q.waiting) != 0 || len(q.free) != slots {
-		t.Errorf("%d waiting, %d free", len(q.waiting), len(q.free))
-	}
-	if got := q.Complete(5, 0, nil); got != nil {
-		t.Error("a completion for an idle slot reported something")
-	}
-}
-
-func TestFile_Queue_SteadyStateAllocatesNothing(t *testing.T) {
-	b := openTest(t)
-	l := &loop{t: t}
-	q := b.NewQueue(l, testKind, testIndex)
-	batch := []*blk.Request{{Op: blk.Read, Length: 512, Data: filetest.Aligned(t, 512)}}
-	done := make([]*blk.Request, 0, 1)
-	if n := testing.AllocsPerRun(200, func() {
-		l.ops, l.seen = l.ops[:0], l.seen[:0]
-		done = q.Submit(batch, done[:0])
-		done = q.Complete(l.ops[0].Token.Index()&(1<<slotBits-1), 512, done)
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
 	}
 }
 
@@ -401,19 +312,6 @@ func TestOpen_DirectFollowsModeAndAlignment(t *testing.T) {
 	}
 	if st.Mask&unix.STATX_DIOALIGN != 0 && b.Direct() != (st.Dio_offset_align > 0 && st.Dio_offset_align <= 512) {
 		t.Errorf("alignment %d, direct %v", st.Dio_offset_align, b.Direct())
-	}
-}
-
-func TestFile_AsyncFileSystem_FlagOnEveryOperation(t *testing.T) {
-	b := openTest(t)
-	b.async = true
-	s, l := subject(t, b, nil)
-	one(t, s, &blk.Request{Op: blk.Read, Length: 512, Data: filetest.Aligned(t, 512)})
-	one(t, s, &blk.Request{Op: blk.Sync})
-	for _, op := range l.seen {
-		if op.Flags&reactor.Async == 0 {
-			t.Errorf("operation %d without Async", op.Code)
-		}
 	}
 }
 

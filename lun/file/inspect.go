@@ -36,19 +36,19 @@ func (b *Backend) inspect(cfg *Config, bytes int64) error {
 	if err := unix.Fstatfs(b.fd, &fs); err != nil {
 		return fmt.Errorf("stat the file system of %s: %w", b.path, err)
 	}
-	b.async = blockingMagics[int64(uint32(fs.Type))]
+	b.about.Async = blockingMagics[int64(uint32(fs.Type))]
 	physical := uint32(minPhysicalBytes)
 	if n := fs.Bsize; n > minPhysicalBytes && n <= maxPhysicalBytes && n&(n-1) == 0 {
 		physical = uint32(n)
 	}
 	thin := !cfg.ReadOnly && b.canPunch(bytes)
-	b.info = blk.Info{
+	b.about.Info = blk.Info{
 		Bytes: bytes, BlockBytes: cfg.BlockBytes, PhysicalBytes: physical,
 		ReadOnly: cfg.ReadOnly, Thin: thin,
 		VolatileCache: !cfg.ReadOnly && !cfg.SyncWrites,
 	}
 	if thin {
-		b.info.DiscardBytes = physical
+		b.about.Info.DiscardBytes = physical
 	}
 	if cfg.Direct == Off {
 		return nil
@@ -60,7 +60,7 @@ func (b *Backend) inspect(cfg *Config, bytes int64) error {
 		// The probe may have left the flag on.
 		return b.setDirect(false)
 	}
-	b.direct = true
+	b.about.Direct = true
 	return nil
 }
 
@@ -83,9 +83,9 @@ func (b *Backend) goDirect() error {
 		switch {
 		case st.Dio_offset_align == 0:
 			return errors.New("the file system cannot")
-		case st.Dio_offset_align > b.info.BlockBytes || st.Dio_mem_align > pageBytes:
+		case st.Dio_offset_align > b.about.Info.BlockBytes || st.Dio_mem_align > pageBytes:
 			return fmt.Errorf("it needs requests aligned to %d bytes and memory to %d, the unit has blocks of %d",
-				st.Dio_offset_align, st.Dio_mem_align, b.info.BlockBytes)
+				st.Dio_offset_align, st.Dio_mem_align, b.about.Info.BlockBytes)
 		}
 	}
 	return b.probeRead()
@@ -98,12 +98,12 @@ func (b *Backend) probeRead() error {
 		return fmt.Errorf("map a page: %w", err)
 	}
 	defer func() { _ = unix.Munmap(mem) }()
-	offset := int64(b.info.BlockBytes)
-	if offset >= b.info.Bytes {
+	offset := int64(b.about.Info.BlockBytes)
+	if offset >= b.about.Info.Bytes {
 		offset = 0
 	}
 	for {
-		_, err := unix.Pread(b.fd, mem[:b.info.BlockBytes], offset)
+		_, err := unix.Pread(b.fd, mem[:b.about.Info.BlockBytes], offset)
 		switch {
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):
 			continue

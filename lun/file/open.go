@@ -4,10 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 
-	"lunar/lun/blk"
+	"lunar/lun/descriptor"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,20 +58,11 @@ const (
 
 // Backend is a medium in a file.
 type Backend struct {
+	*descriptor.Medium
 	path string
 	fd   int
-	// info is what the file was opened as; its size may have changed since.
-	info blk.Info
-	// bytes is the size; queues of any reactor look at it.
-	bytes  atomic.Int64
-	direct bool
-	async  bool
-	// syncWrites adds DSync to every write and a flush behind every deallocation.
-	syncWrites bool
-	// zeros is read-only memory for file systems that cannot zero a range.
-	zeros []byte
-	// syncFailed is set for good by a flush that failed.
-	syncFailed atomic.Bool
+	// about is what the file was opened as; its size may have changed since.
+	about descriptor.Config
 }
 
 // Open opens, and if asked creates, the file of cfg. Errors name the file and
@@ -89,7 +79,7 @@ func Open(cfg Config) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{path: cfg.Path, fd: fd, syncWrites: cfg.SyncWrites}
+	b := &Backend{path: cfg.Path, fd: fd, about: descriptor.Config{FD: fd, SyncWrites: cfg.SyncWrites}}
 	if err := b.prepare(&cfg, created); err != nil {
 		if created {
 			// What we made and cannot use is taken away again, so that the next
@@ -98,7 +88,6 @@ func Open(cfg Config) (*Backend, error) {
 		}
 		return nil, errors.Join(err, b.release())
 	}
-	b.bytes.Store(b.info.Bytes)
 	return b, nil
 }
 
@@ -148,9 +137,8 @@ func (b *Backend) prepare(cfg *Config, created bool) error {
 	if err := b.inspect(cfg, bytes); err != nil {
 		return err
 	}
-	b.zeros, err = unix.Mmap(-1, 0, blk.MaxRequestBytes, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	if err != nil {
-		return fmt.Errorf("map a page of zeros for %s: %w", b.path, err)
+	if b.Medium, err = descriptor.New(b.about); err != nil {
+		return fmt.Errorf("open %s: %w", b.path, err)
 	}
 	return nil
 }
@@ -187,7 +175,7 @@ func (b *Backend) size(cfg *Config, created bool) (int64, error) {
 		return 0, fmt.Errorf("stat %s: %w", b.path, err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return 0, fmt.Errorf("open %s: not a regular file; use a backend for what it is", b.path)
+		return 0, fmt.Errorf("open %s: not a regular file; a block device has the medium block", b.path)
 	}
 	if created {
 		return cfg.Bytes, b.extend(cfg.Bytes)
@@ -227,26 +215,16 @@ func (b *Backend) extend(bytes int64) error {
 	return nil
 }
 
-// Info describes the medium.
-func (b *Backend) Info() blk.Info {
-	info := b.info
-	info.Bytes = b.bytes.Load()
-	return info
-}
-
 // Describe names the medium in messages.
 func (b *Backend) Describe() string { return "file " + b.path }
-
-// Direct says whether operations go past the page cache.
-func (b *Backend) Direct() bool { return b.direct }
 
 // Close flushes what is volatile and gives the file back. Every queue must be
 // idle.
 func (b *Backend) Close() error {
 	var err error
-	if !b.info.ReadOnly && b.fd >= 0 {
+	if !b.about.Info.ReadOnly && b.fd >= 0 {
 		err = unix.Fdatasync(b.fd)
-		if err == nil && b.syncFailed.Load() {
+		if err == nil && b.SyncFailed() {
 			err = unix.EIO
 		}
 		if err != nil {
@@ -262,9 +240,8 @@ func (b *Backend) release() error {
 	}
 	err := unix.Close(b.fd)
 	b.fd = -1
-	if b.zeros != nil {
-		err = errors.Join(err, unix.Munmap(b.zeros))
-		b.zeros = nil
+	if b.Medium != nil {
+		err = errors.Join(err, b.Release())
 	}
 	if err != nil {
 		return fmt.Errorf("close %s: %w", b.path, err)
@@ -275,10 +252,10 @@ func (b *Backend) release() error {
 // Resize gives the file another size, a multiple of the block size, and makes that
 // durable. Requests behind the new end fail as medium errors.
 func (b *Backend) Resize(bytes int64) error {
-	if bytes <= 0 || bytes%int64(b.info.BlockBytes) != 0 {
-		return fmt.Errorf("resize %s: %d bytes is no multiple of the block size %d; give a multiple", b.path, bytes, b.info.BlockBytes)
+	if bytes <= 0 || bytes%int64(b.about.Info.BlockBytes) != 0 {
+		return fmt.Errorf("resize %s: %d bytes is no multiple of the block size %d; give a multiple", b.path, bytes, b.about.Info.BlockBytes)
 	}
-	if b.info.ReadOnly {
+	if b.about.Info.ReadOnly {
 		return fmt.Errorf("resize %s: the file is open read-only", b.path)
 	}
 	if err := unix.Ftruncate(b.fd, bytes); err != nil {
@@ -287,6 +264,6 @@ func (b *Backend) Resize(bytes int64) error {
 	if err := unix.Fsync(b.fd); err != nil {
 		return fmt.Errorf("sync %s: %w", b.path, err)
 	}
-	b.bytes.Store(bytes)
+	b.SetBytes(bytes)
 	return nil
 }

@@ -33,6 +33,14 @@ func (p pages) free(from, to int64) {
 	}
 }
 
+// allocated is how many pages are not free.
+func (p pages) allocated() (n int64) {
+	for i := range p {
+		n += int64(bits.OnesCount64(atomic.LoadUint64(&p[i])))
+	}
+	return n
+}
+
 // run returns how many bytes from from, at most up to to, are in pages of one
 // state, and whether these are free.
 func (p pages) run(from, to int64) (n int64, hole bool) {

@@ -60,6 +60,14 @@ func (b *Backend) Info() blk.Info {
 	}
 }
 
+// Usage implements blk.Meter: the store is the memory of this medium alone. A queue may
+// change it meanwhile.
+func (b *Backend) Usage() (blk.Usage, error) {
+	size := int64(len(b.cfg.Memory))
+	used := min(b.pages.allocated()*pageBytes, size)
+	return blk.Usage{Used: used, Available: size - used, Known: true}, nil
+}
+
 // Describe names the medium in messages.
 func (b *Backend) Describe() string { return fmt.Sprintf("ram %d bytes", len(b.cfg.Memory)) }
 

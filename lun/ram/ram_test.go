@@ -112,3 +112,33 @@ func TestRAM_CloseFreesOnce(t *testing.T) {
 		t.Errorf("freed %d times", freed)
 	}
 }
+
+// Used are the pages that hold something, and a discard frees whole ones.
+func TestUsage_FollowsPages(t *testing.T) {
+	const size = 10*pageBytes + 512
+	b, err := New(Config{Memory: make([]byte, size), BlockBytes: 512, Trim: func(p []byte) error { clear(p); return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []struct {
+		op           blk.Op
+		offset, n    int64
+		used         int64
+		allocatedNow string
+	}{
+		{blk.Read, 0, 512, 0, "nothing was written"},
+		{blk.Write, 0, 512, pageBytes, "a block takes its page"},
+		{blk.Zero, pageBytes - 512, 1024, 2 * pageBytes, "zeros are kept"},
+		{blk.Write, 10 * pageBytes, 512, 3 * pageBytes, "the last page is a part of one"},
+		{blk.Discard, 512, pageBytes - 512, 3 * pageBytes, "a part of a page stays"},
+		{blk.Discard, 0, pageBytes, 2 * pageBytes, "a whole page goes"},
+		{blk.Zero, 0, size, size, "no more than there is"},
+	} {
+		r := &blk.Request{Op: k.op, Offset: k.offset, Length: k.n, Data: make([]byte, k.n)}
+		b.NewQueue().Submit([]*blk.Request{r}, nil)
+		u, err := b.Usage()
+		if want := (blk.Usage{Used: k.used, Available: size - k.used, Known: true}); u != want || err != nil || r.Result != blk.OK {
+			t.Errorf("%s: %+v, %v, result %d; want %+v", k.allocatedNow, u, err, r.Result, want)
+		}
+	}
+}

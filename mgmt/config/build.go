@@ -144,11 +144,9 @@ func (b *builder) count(path string, n *int) int {
 }
 
 func (b *builder) unit(path string, u *unit) engine.Unit {
-	to := engine.Unit{Name: u.Name, Medium: engine.Medium(u.Medium), BlockBytes: 512, Direct: "auto"}
-	switch to.Medium {
-	case engine.RAM, engine.File, engine.Null:
-	default:
-		b.wrong(path+".medium", "unit %q: unknown medium %q; use ram, file or null", u.Name, u.Medium)
+	to := engine.NewUnit(u.Name, engine.Medium(u.Medium))
+	if !to.Medium.Known() {
+		b.wrong(path+".medium", "unit %q: unknown medium %q; use %s", u.Name, u.Medium, engine.Media)
 		return to
 	}
 	for _, o := range []struct {
@@ -169,7 +167,7 @@ func (b *builder) unit(path string, u *unit) engine.Unit {
 			b.wrong(path+"."+o.key, "unit %q: %s", u.Name, err)
 		}
 	}
-	if to.Medium == engine.File && to.Path != "" && !filepath.IsAbs(to.Path) {
+	if to.Path != "" && !filepath.IsAbs(to.Path) {
 		// A daemon's working directory is nobody's business.
 		b.wrong(path+".path", "unit %q: path %q is relative; give an absolute one", u.Name, to.Path)
 	}

@@ -1,4 +1,4 @@
-package file
+package descriptor
 
 import (
 	"errors"
@@ -16,17 +16,17 @@ import (
 // pages, which are in memory for a file in use: a microsecond or two, and a unit
 // asks only a fixed number of times for one command. Behind a file system whose
 // calls are known to wait for a process or a network nothing is asked, and
-// everything counts as mapped; so it does where holes are unknown.
+// everything counts as mapped; so it does where holes are unknown, as a device's are.
 //
 // Blocks that were zeroed but never written are holes to the file system, which
 // is what an initiator wants to know: nothing need be read there.
-func (b *Backend) mapped(r *blk.Request) blk.Result {
+func (m *Medium) mapped(r *blk.Request) blk.Result {
 	r.Hole = false
-	if b.async {
+	if m.cfg.Async || m.cfg.Device {
 		return allMapped(r)
 	}
 	end := r.Offset + r.Length
-	data, err := b.seek(r.Offset, unix.SEEK_DATA)
+	data, err := m.seek(r.Offset, unix.SEEK_DATA)
 	switch {
 	case errors.Is(err, unix.ENXIO):
 		// There is no data from here to the end of the file.
@@ -36,12 +36,12 @@ func (b *Backend) mapped(r *blk.Request) blk.Result {
 		return unknown(r, err)
 	}
 	// A block that is mapped in part is mapped: the hole ends where it starts.
-	block := int64(b.info.BlockBytes)
+	block := int64(m.cfg.Info.BlockBytes)
 	if data -= data % block; data > r.Offset {
 		r.Progress, r.Hole = min(data, end)-r.Offset, true
 		return blk.OK
 	}
-	hole, err := b.seek(r.Offset, unix.SEEK_HOLE)
+	hole, err := m.seek(r.Offset, unix.SEEK_HOLE)
 	if err != nil {
 		return unknown(r, err)
 	}
@@ -52,9 +52,9 @@ func (b *Backend) mapped(r *blk.Request) blk.Result {
 
 // seek finds the next data or hole at or behind offset. It moves the file's own
 // position, which nothing uses: every operation names its offset.
-func (b *Backend) seek(offset int64, whence int) (int64, error) {
+func (m *Medium) seek(offset int64, whence int) (int64, error) {
 	for range maxRetries {
-		n, err := unix.Seek(b.fd, offset, whence)
+		n, err := unix.Seek(m.cfg.FD, offset, whence)
 		if !errors.Is(err, unix.EINTR) {
 			return n, err
 		}

@@ -1,4 +1,4 @@
-package file
+package descriptor
 
 import (
 	"testing"
@@ -9,17 +9,15 @@ import (
 )
 
 // A hole smaller than a block, or beside one, never hides the data in a block.
-func TestFile_Map_BlockMappedInPartIsMapped(t *testing.T) {
-	b := openTest(t, func(c *Config) { c.BlockBytes, c.Direct = 4096, Off })
-	if b.async {
-		t.Skip("this file system (FUSE or a network) might block when asked for extents, so it is not asked: see inspect.go")
-	}
+func TestMap_BlockMappedInPartIsMapped(t *testing.T) {
+	b := newTest(t, func(c *Config) {
+		// Blocks as large as several of the file system's, as a larger block size of the
+		// unit would have it.
+		c.Info.BlockBytes = 16384
+	})
 	s, _ := subject(t, b, nil)
-	// Blocks as large as several of the file system's, as a larger block size of the
-	// unit would have it.
-	b.info.BlockBytes = 16384
 	for _, at := range []int64{20480, 65536, 69632, 73728, 77824, 81920} {
-		if _, err := unix.Pwrite(b.fd, []byte{1}, at); err != nil {
+		if _, err := unix.Pwrite(b.cfg.FD, []byte{1}, at); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -35,17 +33,16 @@ func TestFile_Map_BlockMappedInPartIsMapped(t *testing.T) {
 }
 
 // Behind a file system that may wait nothing is asked and everything is mapped.
-func TestFile_Map_AsyncFileSystemIsAllMapped(t *testing.T) {
-	b := openTest(t)
-	b.async = true
+func TestMap_AsyncFileSystemIsAllMapped(t *testing.T) {
+	b := newTest(t, func(c *Config) { c.Async = true })
 	s, l := subject(t, b, nil)
 	r := &blk.Request{Op: blk.Map, Offset: 512, Length: testBytes - 512, Hole: true}
-	if one(t, s, r) != blk.OK || r.Hole || r.Progress != r.Length || len(l.seen) != 0 {
+	if one(t, s, r) != blk.OK || r.Hole || r.Progress != r.Length || len(l.Seen) != 0 {
 		t.Errorf("%+v", r)
 	}
 }
 
-func TestFile_Map_ErrnoBecomesResult(t *testing.T) {
+func TestMap_ErrnoBecomesResult(t *testing.T) {
 	for errno, want := range map[unix.Errno]blk.Result{
 		unix.EINVAL: blk.OK, unix.EOPNOTSUPP: blk.OK, unix.EIO: blk.MediumError, unix.ESTALE: blk.NotReady,
 	} {

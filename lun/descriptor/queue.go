@@ -1,4 +1,4 @@
-package file
+package descriptor
 
 import (
 	"lunar/lun/blk"
@@ -28,7 +28,7 @@ type Loop interface{ Submit(op reactor.Op) }
 const (
 	// stageMain is the operation the request names.
 	stageMain = iota
-	// stageZeros writes zeros where the file system cannot zero a range.
+	// stageZeros writes zeros where the medium cannot zero a range.
 	stageZeros
 	// stageFlush makes a deallocation durable when every write has to be.
 	stageFlush
@@ -42,9 +42,9 @@ type slot struct {
 	stage      uint8
 }
 
-// Queue is the submission side of a file on one reactor.
+// Queue is the submission side of a medium on one reactor.
 type Queue struct {
-	b     *Backend
+	m     *Medium
 	loop  Loop
 	kind  reactor.Kind
 	index uint32
@@ -55,15 +55,15 @@ type Queue struct {
 	waiting []*blk.Request
 	head    int
 	running int
-	// noZero is set when the file system turned out to lack the operation.
+	// noZero is set when the medium turned out to lack the operation.
 	noZero bool
 }
 
 // NewQueue returns a queue whose operations carry tokens of kind with
 // index<<16 | slot. The owner hands completions of such a token to Complete with
 // the low 16 bits of its index.
-func (b *Backend) NewQueue(loop Loop, kind reactor.Kind, index uint32) *Queue {
-	q := &Queue{b: b, loop: loop, kind: kind, index: index, free: make([]uint32, slots)}
+func (m *Medium) NewQueue(loop Loop, kind reactor.Kind, index uint32) *Queue {
+	q := &Queue{m: m, loop: loop, kind: kind, index: index, free: make([]uint32, slots)}
 	for i := range q.free {
 		q.free[i] = uint32(slots - 1 - i)
 	}
@@ -94,7 +94,7 @@ func (q *Queue) start(r *blk.Request, done []*blk.Request) []*blk.Request {
 		return q.report(r, result, done)
 	}
 	if r.Op == blk.Map {
-		return q.report(r, q.b.mapped(r), done)
+		return q.report(r, q.m.mapped(r), done)
 	}
 	n := q.free[len(q.free)-1]
 	q.free = q.free[:len(q.free)-1]
@@ -109,9 +109,11 @@ func (q *Queue) start(r *blk.Request, done []*blk.Request) []*blk.Request {
 
 // refuse returns how a request ends that is not to be tried.
 func (q *Queue) refuse(r *blk.Request) blk.Result {
-	i, bytes := &q.b.info, q.b.bytes.Load()
+	i, bytes := &q.m.cfg.Info, q.m.bytes.Load()
 	switch {
-	case r.Op == blk.Sync && q.b.syncFailed.Load():
+	case q.m.lost.Load():
+		return blk.NotReady
+	case r.Op == blk.Sync && q.m.syncFailed.Load():
 		return blk.MediumError
 	case r.Op == blk.Sync:
 		return blk.Running
@@ -134,17 +136,17 @@ func (q *Queue) submit(n uint32) {
 	r := s.request
 	op := reactor.Op{
 		Token:  reactor.NewToken(q.kind, s.generation, q.index<<slotBits|n),
-		FD:     int32(q.b.fd),
+		FD:     int32(q.m.cfg.FD),
 		Offset: r.Offset + r.Progress,
 	}
-	if q.b.async {
+	if q.m.cfg.Async {
 		op.Flags |= reactor.Async
 	}
 	switch {
 	case s.stage == stageFlush || r.Op == blk.Sync:
 		op.Code, op.Offset = reactor.Sync, 0
 	case s.stage == stageZeros:
-		op.Code, op.Data = reactor.Write, q.b.zeros[:min(r.Length-r.Progress, int64(len(q.b.zeros)))]
+		op.Code, op.Data = reactor.Write, q.m.zeros[:min(r.Length-r.Progress, int64(len(q.m.zeros)))]
 		op.Flags |= q.dsync(false)
 	case r.Op == blk.Read:
 		op.Code, op.Data = reactor.Read, r.Data[r.Progress:]
@@ -162,7 +164,7 @@ func (q *Queue) submit(n uint32) {
 // dsync is the flag of a write that must be durable when it is reported (SBC-3
 // §4.15): every one without a volatile cache, those with FUA otherwise.
 func (q *Queue) dsync(fua bool) reactor.Flag {
-	if fua || q.b.syncWrites {
+	if fua || q.m.cfg.SyncWrites {
 		return reactor.DSync
 	}
 	return 0
@@ -222,21 +224,21 @@ func (q *Queue) advance(s *slot, result int32) blk.Result {
 		return blk.OK
 	}
 	if s.stage == stageMain && (r.Op == blk.Discard || r.Op == blk.Zero) {
-		if q.b.syncWrites {
+		if q.m.cfg.SyncWrites {
 			s.stage = stageFlush
 			return blk.Running
 		}
 		return blk.OK
 	}
 	moved := int64(result)
-	if q.b.direct {
+	if q.m.cfg.Direct {
 		// The rest must start at a block again, so a torn block is done over.
-		moved &^= int64(q.b.info.BlockBytes) - 1
+		moved &^= int64(q.m.cfg.Info.BlockBytes) - 1
 	}
 	if moved == 0 {
 		// End of file inside the capacity, or a write of nothing: the file was cut
 		// under us, and repeating would not end.
-		return blk.MediumError
+		return q.m.reconsider(r, blk.MediumError)
 	}
 	if r.Progress += moved; r.Progress < r.Length {
 		return blk.Running
@@ -259,9 +261,9 @@ func (q *Queue) fail(s *slot, e unix.Errno) blk.Result {
 		return blk.Running
 	}
 	if q.lostPages(s, e) {
-		q.b.syncFailed.Store(true)
+		q.m.syncFailed.Store(true)
 	}
-	return resultOf(e)
+	return q.m.reconsider(r, resultOf(e))
 }
 
 // lostPages says whether a failure may have dropped data of requests that were
@@ -273,7 +275,7 @@ func (q *Queue) lostPages(s *slot, e unix.Errno) bool {
 		return true
 	}
 	writes := s.request.Op == blk.Write || s.stage == stageZeros
-	return writes && e == unix.EIO && !q.b.direct && q.dsync(s.request.FUA) != 0
+	return writes && e == unix.EIO && !q.m.cfg.Direct && q.dsync(s.request.FUA) != 0
 }
 
 // resultOf maps an errno to what a unit can tell an initiator.
@@ -281,7 +283,7 @@ func resultOf(e unix.Errno) blk.Result {
 	switch e {
 	case unix.ENOSPC, unix.EDQUOT, unix.EFBIG:
 		return blk.NoSpace
-	case unix.ENODEV, unix.ENXIO, unix.ESTALE, unix.ESHUTDOWN, unix.ENOTCONN:
+	case unix.ENODEV, unix.ENXIO, unix.ENOMEDIUM, unix.ENOLINK, unix.ESTALE, unix.ESHUTDOWN, unix.ENOTCONN:
 		return blk.NotReady
 	case unix.EOPNOTSUPP:
 		return blk.Unsupported
