@@ -25,7 +25,11 @@ func (l *Local) KeepSize(u *Unit) {
 
 // Used tells a unit how much of the store behind its medium is taken. It is called at the
 // unit's home.
-func (l *Local) Used(u *Unit, usage blk.Usage) { u.device.Used(usage) }
+func (l *Local) Used(u *Unit, usage blk.Usage) {
+	if u.device.Used(usage) {
+		u.mirrorAll()
+	}
+}
 
 // resized carries out a change of size when nothing runs beside it. It is false
 // while something does: whoever ends last comes here again.

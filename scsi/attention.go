@@ -38,6 +38,8 @@ const (
 	// ProtocolCleared: an event of the transport ended commands of this nexus without
 	// an answer (47/7F).
 	ProtocolCleared
+	// ThresholdReached: little is left of the store behind a thin unit (38/07).
+	ThresholdReached
 	// InquiryChanged: INQUIRY answers something else now (3F/03).
 	InquiryChanged
 	// IdentifierChanged: another nexus set the identifying information (3F/05).
@@ -55,8 +57,9 @@ var attentionCodes = [attentions]uint16{
 	PowerOn: 0x2900, HardReset: 0x2902, UnitReset: 0x2903, NexusLost: 0x2907,
 	MediumChanged: 0x2800, ModeChanged: 0x2a01, ReservationsPreempted: 0x2a03, ReservationsReleased: 0x2a04, RegistrationsPreempted: 0x2a05,
 	AccessChanged: 0x2a06, CapacityChanged: 0x2a09, CommandsCleared: 0x2f00,
-	ProtocolCleared: 0x477f,
-	InquiryChanged:  0x3f03, IdentifierChanged: 0x3f05, LUNsChanged: 0x3f0e,
+	ProtocolCleared:  0x477f,
+	ThresholdReached: 0x3807,
+	InquiryChanged:   0x3f03, IdentifierChanged: 0x3f05, LUNsChanged: 0x3f0e,
 }
 
 // nexusState is what the device server keeps for one I_T nexus.

@@ -165,7 +165,7 @@ func (d *Device) Begin(c *sam.Command) {
 // attention to report, no unit that was stopped or that another nexus reserved, no mode
 // parameter that is not its default. While that is so BeginPlain answers as Begin would.
 func (d *Device) Plain(n sam.Nexus) bool {
-	return !d.absent && !d.stopped && d.mode == (parameters{}) && d.operation == nil && !d.sanitizeFailed && !d.ejected && !d.reservation.excludes(n) &&
+	return !d.absent && !d.stopped && d.mode.passes() && d.operation == nil && !d.sanitizeFailed && !d.ejected && !d.reservation.excludes(n) &&
 		!d.persistent.excludes(d.registrationOf(n), writesOut) && int(n) < len(d.nexuses) && d.nexuses[n].known && !d.pending(n) &&
 		(len(d.access) == 0 || d.entered(n))
 }

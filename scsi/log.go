@@ -58,6 +58,7 @@ func init() {
 		{page: 0x03, name: "Read Error Counters", body: func(_ *Device, s *Statistics, b []byte) []byte { return appendErrors(b, s.ReadErrors) }},
 		{page: 0x05, name: "Verify Error Counters", body: func(_ *Device, s *Statistics, b []byte) []byte { return appendErrors(b, s.VerifyErrors) }},
 		{page: 0x06, name: "Non-Medium Errors", body: (*Device).logNonMedium},
+		{page: 0x0c, name: "Logical Block Provisioning", body: (*Device).logProvisioning, thin: true},
 		{page: 0x10, name: "Self-Test Results", body: (*Device).logSelfTests},
 		{page: 0x19, name: "General Statistics and Performance", body: (*Device).logStatistics},
 		{page: 0x2f, name: "Informational Exceptions", body: (*Device).logExceptions},

@@ -41,12 +41,12 @@ func (r *modeRow) matches(page, subpage byte) bool {
 		(subpage == allSubpages || subpage == r.subpage)
 }
 
-func modePageKnown(page, subpage byte) bool {
+func (d *Device) modePageKnown(page, subpage byte) bool {
 	if page == allPages && subpage != 0 && subpage != allSubpages {
 		return false // reserved
 	}
 	for i := range modeRows {
-		if modeRows[i].matches(page, subpage) {
+		if modeRows[i].matches(page, subpage) && modeRows[i].served(d) {
 			return true
 		}
 	}
@@ -57,7 +57,7 @@ func modePageKnown(page, subpage byte) bool {
 func (d *Device) beginModeSense(c *sam.Command) {
 	page, subpage := c.CDB[2]&0x3f, c.CDB[3]
 	switch {
-	case !modePageKnown(page, subpage):
+	case !d.modePageKnown(page, subpage):
 		failField(c, 2, 5)
 	case c.CDB[2]>>6 == controlSaved && !d.keeps:
 		// SPC-4 §6.13.1.4: where nothing is kept there are no saved values.

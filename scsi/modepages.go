@@ -13,6 +13,10 @@ type parameters struct {
 	DescriptorSense bool `json:"d_sense,omitempty"`
 	Protected       bool `json:"swp,omitempty"`
 	Through         bool `json:"write_through,omitempty"`
+	// Armed says that the soft threshold is in force, Threshold is of how many threshold
+	// sets that are available.
+	Armed     bool   `json:"armed,omitempty"`
+	Threshold uint32 `json:"threshold,omitempty"`
 }
 
 // modeRow is one mode page.
@@ -64,6 +68,10 @@ var modeRows = []modeRow{
 	{page: 0x0a, subpage: 0x01, name: "Control Extension", body: (*Device).modeControlExtension},
 	{page: 0x1a, name: "Power Condition", body: (*Device).modePower},
 	{page: 0x1c, name: "Informational Exceptions Control", body: (*Device).modeExceptions},
+	{
+		page: 0x1c, subpage: 0x02, name: "Logical Block Provisioning", body: (*Device).modeThresholds,
+		mask: maskThresholds, change: changeThresholds, thin: true,
+	},
 }
 
 // modeRecovery is page 01h (SBC-3 §6.5.8). AWRE and ARRE are not for a medium that

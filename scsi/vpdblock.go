@@ -72,11 +72,11 @@ func (d *Device) vpdCharacteristics(_ *sam.Path, b []byte) []byte {
 	return append(b, p[:]...)
 }
 
-// vpdProvisioning is page B2h (SBC-3 §6.6.4). There are no thresholds, no anchor
-// and no descriptor of a provisioning group.
+// vpdProvisioning is page B2h (SBC-3 §6.6.4). There is no anchor and no
+// descriptor of a provisioning group; a threshold is of sets of 1 MiB.
 func (d *Device) vpdProvisioning(_ *sam.Path, b []byte) []byte {
 	if !d.info.Thin {
 		return append(b, 0, 0, provisioningFull, 0)
 	}
-	return append(b, 0, lbpuMask|lbpwsMask|lbpws10Mask|lbprzZeros, provisioningThin, 0)
+	return append(b, d.thresholdExponent(), lbpuMask|lbpwsMask|lbpws10Mask|lbprzZeros, provisioningThin, 0)
 }
