@@ -56,6 +56,7 @@ const (
 	askAttend   // a unit attention for a nexus
 	askForget   // a command goes on under another ticket
 	tell        // an Event for a command of the receiver
+	tellCopy    // an Event for a copy of the receiver
 )
 
 // Message travels between the Locals of two reactors.

@@ -12,6 +12,11 @@ const (
 	codeFormatting        = 0x0404 // LOGICAL UNIT NOT READY, FORMAT IN PROGRESS
 	codeSanitizing        = 0x041b // LOGICAL UNIT NOT READY, SANITIZE IN PROGRESS
 	codeNeedsStart        = 0x0402 // LOGICAL UNIT NOT READY, INITIALIZING COMMAND REQUIRED
+	codeInProgress        = 0x0016 // OPERATION IN PROGRESS
+	codeUnreachable       = 0x0804 // UNREACHABLE COPY TARGET
+	codeThirdParty        = 0x0d01 // THIRD PARTY DEVICE FAILURE
+	codeNotReachable      = 0x0d02 // COPY TARGET DEVICE NOT REACHABLE
+	codeWrongDevice       = 0x0d03 // INCORRECT COPY TARGET DEVICE TYPE
 	codeWriteError        = 0x0c00 // WRITE ERROR
 	codeInformationUnit   = 0x0e03 // INVALID FIELD IN COMMAND INFORMATION UNIT
 	codeReadError         = 0x1100 // UNRECOVERED READ ERROR
@@ -23,6 +28,12 @@ const (
 	codeNoUnit            = 0x2500 // LOGICAL UNIT NOT SUPPORTED
 	codeInvalidParameter  = 0x2600 // INVALID FIELD IN PARAMETER LIST
 	codeInvalidRelease    = 0x2604 // INVALID RELEASE OF PERSISTENT RESERVATION
+	codeManyTargets       = 0x2606 // TOO MANY TARGET DESCRIPTORS
+	codeTargetType        = 0x2607 // UNSUPPORTED TARGET DESCRIPTOR TYPE CODE
+	codeManySegments      = 0x2608 // TOO MANY SEGMENT DESCRIPTORS
+	codeSegmentType       = 0x2609 // UNSUPPORTED SEGMENT DESCRIPTOR TYPE CODE
+	codeInexactSegment    = 0x260a // UNEXPECTED INEXACT SEGMENT
+	codeInlineData        = 0x260b // INLINE DATA LENGTH EXCEEDED
 	codeWriteProtected    = 0x2700 // WRITE PROTECTED
 	codeSoftwareProtected = 0x2702 // LOGICAL UNIT SOFTWARE WRITE PROTECTED
 	codeNoSpace           = 0x2707 // SPACE ALLOCATION FAILED WRITE PROTECT

@@ -9,7 +9,7 @@
 // A newcomer reads opcodes.go first, the table with one row per command, then
 // device.go, which walks a command through that row. Each family of commands is
 // one file beside them: inquiry, vpd, mode, capacity, rw, verify, writesame,
-// unmap, lbastatus, sync, start, luns, supported, sense.
+// unmap, lbastatus, sync, start, luns, supported, sense, copy.
 //
 // The life of a command:
 //

@@ -119,6 +119,26 @@ var primaryCommands = []Opcode{
 		Recommended: secondsLong, begin: (*Device).beginPersistOut, execute: (*Device).persistOut,
 	},
 	{
+		Code: 0x83, Action: 0x00, Name: "EXTENDED COPY(LID1)", Class: MediumCopy, Out: writesOut, flags: hasAction,
+		Usage:       []byte{0x83, 0x00, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsCopy, begin: (*Device).beginExtendedCopy, execute: (*Device).extendedCopy,
+	},
+	{
+		Code: 0x84, Action: copyStatusAction, Name: "RECEIVE COPY STATUS(LID1)", Class: Neutral, Out: writesOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x84, copyStatusAction, 0xff, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginCopyResults, execute: (*Device).copyResults,
+	},
+	{
+		Code: 0x84, Action: copyParametersAction, Name: "RECEIVE COPY OPERATING PARAMETERS", Class: Neutral, Out: writesOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x84, copyParametersAction, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginCopyResults, execute: (*Device).copyResults,
+	},
+	{
+		Code: 0x84, Action: copyFailureAction, Name: "RECEIVE COPY FAILURE DETAILS(LID1)", Class: Neutral, Out: writesOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x84, copyFailureAction, 0xff, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginCopyResults, execute: (*Device).copyResults,
+	},
+	{
 		Code: 0xa0, Name: "REPORT LUNS", Class: Neutral, Out: neverOut, flags: passAttention | passStopped | passAbsent | passReserved | passOperation,
 		Usage:       []byte{0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
 		Recommended: secondsQuick, begin: (*Device).beginReportLUNs, execute: (*Device).reportLUNs,

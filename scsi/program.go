@@ -43,6 +43,9 @@ const (
 	// however long that takes. Both are Detached, and end with Concluded.
 	Erase
 	Overwrite
+	// Copy moves data between units that the initiator sees, one Segment after the other
+	// (NextSegment). It has no steps of this medium; EndCopy ends it.
+	Copy
 )
 
 // maxRangeBytes is the longest Discard or Zero step, so that one request cannot
@@ -66,6 +69,8 @@ type Program struct {
 	// which the next look-up may make longer.
 	runs int
 	run  run
+	// record is the number of what RECEIVE COPY RESULTS tells of a Copy, 0 without one.
+	record uint32
 }
 
 // run is a part of the medium in one provisioning state, in bytes.
@@ -118,7 +123,7 @@ func (d *Device) Next(c *sam.Command, p *Program) (Step, bool) {
 		return d.nextErase(p)
 	case Overwrite:
 		return d.nextOverwrite(p)
-	case Keep, Preempt: // no steps of the medium
+	case Keep, Preempt, Copy: // no steps of the medium
 	}
 	return Step{}, false
 }

@@ -18,7 +18,7 @@ var families = []string{
 	"Read6", "Read10", "Read12", "Read16", "Write10", "Write12", "Write16",
 	"Verify10", "Verify12", "Verify16", "WriteVerify10", "WriteVerify12", "WriteVerify16", "WriteSame10", "WriteSame16", "Unmap", "ModeSense6",
 	"NoMedia", "StartStopUnit", "CompareAndWrite", "OrWrite", "Prefetch10", "Prefetch16", "ReadDefectData10", "ReadDefectData12",
-	"Reserve6", "MultipathIO",
+	"Reserve6", "MultipathIO", "ExtendedCopy", "ReceiveCopyResults",
 	"iSCSIResiduals", "iSCSIcmdsn", "iSCSIdatasn", "iSCSITMF",
 }
 

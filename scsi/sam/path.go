@@ -9,6 +9,17 @@ type Path struct {
 	TargetName                   string
 	PortalGroupTag, RelativePort uint16
 	// LUNs are the numbers that lead to a unit, in increasing order, for REPORT
-	// LUNS.
-	LUNs []LUN
+	// LUNS; Units are what they lead to, one for each.
+	LUNs  []LUN
+	Units []Mapped
+	// Map is its owner's own handle; nobody else reads meaning into it.
+	Map any
+}
+
+// Mapped is a unit as an initiator may name it in a third-party copy.
+type Mapped struct {
+	// NAA is the designator of the unit.
+	NAA [16]byte
+	// BlockBytes is the length of its logical blocks.
+	BlockBytes uint32
 }

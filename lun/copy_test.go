@@ -1,0 +1,459 @@
+package lun
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"lunar/lun/blk"
+	"lunar/scsi"
+	"lunar/scsi/sam"
+)
+
+// copyWorld is a world with two more units at home on the other reactor: far, which the
+// initiator of both nexuses sees beside the unit, and hidden, which it does not.
+type copyWorld struct {
+	*world
+	far, hidden         *Unit
+	farDisk, hiddenDisk *disk
+	m                   *Map
+}
+
+// noise is what no two blocks of, and no two disks, have in common.
+var noise = func() []byte {
+	r, b := rand.New(rand.NewPCG(1, 2)), make([]byte, testBytes+3*testBlock)
+	for i := 0; i < len(b); i += 8 {
+		binary.NativeEndian.PutUint64(b[i:], r.Uint64())
+	}
+	return b
+}()
+
+func identity(n byte) scsi.Identity { return scsi.IdentityOf([16]byte{15: n}) }
+
+// newCopyWorld has no unit attentions pending. Entry 1 of its map is far.
+func newCopyWorld(t testing.TB, far Entry) *copyWorld {
+	t.Helper()
+	w := &copyWorld{world: newWorldOf(t, scsi.Config{Identity: identity(1)})}
+	add := func(n byte) (*Unit, *disk) {
+		d := newDisk()
+		u := NewUnit(away, scsi.New(scsi.Config{Info: d.Info(), Identity: identity(n)}), d)
+		w.locals[away].Attach(u, func(uint32) blk.Queue { return d })
+		return u, d
+	}
+	w.far, w.farDisk = add(2)
+	w.hidden, w.hiddenDisk = add(3)
+	far.Unit = w.far
+	w.m = NewMap(sam.Path{}, []Entry{{Unit: w.unit}, far}, nil)
+	for n, d := range []*disk{w.disk, w.farDisk, w.hiddenDisk} {
+		copy(d.mem, noise[n*testBlock:])
+	}
+	for n := range w.locals {
+		for _, u := range []*Unit{w.unit, w.far, w.hidden} {
+			w.locals[n].Open(u, sam.Nexus(n), nil)
+			w.settle()
+			w.at(u, n, "00")
+		}
+	}
+	return w
+}
+
+// at carries a command without data out at a unit, in the name of the nexus of a reactor.
+func (w *copyWorld) at(u *Unit, r int, cdb string) *sam.Command {
+	w.t.Helper()
+	c := command(w.t, r, 1<<41, cdb)
+	if !w.locals[r].Begin(u, c) {
+		w.want(c.Owner, Begun)
+	}
+	if c.Action == sam.Execute && !w.locals[r].Execute(u, c) {
+		w.want(c.Owner, Executed)
+	}
+	w.locals[r].Finish(u, c)
+	w.settle()
+	return c
+}
+
+// part is a segment of a list, in blocks; source and destination are numbers for identity.
+type part struct {
+	source, destination byte
+	from, to            uint64
+	blocks              uint16
+}
+
+func copyListOf(parts ...part) []byte {
+	b := make([]byte, 16)
+	for n := range byte(3) {
+		id := identity(n + 1).NAA
+		b = append(b, 0xe4, 0, 0, 0, 1, 3, 0, 16)
+		b = append(append(b, id[:]...), 0, 0, 0, 0, 0, 0, 2, 0)
+	}
+	for _, p := range parts {
+		b = append(b, 2, 0, 0, 0x18, 0, p.source-1, 0, p.destination-1, 0, 0, byte(p.blocks>>8), byte(p.blocks))
+		b = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, p.from), p.to)
+	}
+	binary.BigEndian.PutUint16(b[2:], 3*32)
+	binary.BigEndian.PutUint32(b[8:], uint32(len(parts)*28))
+	b[0] = 9 // LIST IDENTIFIER
+	return b
+}
+
+// start begins an EXTENDED COPY at the unit and executes it; it may have ended.
+func (w *copyWorld) start(r int, id uint64, parts ...part) *sam.Command {
+	w.t.Helper()
+	list := copyListOf(parts...)
+	list[0] = byte(id)
+	c := command(w.t, r, id, fmt.Sprintf("83 00 00 00 00 00 00 00 00 00 %08x", len(list)))
+	c.Path, c.ExpectedOutBytes = w.m.Path(), int64(len(list))
+	w.begin(r, c)
+	if c.Action != sam.Execute {
+		w.t.Fatalf("action %d, status %v, sense %+v", c.Action, c.Status, c.Sense)
+	}
+	if w.execute(r, c, list) {
+		w.events[c.Owner] = append(w.events[c.Owner], Event{Kind: Executed, Command: c})
+	}
+	return c
+}
+
+// end waits for the end of a copy and checks that nothing is left of it.
+func (w *copyWorld) end(r int, c *sam.Command) {
+	w.t.Helper()
+	w.want(c.Owner, Executed)
+	w.locals[r].Finish(w.unit, c)
+	w.idle()
+	for _, u := range []*Unit{w.unit, w.far, w.hidden} {
+		for n, l := range w.locals {
+			if !l.Idle(u) {
+				w.t.Fatalf("a unit is not idle on reactor %d: %d commands, %d begun, %d waiting", n, u.Tasks(n), u.begun, len(u.waiting))
+			}
+		}
+	}
+	for n, l := range w.locals {
+		if l.pieces != 0 || len(l.freeCopies) != len(l.copies) || l.waitingCopies != nil {
+			w.t.Fatalf("reactor %d: %d pieces, %d of %d copies, %d waiting", n, l.pieces, len(l.freeCopies), len(l.copies), len(l.waitingCopies))
+		}
+	}
+}
+
+func (w *copyWorld) disks() map[byte]*disk {
+	return map[byte]*disk{1: w.disk, 2: w.farDisk, 3: w.hiddenDisk}
+}
+
+// wantCopied checks that the disks hold what copying the parts in order leaves of before.
+func (w *copyWorld) wantCopied(before map[byte][]byte, parts ...part) {
+	w.t.Helper()
+	for _, p := range parts {
+		copy(before[p.destination][p.to*testBlock:][:int(p.blocks)*testBlock], before[p.source][p.from*testBlock:][:int(p.blocks)*testBlock])
+	}
+	for n, d := range w.disks() {
+		if i := firstDifference(d.mem, before[n]); i < testBytes {
+			w.t.Fatalf("unit %d differs at byte %d", n, i)
+		}
+	}
+}
+
+func (w *copyWorld) image() map[byte][]byte {
+	all := map[byte][]byte{}
+	for n, d := range w.disks() {
+		all[n] = bytes.Clone(d.mem)
+	}
+	return all
+}
+
+// What is copied is what stood there, whichever units, from whichever reactor, overlapping
+// or not.
+func TestCopy_Copies(t *testing.T) {
+	for name, parts := range map[string][]part{
+		"nothing":             {},
+		"no blocks":           {{1, 1, 5, 9, 0}},
+		"one block":           {{1, 1, 5, 9, 1}},
+		"one piece and more":  {{1, 1, 5, 8000, 513}},
+		"long":                {{1, 1, 0, 8192, 8192}},
+		"to the other":        {{1, 2, 3, 4096, 5000}},
+		"from the other":      {{2, 1, 4096, 3, 5000}},
+		"at the other":        {{2, 2, 0, 8192, 3000}},
+		"in order":            {{1, 2, 0, 100, 3000}, {2, 1, 100, 8000, 3000}, {1, 1, 8000, 20, 3000}},
+		"up by one":           {{1, 1, 100, 101, 4000}},
+		"up by a piece":       {{1, 1, 100, 612, 4000}},
+		"up by nearly all":    {{1, 1, 100, 4099, 4000}},
+		"down by one":         {{1, 1, 101, 100, 4000}},
+		"down by a piece":     {{1, 1, 612, 100, 4000}},
+		"to itself":           {{1, 1, 100, 100, 4000}},
+		"overlap, elsewhere":  {{2, 2, 100, 101, 4000}},
+		"same place, far off": {{1, 2, 100, 101, 4000}},
+	} {
+		for r := range 2 {
+			w := newCopyWorld(t, Entry{})
+			before := w.image()
+			c := w.start(r, 9, parts...)
+			w.end(r, c)
+			if c.Status != sam.Good {
+				t.Fatalf("%s: %v %+v", name, c.Status, c.Sense)
+			}
+			w.wantCopied(before, parts...)
+			total := uint64(0)
+			for _, p := range parts {
+				total += uint64(p.blocks) * testBlock
+			}
+			c = command(t, r, 10, "84 00 09 00 00 00 00 00 00 00 00 00 00 0c")
+			in := w.do(r, c, nil)
+			if want := fmt.Appendf(nil, "\x00\x00\x00\x08\x01\x00%c\x00", rune(len(parts))); !bytes.Equal(in[:8], want) ||
+				uint64(binary.BigEndian.Uint32(in[8:])) != total {
+				t.Errorf("%s: status of the copy %x, %d bytes", name, in, total)
+			}
+		}
+	}
+}
+
+// What keeps the initiator from reading or writing keeps its copies from it, and they say at
+// which segment. Nothing is written then.
+func TestCopy_Refused(t *testing.T) {
+	fails := func(*blk.Request) blk.Result { return blk.MediumError }
+	for name, k := range map[string]struct {
+		far   Entry
+		setUp func(w *copyWorld)
+		part  part
+		code  uint16
+	}{
+		"a unit outside the map, read":                {Entry{}, nil, part{3, 1, 0, 0, 100}, 0x0d02},
+		"a unit outside the map, write":               {Entry{}, nil, part{1, 3, 0, 0, 100}, 0x0d02},
+		"a unit that is not the initiator's to write": {Entry{ReadOnly: true}, nil, part{1, 2, 0, 0, 100}, 0x0d01},
+		"behind the end of the source":                {Entry{}, nil, part{2, 1, testBytes/testBlock - 1, 0, 2}, 0},
+		"behind the end of the destination":           {Entry{}, nil, part{1, 2, 0, testBytes/testBlock - 1, 2}, 0},
+		"reserved by another, destination":            {Entry{}, func(w *copyWorld) { w.at(w.far, away, "16") }, part{1, 2, 0, 0, 100}, 0x0d01},
+		"reserved by another, source":                 {Entry{}, func(w *copyWorld) { w.at(w.far, away, "16") }, part{2, 1, 0, 0, 100}, 0x0d01},
+		"a stopped unit":                              {Entry{}, func(w *copyWorld) { w.at(w.far, away, "1b") }, part{1, 2, 0, 0, 100}, 0x0d01},
+		"a source that cannot be read":                {Entry{}, func(w *copyWorld) { w.farDisk.refuse = fails }, part{2, 1, 0, 0, 100}, 0x0d01},
+		"a destination that cannot be written":        {Entry{}, func(w *copyWorld) { w.farDisk.refuse = fails }, part{1, 2, 0, 0, 100}, 0x0d01},
+		"a unit that goes":                            {Entry{}, func(w *copyWorld) { w.far.Retire() }, part{1, 2, 0, 0, 100}, 0x0d02},
+		"a unit that goes, and would have been read":  {Entry{}, func(w *copyWorld) { w.far.Retire() }, part{2, 1, 0, 0, 100}, 0x0d02},
+		"an ACA of another nexus at the destination":  {Entry{}, func(w *copyWorld) { w.at(w.far, away, "28 00 ff ff ff ff 00 00 01 04") }, part{1, 2, 0, 0, 100}, 0x0d01},
+	} {
+		w := newCopyWorld(t, k.far)
+		if k.setUp != nil {
+			k.setUp(w)
+		}
+		before := w.image()
+		c := w.start(home, 9, part{1, 1, 0, 5000, 10}, k.part)
+		w.end(home, c)
+		if c.Status != sam.CheckCondition || c.Sense.Key != sam.CopyAborted || c.Sense.Code != k.code ||
+			!c.Sense.HasSegment || c.Sense.Segment != 1 || !c.Sense.Field.InSegment {
+			t.Errorf("%s: %v %+v", name, c.Status, c.Sense)
+		}
+		w.wantCopied(before, part{1, 1, 0, 5000, 10})
+	}
+}
+
+// A unit attention is for whoever asks the unit itself.
+func TestCopy_LeavesAttentions(t *testing.T) {
+	w := newCopyWorld(t, Entry{})
+	w.locals[home].Attend(w.far, home, scsi.CapacityChanged)
+	w.settle()
+	c := w.start(home, 9, part{1, 2, 0, 0, 100}, part{2, 1, 0, 0, 100})
+	w.end(home, c)
+	if c.Status != sam.Good {
+		t.Errorf("%v %+v", c.Status, c.Sense)
+	}
+	if c := w.at(w.far, home, "00"); c.Sense.Code != 0x2a09 {
+		t.Errorf("sense %+v", c.Sense)
+	}
+}
+
+// answer has the medium of a unit end a request that it holds.
+func (w *copyWorld) answer(d *disk) {
+	for n, u := range []*Unit{w.unit, w.far, w.hidden} {
+		if u.backend == d {
+			w.locals[u.home].Complete(uint32(max(n-1, 0))<<16, 0)
+		}
+	}
+	w.settle()
+}
+
+// answerOne has one of the requests end that media hold; answerAll has all, and those behind.
+func (w *copyWorld) answerOne() {
+	d := w.disk
+	if len(d.held) == 0 {
+		d = w.farDisk
+	}
+	w.answer(d)
+}
+
+func (w *copyWorld) flying() int { return len(w.disk.held) + len(w.farDisk.held) }
+
+func (w *copyWorld) answerAll() {
+	for w.flying() > 0 {
+		w.answerOne()
+	}
+}
+
+// At any moment a copy has few pieces under way, and an abort lets those end and starts no
+// other: after it nothing is written.
+func TestCopy_Stop_Anywhere(t *testing.T) {
+	for r := range 2 {
+		for _, p := range []part{{1, 1, 0, 8192, 2800}, {1, 2, 0, 100, 2800}, {2, 1, 0, 100, 2800}, {1, 1, 0, 600, 1600}} {
+			for answered := 0; ; answered++ {
+				w := newCopyWorld(t, Entry{})
+				w.disk.hold, w.farDisk.hold = true, true
+				c := w.start(r, 9, p)
+				w.settle()
+				for range answered {
+					if n := w.flying(); n > maxCopyPieces {
+						t.Fatalf("%d requests in flight", n)
+					}
+					if w.flying() > 0 {
+						w.answerOne()
+					}
+				}
+				if w.flying() == 0 {
+					w.end(r, c)
+					break
+				}
+				w.locals[r].Stop(w.unit, c)
+				w.settle()
+				for n := w.flying(); n > 0; n-- {
+					if w.flying() != n || len(w.events) != 0 {
+						t.Fatalf("%+v after %d answers: %d in flight of %d, events %v", p, answered, w.flying(), n, w.events)
+					}
+					w.answerOne()
+				}
+				w.end(r, c)
+				if c.Status != sam.TaskAborted {
+					t.Fatalf("status %v", c.Status)
+				}
+			}
+		}
+	}
+}
+
+// A reset of the destination ends what is under way there and by that the copy, and concludes
+// only then.
+func TestCopy_ResetOfTheDestination(t *testing.T) {
+	w := newCopyWorld(t, Entry{})
+	w.farDisk.hold = true
+	c := w.start(home, 9, part{1, 2, 0, 100, 8000})
+	w.settle()
+	m := &Management{Function: sam.LogicalUnitReset, Nexus: away, Owner: Owner(away, 5)}
+	w.locals[away].Manage(w.far, m)
+	w.settle()
+	if n := len(w.farDisk.held); n != maxCopyPieces || len(w.events) != 0 {
+		t.Fatalf("%d requests in flight, events %v", n, w.events)
+	}
+	for len(w.farDisk.held) > 0 {
+		w.answer(w.farDisk)
+	}
+	w.want(m.Owner, Managed)
+	w.end(home, c)
+	if c.Sense.Key != sam.CopyAborted || c.Sense.Code != 0x0d01 {
+		t.Errorf("%v %+v", c.Status, c.Sense)
+	}
+	if n := w.farDisk.served[blk.Write]; n != maxCopyPieces {
+		t.Errorf("%d writes", n)
+	}
+}
+
+// What waits behind a copy, or at its destination for what is under way there, does not keep
+// it from its end: two copies cross each other, with an ORDERED command behind each.
+func TestCopy_OrderedBehindBoth(t *testing.T) {
+	w := newCopyWorld(t, Entry{})
+	w.disk.hold, w.farDisk.hold = true, true
+	a := w.start(home, 9, part{1, 2, 0, 100, 4000})
+	w.settle()
+	// The other copy is the other unit's.
+	list := copyListOf(part{2, 1, 8000, 100, 4000})
+	b := command(t, away, 11, fmt.Sprintf("83 00 00 00 00 00 00 00 00 00 %08x", len(list)))
+	b.Path, b.ExpectedOutBytes = w.m.Path(), int64(len(list))
+	w.locals[away].Begin(w.far, b)
+	b.Buffer, b.Received = list, len(list)
+	w.locals[away].Execute(w.far, b)
+	w.settle()
+	var ordered []*sam.Command
+	for n, u := range []*Unit{w.unit, w.far} {
+		c := command(t, n, uint64(20+n), "28 00 00 00 00 00 00 00 01")
+		c.Attribute = sam.Ordered
+		w.locals[n].Begin(u, c)
+		w.settle()
+		ordered = append(ordered, c)
+	}
+	w.answerAll()
+	w.want(b.Owner, Executed)
+	w.locals[away].Finish(w.far, b)
+	w.want(a.Owner, Executed)
+	w.locals[home].Finish(w.unit, a)
+	for n, u := range []*Unit{w.unit, w.far} {
+		w.want(ordered[n].Owner, Begun)
+		w.locals[n].Finish(u, ordered[n])
+	}
+	if a.Status != sam.Good || b.Status != sam.Good {
+		t.Errorf("%v %+v, %v %+v", a.Status, a.Sense, b.Status, b.Sense)
+	}
+	w.idle()
+}
+
+// More copies than there are pieces and buffers all end, each with what it was to copy.
+func TestCopy_MoreThanPieces_AllEnd(t *testing.T) {
+	w := newCopyWorld(t, Entry{})
+	w.disk.hold = true
+	before := w.image()
+	var all []*sam.Command
+	var parts []part
+	for id := range uint64(12) {
+		parts = append(parts, part{1, 2, id, 1200 * id, 1100})
+		all = append(all, w.start(int(id%2), id, parts[id]))
+		w.settle()
+	}
+	if n := len(w.disk.held); n != 8 || w.locals[home].pieces != n {
+		t.Errorf("%d pieces are under way; 8 buffers there are", n)
+	}
+	for len(w.disk.held) > 0 {
+		w.answer(w.disk)
+	}
+	for i, c := range all {
+		w.want(c.Owner, Executed)
+		if c.Status != sam.Good {
+			t.Errorf("copy %d: %v %+v", i, c.Status, c.Sense)
+		}
+		if i < len(all)-1 {
+			w.locals[i%2].Finish(w.unit, c)
+		}
+	}
+	w.events[all[11].Owner] = []Event{{Kind: Executed, Command: all[11]}}
+	w.end(1, all[11])
+	w.wantCopied(before, parts...)
+}
+
+// A piece that waits at its unit is called back when its copy is stopped.
+func TestCopy_Stop_WhileItWaitsAtItsUnit(t *testing.T) {
+	w := newCopyWorld(t, Entry{})
+	// COMPARE AND WRITE is alone at the destination, so that nothing passes it.
+	caw := command(t, away, 30, "89 00 00 00 00 00 00 00 00 00 00 00 00 01")
+	caw.ExpectedOutBytes = 2 * testBlock
+	w.locals[away].Begin(w.far, caw)
+	w.settle()
+	c := w.start(home, 9, part{1, 2, 0, 100, 8000})
+	w.settle()
+	if n := len(w.far.waiting); n != maxCopyPieces {
+		t.Fatalf("%d commands wait", n)
+	}
+	w.locals[home].Stop(w.unit, c)
+	w.want(c.Owner, Executed)
+	w.locals[home].Finish(w.unit, c)
+	w.take(caw.Owner)
+	w.locals[away].Finish(w.far, caw)
+	w.settle()
+	w.idle()
+}
+
+// An ACA does not hold up a copy that has begun, within its own unit (D-27).
+func TestCopy_ACAOfItsOwnUnit(t *testing.T) {
+	w := newCopyWorld(t, Entry{})
+	w.disk.hold = true
+	c := w.start(home, 9, part{1, 1, 0, 8192, 4000})
+	w.settle()
+	w.fault(away)
+	w.answerAll()
+	w.clearACA(away)
+	w.end(home, c)
+	if c.Status != sam.Good {
+		t.Errorf("%v %+v", c.Status, c.Sense)
+	}
+}
