@@ -28,6 +28,7 @@ func init() {
 		{0x00, "Supported VPD Pages", true, (*Device).vpdSupported},
 		{0x80, "Unit Serial Number", false, (*Device).vpdSerial},
 		{0x83, "Device Identification", false, (*Device).vpdIdentification},
+		{0x8f, "Third-party Copy", false, (*Device).vpdThirdPartyCopy},
 		{0xb0, "Block Limits", false, (*Device).vpdBlockLimits},
 		{0xb1, "Block Device Characteristics", false, (*Device).vpdCharacteristics},
 		{0xb2, "Logical Block Provisioning", false, (*Device).vpdProvisioning},
