@@ -6,7 +6,7 @@ import (
 	"lunar/scsi/sam"
 )
 
-// What is here carries out third-party copies (SPC-4 §5.16). A copy is an initiator of its
+// What is here carries out third-party copies (SPC-4 §5.17). A copy is an initiator of its
 // own to the units it reads and writes: for each piece a READ(16) and a WRITE(16), in the name
 // of the nexus that asked, so that reservations, write protection, ranges and the gate hold
 // for it without a word here (adr/0024). It runs at the home of the unit that got the command.
@@ -39,6 +39,10 @@ type copying struct {
 	source, destination Entry
 	taken               int64
 	inOrder, backwards  bool
+	// gap is the first part that a piece did not write, and wrote says that some did; told is
+	// how much the device server knows of.
+	gap, told int64
+	wrote     bool
 
 	pieces  [maxCopyPieces]piece
 	running int
@@ -70,7 +74,11 @@ func (k *copying) conclude() bool {
 	if k.stopped && !k.failed {
 		k.command.End(sam.TaskAborted)
 	}
-	k.unit.device.EndCopy(k.command, &k.plan)
+	residual := int64(-1)
+	if k.wrote {
+		residual = (k.segment.Bytes - k.written()) / int64(k.destination.Unit.mapped.BlockBytes)
+	}
+	k.unit.device.EndCopy(k.command, &k.plan, residual)
 	k.unit.sides[k.unit.home].tasks.entries[k.command.Ticket].copying = nil
 	k.local.copies[k.slot] = nil
 	k.local.freeCopies = append(k.local.freeCopies, k.slot)
@@ -111,6 +119,7 @@ func (k *copying) run() {
 
 // nextSegment takes the next segment, or ends the copy.
 func (k *copying) nextSegment() {
+	k.wrote = false
 	s, ok := k.unit.device.NextSegment(k.command, &k.plan)
 	if !ok {
 		k.ended = true
@@ -119,6 +128,21 @@ func (k *copying) nextSegment() {
 	m := k.command.Path.Map.(*Map)
 	k.segment, k.source, k.destination, k.taken = s, m.place(s.Source), m.place(s.Destination), 0
 	k.inOrder, k.backwards = k.overlap()
+	k.gap, k.told = s.Bytes, 0
+}
+
+// written is how much of the segment is written with nothing missing before it.
+func (k *copying) written() int64 {
+	n := min(k.gap, k.taken)
+	for i := range k.pieces {
+		if p := &k.pieces[i]; p.buf != nil {
+			n = min(n, p.at)
+		}
+	}
+	if k.backwards && (n < k.segment.Bytes || k.running > 0) {
+		return 0
+	}
+	return n
 }
 
 // overlap says whether a segment reads what it writes, and whether it is then to be copied

@@ -237,7 +237,7 @@ func TestCopy_Refused(t *testing.T) {
 		c := w.start(home, 9, part{1, 1, 0, 5000, 10}, k.part)
 		w.end(home, c)
 		if c.Status != sam.CheckCondition || c.Sense.Key != sam.CopyAborted || c.Sense.Code != k.code ||
-			!c.Sense.HasSegment || c.Sense.Segment != 1 || !c.Sense.Field.InSegment {
+			!c.Sense.HasSegment || c.Sense.Segment != 1 || !c.Sense.Field.Valid || c.Sense.HasInfo {
 			t.Errorf("%s: %v %+v", name, c.Status, c.Sense)
 		}
 		w.wantCopied(before, part{1, 1, 0, 5000, 10})
@@ -455,5 +455,49 @@ func TestCopy_ACAOfItsOwnUnit(t *testing.T) {
 	w.end(home, c)
 	if c.Status != sam.Good {
 		t.Errorf("%v %+v", c.Status, c.Sense)
+	}
+}
+
+// What is told of a copy that is aborted counts from its start, whatever was written behind
+// what is missing; a copy from its end has that missing until it is done.
+func TestCopy_Residual(t *testing.T) {
+	const piece = blk.MaxRequestBytes / testBlock
+	for name, k := range map[string]struct {
+		part part
+		// bad is the piece, by its place, that is not written.
+		bad      uint64
+		has      bool
+		residual uint64
+	}{
+		"the first":           {part{1, 2, 0, 100, 4*piece + 10}, 0, true, 4*piece + 10},
+		"the second":          {part{1, 2, 0, 100, 4*piece + 10}, 1, true, 3*piece + 10},
+		"the last":            {part{1, 2, 0, 100, 4*piece + 10}, 4, true, 10},
+		"the only":            {part{1, 2, 0, 100, 10}, 0, false, 0},
+		"from the end, first": {part{1, 1, 0, 700, 4 * piece}, 3, false, 0},
+		"from the end, last":  {part{1, 1, 0, 700, 4 * piece}, 0, true, 4 * piece},
+	} {
+		w := newCopyWorld(t, Entry{})
+		for _, d := range w.disks() {
+			d.refuse = func(r *blk.Request) blk.Result {
+				if r.Op == blk.Write && r.Offset == int64(k.part.to+k.bad*piece)*testBlock {
+					return blk.MediumError
+				}
+				return blk.Running
+			}
+		}
+		c := w.start(home, 9, part{1, 1, 8000, 12000, 8}, k.part)
+		w.end(home, c)
+		if c.Sense.Code != 0x0d01 || c.Sense.HasInfo != k.has || c.Sense.Info != k.residual {
+			t.Errorf("%s: %+v, want %d", name, c.Sense, k.residual)
+		}
+		c = command(t, home, 10, "84 00 09 00 00 00 00 00 00 00 00 00 00 0c")
+		in := w.do(home, c, nil)
+		want := uint64(8 * testBlock)
+		if k.has {
+			want += (uint64(k.part.blocks) - k.residual) * testBlock
+		}
+		if in[4] != 2 || in[6] != 2 || uint64(binary.BigEndian.Uint32(in[8:])) != want {
+			t.Errorf("%s: status %x, want %d bytes", name, in, want)
+		}
 	}
 }

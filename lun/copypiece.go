@@ -15,9 +15,10 @@ type piece struct {
 	asking  bool
 	write   bool
 	// aborted: a function ended command.
-	aborted bool
-	request blk.Request
-	buf     *buf.Buf
+	// written: it is at its destination.
+	aborted, written bool
+	request          blk.Request
+	buf              *buf.Buf
 	// at and bytes are the part of the segment.
 	at, bytes int64
 	turn      uint32
@@ -94,7 +95,7 @@ func (k *copying) moved(i int) {
 		return
 	}
 	if p.write && p.request.Result == blk.OK {
-		k.unit.device.Copied(k.command, &k.plan, p.bytes)
+		p.written, k.wrote = true, true
 	}
 	k.end(p)
 }
@@ -122,12 +123,19 @@ func (k *copying) finish(p *piece) {
 	p.turn++ // what still comes for the command is for nobody
 }
 
-// end gives back what a piece had.
+// end gives back what a piece had, and tells how far the copy is.
 func (k *copying) end(p *piece) {
 	p.buf.Release()
 	p.buf = nil
 	k.running--
 	k.local.pieces--
+	if !p.written {
+		k.gap = min(k.gap, p.at)
+	}
+	if n := k.written(); n > k.told {
+		k.unit.device.Copied(k.command, &k.plan, n-k.told)
+		k.told = n
+	}
 }
 
 // copied takes an event of a command or request of a copy of this reactor.

@@ -33,6 +33,7 @@ const (
 	codeManySegments      = 0x2608 // TOO MANY SEGMENT DESCRIPTORS
 	codeSegmentType       = 0x2609 // UNSUPPORTED SEGMENT DESCRIPTOR TYPE CODE
 	codeInexactSegment    = 0x260a // UNEXPECTED INEXACT SEGMENT
+	codeGranularity       = 0x260d // COPY SEGMENT GRANULARITY VIOLATION
 	codeInlineData        = 0x260b // INLINE DATA LENGTH EXCEEDED
 	codeWriteProtected    = 0x2700 // WRITE PROTECTED
 	codeSoftwareProtected = 0x2702 // LOGICAL UNIT SOFTWARE WRITE PROTECTED

@@ -57,7 +57,7 @@ type Segment struct {
 	Bytes int64
 }
 
-// Bytes of a segment descriptor (SPC-4 §6.4.6.3, §6.4.6.8).
+// Bytes of a segment descriptor (SPC-4 §6.4.6.4, §6.4.6.12).
 const (
 	segmentFlagsAt       = 1
 	destinationCountMask = 0x02 // DC: the blocks counted are those of the destination
@@ -68,33 +68,48 @@ const (
 	segmentTargetLBAAt   = 20
 	segmentOffsetAt      = 28
 
-	// ownUnit is the CSCD descriptor ID of the unit that got the command (SPC-4 §6.4.5.1).
+	// ownUnit is the CSCD descriptor ID of the unit that got the command (SPC-4 §6.4.6.1).
 	ownUnit = 0xffff
 )
 
 // NextSegment takes the next segment from p, whose parts before have all ended. It is false
 // when there is none, or when it ended c because of what the segment says: then what was
-// copied before stays copied (SPC-4 §5.16).
+// copied before stays copied (SPC-4 §5.17.7.4).
 func (d *Device) NextSegment(c *sam.Command, p *Program) (s Segment, ok bool) {
-	if r := d.recordOf(c.Nexus, p.record); r != nil {
-		r.segments = uint16(p.index)
+	if p.index > 0 && p.Bytes > 0 {
+		n := int64(segmentLength(c.Buffer[p.Offset]))
+		p.Offset += n
+		p.Bytes -= n
 	}
 	if p.Bytes == 0 {
 		return s, false
 	}
-	b := c.Buffer[p.Offset : p.Offset+p.Bytes]
-	b = b[:segmentLength(b[0])]
-	p.Offset += int64(len(b))
-	p.Bytes -= int64(len(b))
 	p.index++
-	number := uint16(p.index - 1)
-	if s.Source, ok = d.findCSCD(c, binary.BigEndian.Uint16(b[segmentSourceAt:]), number, segmentSourceAt); !ok {
+	if r := d.recordOf(c.Nexus, p.record); r != nil {
+		r.segments = uint16(p.index)
+	}
+	if s.Source, ok = d.findCSCD(c, p, false); !ok {
 		return s, false
 	}
-	if s.Destination, ok = d.findCSCD(c, binary.BigEndian.Uint16(b[segmentDestinationAt:]), number, segmentDestinationAt); !ok {
+	if s.Destination, ok = d.findCSCD(c, p, true); !ok {
 		return s, false
 	}
-	return s, s.measure(c, b, number)
+	return s, s.measure(c, p.descriptor(c), p.segment())
+}
+
+// segment is the number of the segment that NextSegment took last, descriptor what stands
+// of it and behind it.
+func (p *Program) segment() uint16 { return uint16(p.index - 1) }
+
+func (p *Program) descriptor(c *sam.Command) []byte { return c.Buffer[p.Offset : p.Offset+p.Bytes] }
+
+// cscdID is which of its two CSCD descriptor IDs a segment has, and where.
+func (p *Program) cscdID(c *sam.Command, destination bool) (id uint16, at int) {
+	at = segmentSourceAt
+	if destination {
+		at = segmentDestinationAt
+	}
+	return binary.BigEndian.Uint16(p.descriptor(c)[at:]), at
 }
 
 // measure decodes how much a segment copies, and from where to where. It ends c and is
@@ -114,9 +129,9 @@ func (s *Segment) measure(c *sam.Command, b []byte, number uint16) bool {
 	}
 	switch {
 	case from%source != 0 || to%destination != 0:
-		// DATA SEGMENT GRANULARITY is a block: less would have to be read, changed and
-		// written back, while others write there too.
-		c.Fail(copyAborted(codeInvalidParameter).AtSegment(number, segmentOffsetAt))
+		// SPC-4 §6.22: DATA SEGMENT GRANULARITY is a block. Less would have to be read,
+		// changed and written back, while others write there too.
+		c.Fail(copyAborted(codeGranularity).AtSegment(number, segmentOffsetAt))
 		return false
 	case s.Bytes%source != 0 || s.Bytes%destination != 0:
 		// DEVIATION [D-40]: what is left of a block is neither padded nor carried over.
@@ -139,26 +154,39 @@ func advanceLBA(c *sam.Command, lba *uint64, blocks, follow int64, number uint16
 	return true
 }
 
-// findCSCD finds what a CSCD descriptor ID at byte at of a segment names among the units
-// that the initiator sees; nobody reaches others by a copy. It ends c and is false when
-// there is none.
-func (d *Device) findCSCD(c *sam.Command, id, number uint16, at int) (place int, ok bool) {
-	code := uint16(codeNotReachable)
-	switch l, _ := copyListOf(c.Buffer[:c.Received]); {
-	case c.Path == nil:
-	case id == ownUnit:
+// findCSCD finds what the segment of p names as its source or destination among the units
+// that the initiator sees; nobody reaches others by a copy. It ends c and is false when there
+// is none.
+func (d *Device) findCSCD(c *sam.Command, p *Program, destination bool) (place int, ok bool) {
+	id, at := p.cscdID(c, destination)
+	l, _ := copyListOf(c.Buffer[:c.Received])
+	switch {
+	case c.Path != nil && id == ownUnit:
 		place = slices.IndexFunc(c.Path.LUNs, func(l sam.LUN) bool { return sameNumber(l, c.LUN) })
-		ok = place >= 0
-	case int(id) >= len(l.cscds)/cscdBytes:
-		code = codeUnreachable
-	default:
-		place, code = findUnit(c.Path, l.cscds[int(id)*cscdBytes:][:cscdBytes])
-		ok = code == codeNone
+		if place >= 0 {
+			return place, true
+		}
+	case c.Path != nil && int(id) < len(l.cscds)/cscdBytes:
+		place, code := findUnit(c.Path, l.cscds[int(id)*cscdBytes:][:cscdBytes])
+		if code == codeNone {
+			return place, true
+		}
+		c.Fail(p.atCSCD(c, copyAborted(code), destination))
+		return 0, false
 	}
-	if !ok {
-		c.Fail(copyAborted(code).AtSegment(number, at))
+	// SPC-4 §6.4.6.1: the ID names nothing that could be reached.
+	c.Fail(copyAborted(codeUnreachable).AtSegment(p.segment(), at))
+	return 0, false
+}
+
+// atCSCD returns s with a pointer to the CSCD descriptor of a segment, or to the ID in it
+// for which there is none (SPC-4 §5.17.7.4).
+func (p *Program) atCSCD(c *sam.Command, s sam.Sense, destination bool) sam.Sense {
+	id, at := p.cscdID(c, destination)
+	if id == ownUnit {
+		return s.AtSegment(p.segment(), at)
 	}
-	return place, ok
+	return s.AtCSCD(p.segment(), copyHeaderBytes+int(id)*cscdBytes)
 }
 
 func sameNumber(a, b sam.LUN) bool {
@@ -168,7 +196,7 @@ func sameNumber(a, b sam.LUN) bool {
 }
 
 // findUnit finds the unit that an Identification Descriptor CSCD descriptor names: by the
-// NAA designator of page 83h, the only one of those it reports which fits (SPC-4 §6.4.5.2).
+// NAA designator of page 83h, the only one of those it reports which fits (SPC-4 §6.4.5.6).
 // The code says what is wrong.
 func findUnit(p *sam.Path, b []byte) (place int, code uint16) {
 	const codeSetMask, typeMask = 0x0f, 0x3f
@@ -184,7 +212,8 @@ func findUnit(p *sam.Path, b []byte) (place int, code uint16) {
 		if [16]byte(id[4:20]) != u.NAA {
 			continue
 		}
-		// DISK BLOCK LENGTH: who counts blocks of another length means other ones.
+		// SPC-4 §6.4.5.3: DISK BLOCK LENGTH is the unit's, or 0 for whatever that is. Who
+		// counts blocks of another length means other ones.
 		if n := binary.BigEndian.Uint32(b[cscdBlockAt:]) & blockLengthMask; n != 0 && n != u.BlockBytes {
 			return 0, codeWrongDevice
 		}
@@ -197,30 +226,25 @@ func findUnit(p *sam.Path, b []byte) (place int, code uint16) {
 func copyAborted(code uint16) sam.Sense { return sam.NewSense(sam.CopyAborted, code) }
 
 // FailCopy ends c because a command of the segment before ended with status and s: a READ of
-// the source or, with write, a WRITE to the destination (SPC-4 §5.16).
+// the source or, with write, a WRITE to the destination (SPC-4 §5.17.7.4). DEVIATION [D-41]:
+// what the unit said is not forwarded.
 func (d *Device) FailCopy(c *sam.Command, p *Program, write bool, status sam.Status, s sam.Sense) {
-	code, at := uint16(codeThirdParty), segmentSourceAt
+	if status != sam.CheckCondition || s.Key != sam.IllegalRequest {
+		c.Fail(p.atCSCD(c, copyAborted(codeThirdParty), write))
+		return
+	}
+	// The device is well; the segment asks for what is not there.
+	at := segmentSourceLBAAt
 	if write {
-		at = segmentDestinationAt
+		at = segmentTargetLBAAt
 	}
-	if status == sam.CheckCondition && s.Key == sam.IllegalRequest {
-		// The device is well; what the segment asks for is not there.
-		code, at = codeNone, segmentSourceLBAAt
-		if write {
-			at = segmentTargetLBAAt
-		}
-	}
-	c.Fail(copyAborted(code).AtSegment(uint16(p.index-1), at))
+	c.Fail(copyAborted(codeNone).AtSegment(p.segment(), at))
 }
 
 // LoseCopy ends c because the source or, with write, the destination of the segment before
 // is no unit any more.
 func (d *Device) LoseCopy(c *sam.Command, p *Program, write bool) {
-	at := segmentSourceAt
-	if write {
-		at = segmentDestinationAt
-	}
-	c.Fail(copyAborted(codeNotReachable).AtSegment(uint16(p.index-1), at))
+	c.Fail(p.atCSCD(c, copyAborted(codeNotReachable), write))
 }
 
 // LayOutTransfer makes c a READ(16) or, with write, a WRITE(16) (SBC-3 §5.13, §5.35).

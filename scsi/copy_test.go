@@ -130,7 +130,8 @@ func TestExtendedCopy_Segments(t *testing.T) {
 	for name, k := range map[string]struct {
 		cscds, segment []byte
 		want           Segment
-		// code and at: it ends, pointing at a byte of the segment.
+		// code and at: it ends, pointing at a byte of the segment or, when negative, of the
+		// parameter list.
 		code uint16
 		at   int
 	}{
@@ -148,19 +149,20 @@ func TestExtendedCopy_Segments(t *testing.T) {
 
 		"part of a block left":     {append(cscd(0), cscd(2)...), blocks(0, 0, 1, 9, 0, 0), Segment{}, 0x260a, 8},
 		"part of a block":          {cscd(0), offsets(0, 0, 4095, 1, 100, 0, 0), Segment{}, 0x260a, 8},
-		"part of a block to skip":  {cscd(0), offsets(0, 0, 4096, 1, 100, 511, 0), Segment{}, 0x2600, 28},
-		"part of a block to leave": {cscd(0), offsets(0, 0, 4096, 1, 100, 0, 1), Segment{}, 0x2600, 28},
+		"part of a block to skip":  {cscd(0), offsets(0, 0, 4096, 1, 100, 511, 0), Segment{}, 0x260d, 28},
+		"part of a block to leave": {cscd(0), offsets(0, 0, 4096, 1, 100, 0, 1), Segment{}, 0x260d, 28},
 		"source runs over":         {cscd(0), blocks(0, 0, 0, 8, math.MaxUint64-7, 0), Segment{}, 0, 12},
 		"destination runs over":    {cscd(0), offsets(0, 0, 4096, 0, math.MaxUint64-8, 0, 512), Segment{}, 0, 20},
 		"no such source":           {cscd(0), blocks(0, 1, 0, 8, 1, 100), Segment{}, 0x0804, 4},
 		"no such destination":      {cscd(0), blocks(0, 0, 0xf800, 8, 1, 100), Segment{}, 0x0804, 6},
-		"a unit not seen":          {change(cscd(0), 9, 9), blocks(0, 0, 0, 8, 1, 100), Segment{}, 0x0d02, 4},
-		"another designator":       {change(cscd(0), 5, 1), blocks(0, 0, 0, 8, 1, 100), Segment{}, 0x0d02, 4},
-		"of a port":                {change(cscd(0), 5, 0x13), blocks(0, 0, 0, 8, 1, 100), Segment{}, 0x0d02, 4},
-		"in ASCII":                 {change(cscd(0), 4, 2), blocks(0, 0, 0, 8, 1, 100), Segment{}, 0x0d02, 4},
-		"short designator":         {change(cscd(0), 7, 15), blocks(0, 0, 0, 8, 1, 100), Segment{}, 0x0d02, 4},
-		"a tape":                   {change(cscd(0), 1, 1), blocks(0, 0, 0, 8, 1, 100), Segment{}, 0x0d03, 4},
-		"of other blocks":          {change(cscd(0), 30, 0x10), blocks(0, 0, 0, 8, 1, 100), Segment{}, 0x0d03, 4},
+		"a unit not seen":          {change(cscd(0), 9, 9), blocks(0, 0, 0, 8, 1, 100), Segment{}, 0x0d02, -16},
+		"another designator":       {change(cscd(0), 5, 1), blocks(0, 0, 0, 8, 1, 100), Segment{}, 0x0d02, -16},
+		"the second unit not seen": {append(cscd(0), change(cscd(1), 9, 9)...), blocks(0, 0, 1, 8, 1, 100), Segment{}, 0x0d02, -48},
+		"of a port":                {change(cscd(0), 5, 0x13), blocks(0, 0, 0, 8, 1, 100), Segment{}, 0x0d02, -16},
+		"in ASCII":                 {change(cscd(0), 4, 2), blocks(0, 0, 0, 8, 1, 100), Segment{}, 0x0d02, -16},
+		"short designator":         {change(cscd(0), 7, 15), blocks(0, 0, 0, 8, 1, 100), Segment{}, 0x0d02, -16},
+		"a tape":                   {change(cscd(0), 1, 1), blocks(0, 0, 0, 8, 1, 100), Segment{}, 0x0d03, -16},
+		"of other blocks":          {change(cscd(0), 30, 0x10), blocks(0, 0, 0, 8, 1, 100), Segment{}, 0x0d03, -16},
 	} {
 		d := copyDevice()
 		// The first segment is right, so that the number of the second shows.
@@ -182,6 +184,9 @@ func TestExtendedCopy_Segments(t *testing.T) {
 			continue
 		}
 		want := sam.NewSense(sam.CopyAborted, k.code).AtSegment(1, k.at)
+		if k.at < 0 {
+			want = sam.NewSense(sam.CopyAborted, k.code).AtCSCD(1, -k.at)
+		}
 		if ok || c.Status != sam.CheckCondition || c.Sense != want {
 			t.Errorf("%s: %v %+v", name, c.Status, c.Sense)
 		}
@@ -193,7 +198,7 @@ func TestExtendedCopy_WithoutPath(t *testing.T) {
 	d := copyDevice()
 	c, p := copyCommand(t, d, copyListFor(1, 0, cscd(0), blocks(0, 0, 0xffff, 8, 1, 100)))
 	c.Path = nil
-	if _, ok := d.NextSegment(c, &p); ok || c.Sense.Code != 0x0d02 {
+	if _, ok := d.NextSegment(c, &p); ok || c.Sense.Code != 0x0804 {
 		t.Errorf("%v %+v", c.Status, c.Sense)
 	}
 }
@@ -214,7 +219,7 @@ func TestExtendedCopy_TooMany(t *testing.T) {
 	if c, p := copyCommand(t, d, none); c.Status != sam.Busy || p.Kind != 0 {
 		t.Errorf("one more: %v", c.Status)
 	}
-	d.EndCopy(commands[3], &programs[3])
+	d.EndCopy(commands[3], &programs[3], -1)
 	if c, p := copyCommand(t, d, none); c.Status != sam.Good || p.Kind != Copy {
 		t.Errorf("in place of one: %v", c.Status)
 	}
@@ -244,18 +249,21 @@ func TestReceiveCopyStatus_GoodCopy(t *testing.T) {
 	d.NextSegment(c, &p)
 	d.Copied(c, &p, 3000)
 	for range 2 {
-		if got := statusOf(t, d, 7); got != "00000008"+"00"+"0000"+"00"+"00000bb8" {
+		if got := statusOf(t, d, 7); got != "00000008"+"00"+"0001"+"00"+"00000bb8" {
 			t.Errorf("in the first segment: %s", got)
 		}
 	}
+	fails(t, d, "84 04 07 00 00 00 00 00 00 00 00 00 10 00", sam.IllegalRequest, 0x2400)
 	if c, _ := copyCommand(t, d, list); c.Sense.Code != 0x0016 {
 		t.Errorf("an identifier in use: %v %+v", c.Status, c.Sense)
 	}
 	d.NextSegment(c, &p)
 	d.NextSegment(c, &p)
 	d.Copied(c, &p, 5<<30)
-	d.EndCopy(c, &p)
-	fails(t, d, "84 04 07 00 00 00 00 00 00 00 00 00 10 00", sam.IllegalRequest, 0x2400)
+	d.EndCopy(c, &p, -1)
+	if in := good(t, d, "84 04 07 00 00 00 00 00 00 00 00 00 10 00"); !bytes.Equal(in, make([]byte, 4)) {
+		t.Errorf("details of no failure: %x", in)
+	}
 	if got := statusOf(t, d, 7); got != "00000008"+"01"+"0002"+"01"+"00500002" {
 		t.Errorf("at the end: %s", got)
 	}
@@ -265,24 +273,25 @@ func TestReceiveCopyStatus_GoodCopy(t *testing.T) {
 // A copy that failed has its sense kept too.
 func TestReceiveCopyFailureDetails(t *testing.T) {
 	for name, k := range map[string]struct {
-		write  bool
-		status sam.Status
-		sense  sam.Sense
-		want   string
+		write    bool
+		status   sam.Status
+		sense    sam.Sense
+		residual int64
+		want     string
 	}{
-		"READ refused":    {false, sam.CheckCondition, illegal(codeRange), "70000a000000000a00000001000000a0000c"},
-		"WRITE refused":   {true, sam.CheckCondition, illegal(codeRange), "70000a000000000a00000001000000a00014"},
-		"source fails":    {false, sam.CheckCondition, sam.NewSense(sam.MediumError, codeReadError), "70000a000000000a000000010d0100a00004"},
-		"held by another": {true, sam.ReservationConflict, sam.Sense{}, "70000a000000000a000000010d0100a00006"},
+		"READ refused":    {false, sam.CheckCondition, illegal(codeRange), -1, "70000a000000000a00000001000000a0000c"},
+		"WRITE refused":   {true, sam.CheckCondition, illegal(codeRange), 5, "f0000a000000050a00000001000000a00014"},
+		"source fails":    {false, sam.CheckCondition, sam.NewSense(sam.MediumError, codeReadError), 0, "f0000a000000000a000000010d0100800010"},
+		"held by another": {true, sam.ReservationConflict, sam.Sense{}, -1, "70000a000000000a000000010d0100a00006"},
 	} {
 		d := copyDevice()
-		segment := blocks(0, 0, 0, 8, 1, 100)
+		segment := blocks(0, 0, 0xffff, 8, 1, 100)
 		c, p := copyCommand(t, d, copyListFor(7, 2, cscd(0), append(segment, segment...)))
 		d.NextSegment(c, &p)
 		d.NextSegment(c, &p)
 		d.FailCopy(c, &p, k.write, k.status, k.sense)
-		d.EndCopy(c, &p)
-		if got := statusOf(t, d, 7); got != "00000008"+"02"+"0001"+"00"+"00000000" {
+		d.EndCopy(c, &p, k.residual)
+		if got := statusOf(t, d, 7); got != "00000008"+"02"+"0002"+"00"+"00000000" {
 			t.Errorf("%s: status %s", name, got)
 		}
 		in := good(t, d, "84 04 07 00 00 00 00 00 00 00 00 00 10 00")
@@ -302,7 +311,7 @@ func TestReceiveCopyStatus_Bounds(t *testing.T) {
 	d := copyDevice()
 	for id := range byte(40) {
 		c, p := copyCommand(t, d, copyListFor(id, 0, cscd(0), nil))
-		d.EndCopy(c, &p)
+		d.EndCopy(c, &p, -1)
 	}
 	if n := len(d.nexuses[0].copies); n != maxRecords || d.copying != 0 {
 		t.Errorf("%d kept, %d under way", n, d.copying)
@@ -312,7 +321,7 @@ func TestReceiveCopyStatus_Bounds(t *testing.T) {
 	for _, forget := range []func(){func() { d.NexusLoss(0) }, func() { d.Reset(UnitReset) }} {
 		c, p := copyCommand(t, d, copyListFor(39, 0, cscd(0), nil))
 		forget()
-		d.EndCopy(c, &p)
+		d.EndCopy(c, &p, -1)
 		d.nexuses[0].attention = 0
 		fails(t, d, "84 00 27 00 00 00 00 00 00 00 00 00 10 00", sam.IllegalRequest, 0x2400)
 		if d.copying != 0 {

@@ -78,14 +78,14 @@ func decodeCopyList(c *sam.Command) (l copyList, ok bool) {
 	l, ok = copyListOf(b)
 	switch {
 	case binary.BigEndian.Uint32(b[copyInlineAt:]) != 0:
-		// SPC-4 §6.5: MAXIMUM INLINE DATA LENGTH is 0.
+		// SPC-4 §6.22: MAXIMUM INLINE DATA LENGTH is 0.
 		c.Fail(illegal(codeInlineData).AtParameter(copyInlineAt))
 	case !ok:
 		c.Fail(illegal(codeParameterLength).AtParameter(copyCSCDsAt))
 	case l.usage == usageReserved:
 		c.Fail(illegal(codeInvalidParameter).AtParameter(copyUsageAt))
 	case l.usage == usageNoListID && l.id != 0:
-		// SPC-4 §6.5: who wants no list identifier names none.
+		// SPC-4 §6.4.3.2: who wants no list identifier names none.
 		c.Fail(illegal(codeInvalidParameter).AtParameter(0))
 	default:
 		return l, l.checkCSCDs(c) && l.checkSegments(c)

@@ -8,7 +8,7 @@ import (
 	"lunar/scsi/sam"
 )
 
-// Service actions of RECEIVE COPY RESULTS (SPC-4).
+// Service actions of RECEIVE COPY RESULTS (SPC-4 §6.22, §6.23, §6.25).
 const (
 	copyStatusAction     = 0x00 // RECEIVE COPY STATUS(LID1)
 	copyParametersAction = 0x03 // RECEIVE COPY OPERATING PARAMETERS
@@ -36,7 +36,7 @@ const (
 // segmentKinds are the descriptor type codes that EXTENDED COPY takes, in ascending order.
 var segmentKinds = [...]byte{segmentBlocks, segmentOffsets, cscdIdentifies}
 
-// copyStatus is the COPY MANAGER STATUS.
+// copyStatus is the COPY COMMAND STATUS (SPC-4 §6.25).
 type copyStatus uint8
 
 const (
@@ -47,12 +47,14 @@ const (
 
 // copyRecord is what is told of a third-party copy with a list identifier, until it has been
 // told once, or another copy of the nexus takes the identifier, or the unit is reset or the
-// nexus lost (SPC-4 §5.16).
+// nexus lost (SPC-4 §6.23, §6.25).
 type copyRecord struct {
 	// number tells the copies of a Device apart.
-	number   uint32
-	id       uint8
-	status   copyStatus
+	number uint32
+	id     uint8
+	status copyStatus
+	// segments were begun, and bytes are at their destination with nothing missing before
+	// them.
 	segments uint16
 	bytes    uint64
 	// ending and sense are how the command of a copy ended that failed, which may be asked
@@ -74,7 +76,7 @@ func (d *Device) record(c *sam.Command, id uint8) (number uint32, ok bool) {
 	s := &d.nexuses[c.Nexus]
 	if i := slices.IndexFunc(s.copies, func(r copyRecord) bool { return r.id == id }); i >= 0 {
 		if s.copies[i].status == copyRunning {
-			// SPC-4 §6.5: a list identifier that is in use.
+			// SPC-4 §5.17.4.2: a list identifier that is in use.
 			c.Fail(illegal(codeInProgress).AtParameter(0))
 			return 0, false
 		}
@@ -110,9 +112,14 @@ func (d *Device) Copied(c *sam.Command, p *Program, bytes int64) {
 	}
 }
 
-// EndCopy takes the end of p, whose outcome stands in c.
-func (d *Device) EndCopy(c *sam.Command, p *Program) {
+// EndCopy takes the end of p, whose outcome stands in c. Residual is how many blocks of the
+// destination the segment at which it was aborted has left, as counted from the first that
+// is missing; negative when nothing of it was written (SPC-4 §5.17.7.4).
+func (d *Device) EndCopy(c *sam.Command, p *Program, residual int64) {
 	d.copying--
+	if c.Status == sam.CheckCondition && residual >= 0 {
+		c.Sense = c.Sense.WithInfo(uint64(residual))
+	}
 	r := d.recordOf(c.Nexus, p.record)
 	switch {
 	case r == nil:
@@ -126,7 +133,7 @@ func (d *Device) EndCopy(c *sam.Command, p *Program) {
 // beginCopyResults serves RECEIVE COPY RESULTS.
 func (d *Device) beginCopyResults(c *sam.Command) {
 	if c.CDB[1]&actionMask != copyParametersAction && d.copyOf(c) == nil {
-		// SPC-4: of an unknown list identifier there is nothing to tell.
+		// SPC-4 §6.23, §6.25: of an unknown list identifier there is nothing to tell.
 		failField(c, copyIDAt, -1)
 		return
 	}
@@ -140,7 +147,7 @@ func (d *Device) copyOf(c *sam.Command) *copyRecord {
 	}
 	copies, details := d.nexuses[c.Nexus].copies, c.CDB[1]&actionMask == copyFailureAction
 	for i := range copies {
-		if r := &copies[i]; r.id == c.CDB[copyIDAt] && (details && r.status == copyFailed || !details && !r.told) {
+		if r := &copies[i]; r.id == c.CDB[copyIDAt] && (details && r.status != copyRunning || !details && !r.told) {
 			return r
 		}
 	}
@@ -170,7 +177,7 @@ func (d *Device) copyResults(c *sam.Command) Program {
 	return Program{}
 }
 
-// describe appends the answer of RECEIVE COPY STATUS(LID1). When the copy has
+// describe appends the answer of RECEIVE COPY STATUS(LID1) (SPC-4 §6.25). When the copy has
 // ended, this is told once.
 func (r *copyRecord) describe(b []byte) []byte {
 	const statusBytes, kibibytes = 8, 1
@@ -186,9 +193,12 @@ func (r *copyRecord) describe(b []byte) []byte {
 	return binary.BigEndian.AppendUint32(b, uint32(min(count, math.MaxUint32)))
 }
 
-// details appends the answer of RECEIVE COPY FAILURE DETAILS(LID1), which is
-// given once.
+// details appends the answer of RECEIVE COPY FAILURE DETAILS(LID1) (SPC-4 §6.23). They are
+// given once; without any there is but their length, zero.
 func (r *copyRecord) details(b []byte, descriptor bool) []byte {
+	if r.status != copyFailed {
+		return append(b, 0, 0, 0, 0)
+	}
 	start := len(b)
 	b = append(b, make([]byte, failureSenseAt)...)
 	b[start+failureStatusAt] = byte(r.ending)
@@ -204,7 +214,7 @@ func (r *copyRecord) details(b []byte, descriptor bool) []byte {
 	return b
 }
 
-// copyParameters appends the answer of RECEIVE COPY OPERATING PARAMETERS.
+// copyParameters appends the answer of RECEIVE COPY OPERATING PARAMETERS (SPC-4 §6.22).
 func (d *Device) copyParameters(b []byte) []byte {
 	const snlid = 0x01 // LIST ID USAGE 11b is taken
 	p := make([]byte, copyParametersBytes, copyParametersBytes+len(segmentKinds))

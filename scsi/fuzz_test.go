@@ -157,7 +157,7 @@ func runSegments(t *testing.T, d *Device, c *sam.Command, p Program) {
 			t.Fatalf("segment %d runs over: %+v", n, s)
 		}
 	}
-	if d.EndCopy(c, &p); d.copying != 0 || c.Status != sam.Good && c.Sense.Key != sam.CopyAborted {
+	if d.EndCopy(c, &p, -1); d.copying != 0 || c.Status != sam.Good && c.Sense.Key != sam.CopyAborted {
 		t.Fatalf("%d under way, %v %+v", d.copying, c.Status, c.Sense)
 	}
 }

@@ -70,7 +70,7 @@ var goldenPages = []page{
 		field{68, 4, "port, binary, relative port", hexadecimal}, field{72, 4, "relative port", number},
 		field{76, 4, "port, UTF-8, name", hexadecimal}, field{80, 44, "port name", quoted},
 		field{124, 4, "target, UTF-8, name", hexadecimal}, field{128, -1, "target name", quoted})},
-	{"vpd-8f", "12 01 8f 02 00", "SPC-4 §7.8.16", append(vpdHeader,
+	{"vpd-8f", "12 01 8f 02 00", "SPC-4 §7.8.17", append(vpdHeader,
 		field{4, 4, "supported commands, length", hexadecimal}, field{8, 1, "list length", number},
 		field{9, 3, "EXTENDED COPY: LID1", hexadecimal}, field{12, 5, "RECEIVE COPY: status, parameters, failure details", hexadecimal},
 		field{17, 3, "padding", hexadecimal},

@@ -6,7 +6,7 @@ import (
 	"lunar/scsi/sam"
 )
 
-// Third-party copy descriptors (SPC-4 §7.8.16).
+// Third-party copy descriptors (SPC-4 §7.8.17).
 const (
 	tpcCommands    = 0x0001 // Supported Commands
 	tpcParameters  = 0x0004 // Parameter Data
@@ -21,7 +21,7 @@ const (
 // opCopyOut and opCopyIn are the two opcodes of third-party copies.
 const opCopyOut, opCopyIn = 0x83, 0x84
 
-// vpdThirdPartyCopy is page 8Fh, in ascending order of descriptor types (SPC-4 §7.8.16).
+// vpdThirdPartyCopy is page 8Fh, in ascending order of descriptor types (SPC-4 §7.8.17).
 func (d *Device) vpdThirdPartyCopy(_ *sam.Path, b []byte) []byte {
 	b = appendTPC(b, tpcCommands, prefixed(1, d.copyCommands()))
 

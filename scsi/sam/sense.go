@@ -120,6 +120,13 @@ func (s Sense) AtSegment(number uint16, b int) Sense {
 	return s
 }
 
+// AtCSCD returns s with the number of a segment descriptor and a pointer to byte b of the
+// parameter list, where what it names is described.
+func (s Sense) AtCSCD(number uint16, b int) Sense {
+	s.HasSegment, s.Segment = true, number
+	return s.AtParameter(b)
+}
+
 // WithInfo returns s with the INFORMATION field set.
 func (s Sense) WithInfo(info uint64) Sense {
 	s.HasInfo, s.Info = true, info
