@@ -49,6 +49,8 @@ type copying struct {
 	// waiting: for memory, or behind others that do.
 	waiting                bool
 	ended, failed, stopped bool
+	// clearing are the COPY OPERATION ABORTs that have stopped it and end with it.
+	clearing []*sam.Command
 }
 
 // copy begins a third-party copy. It is true when it has ended already.
@@ -71,7 +73,11 @@ func (k *copying) conclude() bool {
 	if k.running > 0 || k.waiting || !k.ended && !k.failed && !k.stopped {
 		return false
 	}
-	if k.stopped && !k.failed {
+	switch {
+	case k.failed || !k.stopped:
+	case k.clearing != nil:
+		k.unit.device.ClearCopy(k.command)
+	default:
 		k.command.End(sam.TaskAborted)
 	}
 	residual := int64(-1)
@@ -82,6 +88,9 @@ func (k *copying) conclude() bool {
 	k.unit.sides[k.unit.home].tasks.entries[k.command.Ticket].copying = nil
 	k.local.copies[k.slot] = nil
 	k.local.freeCopies = append(k.local.freeCopies, k.slot)
+	for _, c := range k.clearing {
+		k.local.tell(c.Owner, Event{Kind: Executed, Command: c})
+	}
 	return true
 }
 
@@ -180,6 +189,19 @@ func (k *copying) startPiece() bool {
 	k.running++
 	k.local.pieces++
 	k.begin(i, false)
+	return true
+}
+
+// abortCopy stops the copy that plan is for; c ends when nothing of it is under way any more.
+// It is true when there is no such copy, which then has just ended.
+func (u *Unit) abortCopy(l *Local, c *sam.Command, plan *scsi.Program) bool {
+	for _, k := range l.copies {
+		if k != nil && k.unit == u && plan.Aborts(&k.plan) {
+			k.clearing = append(k.clearing, c)
+			k.stop()
+			return false
+		}
+	}
 	return true
 }
 

@@ -14,8 +14,9 @@ type piece struct {
 	unit    *Unit
 	asking  bool
 	write   bool
-	// aborted: a function ended command.
-	// written: it is at its destination.
+	// commands of it have ended well. aborted: a function ended the one that runs; written:
+	// it is at its destination.
+	commands         int
 	aborted, written bool
 	request          blk.Request
 	buf              *buf.Buf
@@ -118,6 +119,9 @@ func (k *copying) finish(p *piece) {
 	if p.aborted {
 		p.command.Status = sam.TaskAborted
 	}
+	if p.command.Status == sam.Good {
+		p.commands++
+	}
 	k.local.Finish(p.unit, &p.command)
 	p.aborted = false
 	p.turn++ // what still comes for the command is for nobody
@@ -132,10 +136,9 @@ func (k *copying) end(p *piece) {
 	if !p.written {
 		k.gap = min(k.gap, p.at)
 	}
-	if n := k.written(); n > k.told {
-		k.unit.device.Copied(k.command, &k.plan, n-k.told)
-		k.told = n
-	}
+	n := max(k.written(), k.told)
+	k.unit.device.Copied(k.command, &k.plan, p.commands, n-k.told)
+	k.told = n
 }
 
 // copied takes an event of a command or request of a copy of this reactor.

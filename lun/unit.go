@@ -146,6 +146,8 @@ func (u *Unit) carryOut(l *Local, c *sam.Command, plan scsi.Program) bool {
 		return false
 	case plan.Kind == scsi.Copy:
 		return u.copy(l, c, plan)
+	case plan.Kind == scsi.AbortCopy:
+		return u.abortCopy(l, c, &plan)
 	case plan.Detached():
 		return u.detach(l, c, plan)
 	case class == scsi.UnitChange || class == scsi.UnitSeizure:

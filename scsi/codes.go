@@ -38,6 +38,7 @@ const (
 	codeWriteProtected    = 0x2700 // WRITE PROTECTED
 	codeSoftwareProtected = 0x2702 // LOGICAL UNIT SOFTWARE WRITE PROTECTED
 	codeNoSpace           = 0x2707 // SPACE ALLOCATION FAILED WRITE PROTECT
+	codeCleared           = 0x2f02 // COMMANDS CLEARED BY DEVICE SERVER
 	codeSanitizeFailed    = 0x3103 // SANITIZE COMMAND FAILED
 	codeSavingParameters  = 0x3900 // SAVING PARAMETERS NOT SUPPORTED
 	codeNoMedium          = 0x3a00 // MEDIUM NOT PRESENT

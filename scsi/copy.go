@@ -12,13 +12,20 @@ import (
 // RESULTS its ALLOCATION LENGTH.
 const copyLengthAt = 10
 
-// beginExtendedCopy serves EXTENDED COPY(LID1) (SPC-4 §6.5).
+// Service actions of third-party copies (SPC-4 §6.3, §6.4, §6.5).
+const (
+	extendedCopyLID1   = 0x00
+	extendedCopyLID4   = 0x01
+	copyOperationAbort = 0x1c
+)
+
+// beginExtendedCopy serves EXTENDED COPY(LID1) and (LID4) (SPC-4 §6.4, §6.5).
 func (d *Device) beginExtendedCopy(c *sam.Command) {
 	length := binary.BigEndian.Uint32(c.CDB[copyLengthAt:])
 	switch {
 	case length == 0:
-		c.Succeed() // SPC-4 §6.5: no list is no error
-	case length < copyHeaderBytes, length > copyHeaderBytes+maxCopyList:
+		c.Succeed() // SPC-4 §6.4.1: no list is no error
+	case int64(length) < int64(layoutOf(c).header), int64(length) > int64(layoutOf(c).header+maxCopyList):
 		c.Fail(illegal(codeParameterLength).At(copyLengthAt, -1))
 	default:
 		ask(c, int64(length), 0)
@@ -36,9 +43,9 @@ func (d *Device) extendedCopy(c *sam.Command) Program {
 		c.Defer()
 		return Program{}
 	}
-	p := Program{Kind: Copy, Offset: int64(copyHeaderBytes + len(l.cscds)), Bytes: int64(len(l.segments))}
+	p := Program{Kind: Copy, Offset: int64(l.header + len(l.cscds)), Bytes: int64(len(l.segments))}
 	if l.usage != usageNoListID {
-		if p.record, ok = d.record(c, l.id); !ok {
+		if p.record, ok = d.record(c, l.id, l.idAt); !ok {
 			return Program{}
 		}
 	}
@@ -159,15 +166,16 @@ func advanceLBA(c *sam.Command, lba *uint64, blocks, follow int64, number uint16
 // is none.
 func (d *Device) findCSCD(c *sam.Command, p *Program, destination bool) (place int, ok bool) {
 	id, at := p.cscdID(c, destination)
-	l, _ := copyListOf(c.Buffer[:c.Received])
+	l, _ := copyListOf(c)
+	n := int(id) - l.first
 	switch {
 	case c.Path != nil && id == ownUnit:
 		place = slices.IndexFunc(c.Path.LUNs, func(l sam.LUN) bool { return sameNumber(l, c.LUN) })
 		if place >= 0 {
 			return place, true
 		}
-	case c.Path != nil && int(id) < len(l.cscds)/cscdBytes:
-		place, code := findUnit(c.Path, l.cscds[int(id)*cscdBytes:][:cscdBytes])
+	case c.Path != nil && n >= 0 && n < len(l.cscds)/cscdBytes:
+		place, code := findUnit(c.Path, l.cscds[n*cscdBytes:][:cscdBytes])
 		if code == codeNone {
 			return place, true
 		}
@@ -186,7 +194,7 @@ func (p *Program) atCSCD(c *sam.Command, s sam.Sense, destination bool) sam.Sens
 	if id == ownUnit {
 		return s.AtSegment(p.segment(), at)
 	}
-	return s.AtCSCD(p.segment(), copyHeaderBytes+int(id)*cscdBytes)
+	return s.AtCSCD(p.segment(), cscdsAt+int(id)*cscdBytes)
 }
 
 func sameNumber(a, b sam.LUN) bool {
@@ -246,6 +254,31 @@ func (d *Device) FailCopy(c *sam.Command, p *Program, write bool, status sam.Sta
 func (d *Device) LoseCopy(c *sam.Command, p *Program, write bool) {
 	c.Fail(p.atCSCD(c, copyAborted(codeNotReachable), write))
 }
+
+// beginCopyAbort serves COPY OPERATION ABORT (SPC-4 §6.3).
+func (d *Device) beginCopyAbort(c *sam.Command) {
+	if r := d.copyOf(c); r == nil || r.status != copyRunning {
+		failField(c, copyIDAt, -1)
+		return
+	}
+	ask(c, 0, 0)
+}
+
+// copyAbort has the unit end a copy.
+func (d *Device) copyAbort(c *sam.Command) Program {
+	r := d.copyOf(c)
+	if r == nil || r.status != copyRunning {
+		failField(c, copyIDAt, -1) // it has ended since Begin
+		return Program{}
+	}
+	return Program{Kind: AbortCopy, record: r.number}
+}
+
+// Aborts says whether p, an AbortCopy, is for the copy o.
+func (p *Program) Aborts(o *Program) bool { return p.record == o.record }
+
+// ClearCopy ends c because COPY OPERATION ABORT ended its copy (SPC-4 §5.17.4.7).
+func (d *Device) ClearCopy(c *sam.Command) { c.Fail(copyAborted(codeCleared)) }
 
 // LayOutTransfer makes c a READ(16) or, with write, a WRITE(16) (SBC-3 §5.13, §5.35).
 func LayOutTransfer(c *sam.Command, write bool, lba uint64, blocks uint32) {

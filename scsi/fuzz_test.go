@@ -20,6 +20,8 @@ func FuzzCDB(f *testing.F) {
 	f.Add([]byte{0x93, 0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0}, make([]byte, 512), uint8(16), uint8(1))
 	for _, segment := range [][]byte{blocks(2, 0, 1, 8, 1, 3), offsets(1, 0xffff, 4096, 1, 3, 512, 4096)} {
 		list := copyListFor(1, 0, append(cscd(0), cscd(2)...), segment)
+		f.Add([]byte{0x83, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, byte(len(list) + 32), 0, 0},
+			copyListLID4(1, 0, 0, append(cscd(0), cscd(2)...), segment), uint8(16), uint8(0x80))
 		f.Add([]byte{0x83, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, byte(len(list)), 0, 0}, list, uint8(16), uint8(0x80))
 	}
 	f.Fuzz(func(t *testing.T, cdb, out []byte, length, shape uint8) {
@@ -108,6 +110,9 @@ func checkAction(t *testing.T, d *Device, c *sam.Command) {
 func runChecked(t *testing.T, d *Device, c *sam.Command, p Program) {
 	if p.Detached() {
 		return
+	}
+	if p.Kind == AbortCopy {
+		t.Fatal("an abort of no copy")
 	}
 	if p.Kind == Copy {
 		runSegments(t, d, c, p)

@@ -46,6 +46,8 @@ const (
 	// Copy moves data between units that the initiator sees, one Segment after the other
 	// (NextSegment). It has no steps of this medium; EndCopy ends it.
 	Copy
+	// AbortCopy ends a Copy (Aborts), and then itself.
+	AbortCopy
 )
 
 // maxRangeBytes is the longest Discard or Zero step, so that one request cannot
@@ -69,7 +71,8 @@ type Program struct {
 	// which the next look-up may make longer.
 	runs int
 	run  run
-	// record is the number of what RECEIVE COPY RESULTS tells of a Copy, 0 without one.
+	// record is the number of what RECEIVE COPY RESULTS tells of a Copy, 0 without one, and
+	// for an AbortCopy of the one it ends.
 	record uint32
 }
 
@@ -123,7 +126,7 @@ func (d *Device) Next(c *sam.Command, p *Program) (Step, bool) {
 		return d.nextErase(p)
 	case Overwrite:
 		return d.nextOverwrite(p)
-	case Keep, Preempt, Copy: // no steps of the medium
+	case Keep, Preempt, Copy, AbortCopy: // no steps of the medium
 	}
 	return Step{}, false
 }
