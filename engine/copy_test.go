@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"lunar/initiator"
 	"lunar/scsi/sam"
@@ -24,19 +25,28 @@ func designatorOf(t *testing.T, s *initiator.Session, lun uint16) []byte {
 	return in[8:24]
 }
 
+// copyCommand is an EXTENDED COPY with two CSCD descriptors and so many equal segments.
+func copyCommand(list []byte, segments int, from, to uint64, blocks uint16) initiator.Command {
+	for range segments {
+		list = append(list, 2, 0, 0, 0x18, 0, 0, 0, 1, 0, 0, byte(blocks>>8), byte(blocks))
+		list = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(list, from), to)
+	}
+	list[3] = 64
+	binary.BigEndian.PutUint32(list[8:], uint32(28*segments))
+	cdb := make([]byte, 16)
+	cdb[0] = 0x83
+	binary.BigEndian.PutUint32(cdb[10:], uint32(len(list)))
+	return initiator.Command{CDB: cdb, Out: list}
+}
+
 // copyBlocks sends an EXTENDED COPY of blocks to LUN 0, from one unit to another.
 func copyBlocks(ctx context.Context, s *initiator.Session, source, destination []byte, from, to uint64, blocks uint16) (initiator.Result, error) {
 	list := make([]byte, 16)
 	for _, id := range [][]byte{source, destination} {
 		list = append(list, 0xe4, 0, 0, 0, 1, 3, 0, 16)
-		list = append(append(list, id...), 0, 0, 0, 0, 0, 0, 2, 0)
+		list = append(append(list, id...), make([]byte, 8)...)
 	}
-	list = append(list, 2, 0, 0, 0x18, 0, 0, 0, 1, 0, 0, byte(blocks>>8), byte(blocks))
-	list = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(list, from), to)
-	list[3], list[11] = 64, 28
-	cdb := make([]byte, 16)
-	cdb[0], cdb[13] = 0x83, byte(len(list))
-	return s.Do(ctx, initiator.Command{CDB: cdb, Out: list})
+	return s.Do(ctx, copyCommand(list, 1, from, to, blocks))
 }
 
 // A copy between a unit in memory and one in a file, at home on one reactor or two, within
@@ -114,5 +124,74 @@ func TestCopy_UnitRemoved(t *testing.T) {
 	}
 	if len(e.units) != 1 {
 		t.Errorf("%d units are left", len(e.units))
+	}
+}
+
+// longCopy begins a copy of 16 GiB within LUN 0 and returns when it is under way.
+func longCopy(ctx context.Context, t *testing.T, s *initiator.Session) (ended chan initiator.Result) {
+	t.Helper()
+	k := copyCommand(make([]byte, 16+64), 64, 0, 1<<20, 65535)
+	k.Out[0], k.Out[16], k.Out[48] = 7, 0xe4, 0xe4
+	for at := 80; at < len(k.Out); at += 28 {
+		copy(k.Out[at+4:], []byte{0xff, 0xff, 0xff, 0xff}) // the unit itself
+	}
+	ended = make(chan initiator.Result, 1)
+	go func() {
+		r, _ := s.Do(ctx, k)
+		ended <- r
+	}()
+	for {
+		in := make([]byte, 32)
+		r, err := s.Do(t.Context(), initiator.Command{CDB: []byte{0x84, 5, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0}, In: in})
+		if err == nil && r.Status == sam.Good && in[5] == 0x11 && binary.BigEndian.Uint64(in[16:]) > 0 {
+			return ended
+		}
+		select {
+		case r := <-ended:
+			t.Fatalf("it has ended: %02x %x", r.Status, r.Sense)
+		default:
+		}
+	}
+}
+
+// A long copy does not keep its reactor from serving others, and whatever ends it ends it
+// soon.
+func TestCopy_Ended(t *testing.T) {
+	e := start(t, testConfig(t, 1, Unit{Medium: Null, Bytes: 1 << 40, BlockBytes: 4096}))
+	other := enter(t, e, "", DefaultTarget)
+	testReady(t, other, 0)
+	ask := func(c initiator.Command) {
+		t.Helper()
+		if r, err := other.Do(t.Context(), c); err != nil || r.Status != sam.Good {
+			t.Errorf("%v, %02x %x", err, r.Status, r.Sense)
+		}
+	}
+	for name, end := range map[string]func(s *initiator.Session, cancel context.CancelFunc){
+		"ABORT TASK": func(_ *initiator.Session, cancel context.CancelFunc) { cancel() },
+		"COPY OPERATION ABORT": func(s *initiator.Session, _ context.CancelFunc) {
+			cdb := []byte{0x83, 0x1c, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+			if r, err := s.Do(t.Context(), initiator.Command{CDB: cdb}); err != nil || r.Status != sam.Good {
+				t.Errorf("%v, %02x %x", err, r.Status, r.Sense)
+			}
+		},
+		"the connection": func(s *initiator.Session, _ context.CancelFunc) { _ = s.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := enter(t, e, "", DefaultTarget)
+			testReady(t, s, 0)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			ended, began := longCopy(ctx, t, s), time.Now()
+			ask(initiator.Command{CDB: []byte{0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0}, In: make([]byte, 4096)})
+			end(s, cancel)
+			if r := <-ended; name == "COPY OPERATION ABORT" && senseCode(r) != 0x2f02 {
+				t.Errorf("%02x %x", r.Status, r.Sense)
+			}
+			// Nothing runs beside an ORDERED command.
+			ask(initiator.Command{CDB: make([]byte, 6), Attribute: sam.Ordered})
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("%v until its end", took)
+			}
+		})
 	}
 }
