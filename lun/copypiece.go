@@ -162,10 +162,15 @@ func (l *Local) copied(e Event) {
 	k.goOn()
 }
 
-// abort takes a function that ends the command of a piece, and by that the copy.
+// abort takes a function that ends the command of a piece, and by that the copy. At the unit
+// of the copy it ends the command of that too.
 func (k *copying) abort(i int) {
 	p := &k.pieces[i]
 	p.aborted = true
+	if p.unit == k.unit {
+		k.stop()
+		return
+	}
 	p.command.Status, p.command.Sense = sam.TaskAborted, sam.Sense{}
 	k.fail(p)
 }
