@@ -185,3 +185,32 @@ func TestCopyOperationAbort(t *testing.T) {
 	}
 	fails(t, d, cdb, sam.IllegalRequest, 0x2400)
 }
+
+// A persistent reservation of another nexus keeps out what makes and ends copies, and not what
+// tells of them (SPC-4 table 65).
+func TestCopies_WhileAnotherHoldsTheUnit(t *testing.T) {
+	const writeExclusive = 1
+	d := persistDevice(t)
+	must(t, d, 1, proutRegister, 0, list(0, 0xa, 0))
+	c, p := copyCommand(t, d, copyListFor(7, 0, cscd(0), nil))
+	d.EndCopy(c, &p, -1)
+	_, running := copyCommand(t, d, copyListFor(8, 0, cscd(0), nil))
+	must(t, d, 1, proutReserve, writeExclusive, list(0xa, 0, 0))
+	for cdb, want := range map[string]sam.Status{
+		"83 00 00 00 00 00 00 00 00 00 00 00 00 10": sam.ReservationConflict,
+		"83 01 00 00 00 00 00 00 00 00 00 00 00 30": sam.ReservationConflict,
+		"83 1c 00 00 00 08":                         sam.ReservationConflict,
+		"84 00 07 00 00 00 00 00 00 00 00 00 00 10": sam.Good,
+		"84 03 00 00 00 00 00 00 00 00 00 00 00 10": sam.Good,
+		"84 04 07 00 00 00 00 00 00 00 00 00 00 10": sam.Good,
+		"84 05 00 00 00 07 00 00 00 00 00 00 00 10": sam.Good,
+	} {
+		c := parse(t, cdb)
+		if serve(t, d, c, nil); c.Status != want {
+			t.Errorf("%s: status %02x, sense %04x, want %02x", cdb, c.Status, c.Sense.Code, want)
+		}
+	}
+	if running.Kind != Copy {
+		t.Error("the copy that runs")
+	}
+}

@@ -129,27 +129,27 @@ var primaryCommands = []Opcode{
 		Recommended: secondsCopy, begin: (*Device).beginExtendedCopy, execute: (*Device).extendedCopy,
 	},
 	{
-		Code: 0x83, Action: copyOperationAbort, Name: "COPY OPERATION ABORT", Class: Neutral, Out: neverOut, flags: passStopped | hasAction,
+		Code: 0x83, Action: copyOperationAbort, Name: "COPY OPERATION ABORT", Class: Neutral, Out: writesOut, flags: passStopped | hasAction,
 		Usage:       []byte{0x83, copyOperationAbort, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, naca},
 		Recommended: secondsLong, begin: (*Device).beginCopyAbort, execute: (*Device).copyAbort,
 	},
 	{
-		Code: 0x84, Action: copyStatusLID1, Name: "RECEIVE COPY STATUS(LID1)", Class: Neutral, Out: writesOut, flags: passStopped | hasAction,
+		Code: 0x84, Action: copyStatusLID1, Name: "RECEIVE COPY STATUS(LID1)", Class: Neutral, Out: neverOut, flags: passStopped | hasAction,
 		Usage:       []byte{0x84, copyStatusLID1, 0xff, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
 		Recommended: secondsQuick, begin: (*Device).beginCopyResults, execute: (*Device).copyResults,
 	},
 	{
-		Code: 0x84, Action: copyParametersAction, Name: "RECEIVE COPY OPERATING PARAMETERS", Class: Neutral, Out: writesOut, flags: passStopped | hasAction,
+		Code: 0x84, Action: copyParametersAction, Name: "RECEIVE COPY OPERATING PARAMETERS", Class: Neutral, Out: neverOut, flags: passStopped | hasAction,
 		Usage:       []byte{0x84, copyParametersAction, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
 		Recommended: secondsQuick, begin: (*Device).beginCopyResults, execute: (*Device).copyResults,
 	},
 	{
-		Code: 0x84, Action: copyFailureAction, Name: "RECEIVE COPY FAILURE DETAILS(LID1)", Class: Neutral, Out: writesOut, flags: passStopped | hasAction,
+		Code: 0x84, Action: copyFailureAction, Name: "RECEIVE COPY FAILURE DETAILS(LID1)", Class: Neutral, Out: neverOut, flags: passStopped | hasAction,
 		Usage:       []byte{0x84, copyFailureAction, 0xff, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
 		Recommended: secondsQuick, begin: (*Device).beginCopyResults, execute: (*Device).copyResults,
 	},
 	{
-		Code: 0x84, Action: copyStatusLID4, Name: "RECEIVE COPY STATUS(LID4)", Class: Neutral, Out: writesOut, flags: passStopped | hasAction,
+		Code: 0x84, Action: copyStatusLID4, Name: "RECEIVE COPY STATUS(LID4)", Class: Neutral, Out: neverOut, flags: passStopped | hasAction,
 		Usage:       []byte{0x84, copyStatusLID4, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
 		Recommended: secondsQuick, begin: (*Device).beginCopyResults, execute: (*Device).copyResults,
 	},
