@@ -69,6 +69,7 @@ func (e *Engine) retire(before map[string]*unit) (err error) {
 		if kept[u] {
 			continue
 		}
+		u.lun.Retire()
 		if !e.eventually(func() bool { return e.idleEverywhere(u) }) {
 			// Closing it would pull a medium from under a command.
 			slog.Error("a unit that was removed has commands that do not end; it stays open until the target stops", "unit", name)

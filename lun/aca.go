@@ -50,6 +50,9 @@ func (u *Unit) refuses(c *sam.Command) bool {
 	if !u.device.NormACA() {
 		return false
 	}
+	if c.Part && c.Replaces != sam.NoTicket {
+		return false // what it is a part of has begun: DEVIATION [D-27]
+	}
 	a, e := &u.aca, &u.sides[u.home].tasks.entries[c.Ticket]
 	if c.NACA() {
 		e.naca = true

@@ -72,10 +72,14 @@ func (u *Unit) attend(n sam.Nexus, a scsi.Attention) {
 	u.mirror(n)
 }
 
+// Retire says that no map will lead to a unit any more. Third-party copies that began before
+// do not find it from then on.
+func (u *Unit) Retire() { u.gate.retired.Store(true) }
+
 // Idle says whether this reactor holds no command of a unit, so that its queue may
 // go. A unit that no map leads to gets no new ones.
 func (l *Local) Idle(u *Unit) bool {
-	return u.Tasks(l.reactor) == 0 && (u.home != l.reactor || u.begun == 0 && len(u.waiting) == 0 && u.background == nil)
+	return !l.copiesWith(u) && u.Tasks(l.reactor) == 0 && (u.home != l.reactor || u.begun == 0 && len(u.waiting) == 0 && u.background == nil)
 }
 
 // Detach takes a unit's queue off this reactor, if it has one here. The unit is

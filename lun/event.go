@@ -57,6 +57,7 @@ const (
 	askForget   // a command goes on under another ticket
 	askCount    // a gathering
 	tell        // an Event for a command of the receiver
+	tellCopy    // an Event for a copy of the receiver
 )
 
 // Message travels between the Locals of two reactors.

@@ -27,6 +27,9 @@ type Gate struct {
 	// plain[n] says that a read or write of nexus n meets nothing in the device
 	// server: no unit attention, no stopped unit. The home writes it.
 	plain atomic.Pointer[[]atomic.Bool]
+	// retired says that no map will lead to the unit any more. Whoever changes maps writes
+	// it.
+	retired atomic.Bool
 }
 
 // gateSide is one reactor at the gate.

@@ -29,6 +29,13 @@ type Local struct {
 	working   []*Unit          // with a background operation
 	programs  []*program       // waiting for a step or a buffer
 	compares  []waitingAgainst // likewise
+
+	// copies are the third-party copies of units at home here, by slot, with nil in a free
+	// one; pieces of all of them are under way.
+	copies        []*copying
+	freeCopies    []int
+	waitingCopies []*copying
+	pieces        int
 }
 
 // NewLocal returns the side of one reactor. Pool lends buffers to programs and
@@ -252,11 +259,20 @@ func (l *Local) Receive(m Message) {
 		m.unit.count(l, m.gathering)
 	case tell:
 		l.events = append(l.events, m.Event)
+	case tellCopy:
+		l.copied(m.Event)
 	}
 }
 
-// tell brings an event to the reactor that owns what it is about.
+// tell brings an event to the reactor that owns what it is about. One for a copy goes by
+// message even at home: nobody is called back from where it came about, and a copy between
+// media that answer at once takes a turn for each piece.
 func (l *Local) tell(owner uint64, e Event) {
+	if owner&ownCopy != 0 {
+		e.Owner = owner
+		l.post.Post(OwnerReactor(owner), Message{kind: tellCopy, Event: e})
+		return
+	}
 	if r := OwnerReactor(owner); r != l.reactor {
 		l.post.Post(r, Message{kind: tell, Event: e})
 		return

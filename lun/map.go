@@ -23,14 +23,15 @@ type Entry struct {
 	ReadOnly bool
 }
 
-// NewMap numbers entries from 0. Path names the target port; its LUNs are filled
-// in here. Absent are the units of [NewAbsent], by reactor.
+// NewMap numbers entries from 0. Path names the target port; its LUNs and what belongs to
+// them are filled in here. Absent are the units of [NewAbsent], by reactor.
 func NewMap(path sam.Path, entries []Entry, absent []*Unit) *Map {
 	m := &Map{path: path, entries: entries, absent: absent}
-	m.path.LUNs = nil
+	m.path.LUNs, m.path.Units, m.path.Map = nil, nil, m
 	for n, e := range entries {
 		if e.Unit != nil {
 			m.path.LUNs = append(m.path.LUNs, sam.LUNOf(uint16(n)))
+			m.path.Units = append(m.path.Units, e.Unit.mapped)
 		}
 	}
 	return m
@@ -54,6 +55,12 @@ func (m *Map) Find(l sam.LUN, reactor int) (e Entry, present bool) {
 		return m.entries[n], true
 	}
 	return Entry{Unit: m.absent[reactor]}, false
+}
+
+// place is the entry of a place in Path.LUNs.
+func (m *Map) place(i int) Entry {
+	n, _ := m.path.LUNs[i].Number()
+	return m.entries[n]
 }
 
 // Path is how commands come through this map.

@@ -164,6 +164,9 @@ func firstDifference(a, b []byte) int64 {
 
 // retry starts what waited, as far as slots and buffers reach.
 func (l *Local) retry() {
+	if l.waitingCopies != nil {
+		l.retryCopies()
+	}
 	if len(l.programs)+len(l.compares) == 0 {
 		return
 	}

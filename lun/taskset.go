@@ -31,6 +31,8 @@ type entry struct {
 	naca, aca bool
 	// program is what Execute started for the command, if anything.
 	program *program
+	// copying is the third-party copy that the command makes, if any.
+	copying *copying
 }
 
 // add draws a ticket. The slab grows to the most commands there ever were, so a
@@ -57,6 +59,9 @@ func (s *taskSet) remove(ticket uint32) {
 func (s *taskSet) stop(ticket uint32) {
 	if p := s.entries[ticket].program; p != nil {
 		p.stopped = true
+	}
+	if k := s.entries[ticket].copying; k != nil {
+		k.stop()
 	}
 }
 

@@ -40,6 +40,8 @@ type Unit struct {
 	seizing []*sam.Command
 	// background is what goes on without a command, nil when nothing does.
 	background *background
+	// mapped is how third-party copies name the unit; it does not change.
+	mapped sam.Mapped
 	// resize is what the medium is to be said of once nothing runs.
 	resize *blk.Info
 }
@@ -60,7 +62,7 @@ type side struct {
 // attached before the first command (Local.Attach). A unit without a backend
 // serves only what needs no medium.
 func NewUnit(home int, device *scsi.Device, backend blk.Backend) *Unit {
-	u := &Unit{home: home, device: device, backend: backend}
+	u := &Unit{home: home, device: device, backend: backend, mapped: device.Mapped()}
 	if backend != nil {
 		u.info = backend.Info()
 	}
@@ -145,6 +147,10 @@ func (u *Unit) carryOut(l *Local, c *sam.Command, plan scsi.Program) bool {
 	case plan.Kind == scsi.Count:
 		u.gather(l, c)
 		return false
+	case plan.Kind == scsi.Copy:
+		return u.copy(l, c, plan)
+	case plan.Kind == scsi.AbortCopy:
+		return u.abortCopy(l, c, &plan)
 	case plan.Detached():
 		return u.detach(l, c, plan)
 	case class == scsi.UnitChange || class == scsi.UnitSeizure:

@@ -74,6 +74,8 @@ type nexusState struct {
 	registration int
 	// prevents: PREVENT ALLOW MEDIUM REMOVAL.
 	prevents bool
+	// copies is what RECEIVE COPY RESULTS tells of the copies of the nexus, the oldest first.
+	copies []copyRecord
 }
 
 // OpenNexus makes n known to the unit, by a name under which it may register, or nil. The
@@ -96,7 +98,7 @@ func (d *Device) NexusLoss(n sam.Nexus) (freed bool) {
 	freed = d.reservation.held && d.reservation.holder == n
 	d.lose(n)
 	if int(n) < len(d.nexuses) {
-		d.nexuses[n].prevents = false
+		d.nexuses[n].prevents, d.nexuses[n].copies = false, nil
 	}
 	d.Attend(n, NexusLost)
 	return freed
@@ -113,7 +115,7 @@ func (d *Device) Reset(a Attention) {
 	d.stopped, d.reservation = false, reservation{}
 	d.mode = d.saved
 	for i := range d.nexuses {
-		d.nexuses[i].prevents = false
+		d.nexuses[i].prevents, d.nexuses[i].copies = false, nil
 	}
 	d.AttendAll(a)
 }

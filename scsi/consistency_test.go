@@ -44,6 +44,7 @@ var promises = []promise{
 	{name: "WABEREQ", cdb: "12 01 b1 00 ff", at: 7, mask: 0xc0, command: "48 82"},
 	{name: "WACEREQ", cdb: "12 01 b1 00 ff", at: 7, mask: 0x30, command: "48 83"},
 	{name: "TPGS, implicit and explicit", cdb: "12 00 00 00 60", at: 5, mask: 0x10, command: "a3 0a 00 00 00 00 00 00 00 20", alsoServed: "a4 0a 00 00 00 00 00 00 00 08"},
+	{name: "3PC", cdb: "12 00 00 00 60", at: 5, mask: 0x08, command: "83 00 00 00 00 00 00 00 00 00 00 00 00 28", alsoServed: "84 03 00 00 00 00 00 00 00 00 00 00 00 28"},
 	{name: "PROTECT", cdb: "12 00 00 00 60", at: 5, mask: 0x01, command: "28 20 00 00 00 00 00 00 01"},
 	{name: "RMB", cdb: "12 00 00 00 60", at: 1, mask: 0x80, command: "1b 00 00 00 02"},
 	{name: "NORMACA", cdb: "12 00 00 00 60", at: 3, mask: 0x20, command: "00 00 00 00 00 04"},

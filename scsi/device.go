@@ -77,6 +77,9 @@ type Device struct {
 	access []GroupAccess
 	// counted is what was counted when LOG SELECT last reset the counters.
 	counted Statistics
+	// copying counts the third-party copies under way, copies all there were.
+	copying int
+	copies  uint32
 	// nexuses is indexed by sam.Nexus.
 	nexuses []nexusState
 	// scratch is where an answer is built before it is cut to its allocation
@@ -207,7 +210,7 @@ func (d *Device) refuseUnit(c *sam.Command, row *Opcode) bool {
 	}
 	// SAM-5 §5.14.1: reported once, by whatever command comes first, even one
 	// that would be refused for another reason.
-	if d.pending(c.Nexus) && !c.Resumed && (row == nil || row.flags&passAttention == 0) {
+	if d.pending(c.Nexus) && !c.Resumed && !c.Part && (row == nil || row.flags&passAttention == 0) {
 		c.Fail(d.takeAttention(c.Nexus))
 		return true
 	}

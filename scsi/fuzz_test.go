@@ -18,10 +18,19 @@ func FuzzCDB(f *testing.F) {
 	f.Add([]byte{0x42, 0, 0, 0, 0, 0, 0, 0, 24, 0}, descriptors(f, 1, 2), uint8(10), uint8(0))
 	f.Add([]byte{0x42, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0}, descriptors(f, 1<<63, 1<<31), uint8(10), uint8(0))
 	f.Add([]byte{0x93, 0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0}, make([]byte, 512), uint8(16), uint8(1))
+	for _, segment := range [][]byte{blocks(2, 0, 1, 8, 1, 3), offsets(1, 0xffff, 4096, 1, 3, 512, 4096)} {
+		list := copyListFor(1, 0, append(cscd(0), cscd(2)...), segment)
+		f.Add([]byte{0x83, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, byte(len(list) + 32), 0, 0},
+			copyListLID4(1, 0, 0, append(cscd(0), cscd(2)...), segment), uint8(16), uint8(0x80))
+		f.Add([]byte{0x83, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, byte(len(list)), 0, 0}, list, uint8(16), uint8(0x80))
+	}
 	f.Fuzz(func(t *testing.T, cdb, out []byte, length, shape uint8) {
 		d := fuzzDevice(shape)
 		c := &sam.Command{CDBBytes: length, ExpectedOutBytes: int64(len(out))}
 		copy(c.CDB[:], cdb)
+		if shape&0x80 != 0 {
+			c.Path = &copyUnits
+		}
 		d.Begin(c)
 		checkAction(t, d, c)
 		if c.Action != sam.Execute {
@@ -96,8 +105,19 @@ func checkAction(t *testing.T, d *Device, c *sam.Command) {
 	}
 }
 
-// runChecked walks the program; its work is bounded and stays on the medium.
+// runChecked walks the program; its work is bounded and stays on the medium. What goes on
+// without its command, in the background, is as long as the medium.
 func runChecked(t *testing.T, d *Device, c *sam.Command, p Program) {
+	if p.Detached() {
+		return
+	}
+	if p.Kind == AbortCopy {
+		t.Fatal("an abort of no copy")
+	}
+	if p.Kind == Copy {
+		runSegments(t, d, c, p)
+		return
+	}
 	total, lookups, room := int64(0), 0, int64(len(c.Buffer))
 	for {
 		s, more := d.Next(c, &p)
@@ -124,5 +144,25 @@ func runChecked(t *testing.T, d *Device, c *sam.Command, p Program) {
 		if s.Op == blk.Write && d.info.ReadOnly {
 			t.Fatal("write on a read-only medium")
 		}
+	}
+}
+
+// runSegments walks a copy; it is bounded, and what it names there is.
+func runSegments(t *testing.T, d *Device, c *sam.Command, p Program) {
+	for n := 0; ; n++ {
+		s, more := d.NextSegment(c, &p)
+		if !more {
+			break
+		}
+		source, destination := c.Path.Units[s.Source].BlockBytes, c.Path.Units[s.Destination].BlockBytes
+		if s.Bytes < 0 || s.Bytes > maxSegmentBytes || s.Bytes%int64(source) != 0 || s.Bytes%int64(destination) != 0 || n == maxSegments {
+			t.Fatalf("segment %d: %+v", n, s)
+		}
+		if s.SourceLBA+uint64(s.Bytes)/uint64(source) < s.SourceLBA || s.DestinationLBA+uint64(s.Bytes)/uint64(destination) < s.DestinationLBA {
+			t.Fatalf("segment %d runs over: %+v", n, s)
+		}
+	}
+	if d.EndCopy(c, &p, -1); d.copying != 0 || c.Status != sam.Good && c.Sense.Key != sam.CopyAborted {
+		t.Fatalf("%d under way, %v %+v", d.copying, c.Status, c.Sense)
 	}
 }

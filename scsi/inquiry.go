@@ -85,6 +85,15 @@ func (d *Device) medium() byte {
 	return 0
 }
 
+// copies3PC is 3PC: third-party copies are made here.
+func (d *Device) copies3PC() byte {
+	const threePC = 0x08
+	if d.absent {
+		return 0
+	}
+	return threePC
+}
+
 // format is HISUP and response data format 2, with NORMACA.
 func (d *Device) format() byte {
 	const normACA, format = 0x20, 0x12
@@ -102,10 +111,10 @@ func (d *Device) standardInquiry(b []byte, transportLevel uint8) []byte {
 		d.medium(),
 		versionSPC4,
 		d.format(),
-		inquiryBytes-5, // ADDITIONAL LENGTH
-		d.groups(),     // SCCS, 3PC and PROTECT: none of them
-		0x10,           // MULTIP: a target port per portal group
-		0x02,           // CMDQUE
+		inquiryBytes-5,           // ADDITIONAL LENGTH
+		d.groups()|d.copies3PC(), // SCCS and PROTECT: neither of them
+		0x10,                     // MULTIP: a target port per portal group
+		0x02,                     // CMDQUE
 	)
 	b = appendText(b, d.identity.Vendor, vendorBytes)
 	b = appendText(b, d.identity.Product, productBytes)

@@ -13,6 +13,8 @@ const (
 	secondsQuick  = 10 // answered from memory
 	secondsMedium = 30 // one transfer from or to the medium
 	secondsLong   = 60 // a range of the medium, or a flush
+
+	secondsCopy = 1800 // all that one EXTENDED COPY may name
 )
 
 // opcodes is the command set: to add a command, add a row to one of its two halves and

@@ -149,6 +149,41 @@ var primaryCommands = []Opcode{
 		Recommended: secondsLong, begin: (*Device).beginPersistOut, execute: (*Device).persistOut,
 	},
 	{
+		Code: 0x83, Action: extendedCopyLID1, Name: "EXTENDED COPY(LID1)", Class: MediumCopy, Out: writesOut, flags: hasAction,
+		Usage:       []byte{0x83, extendedCopyLID1, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsCopy, begin: (*Device).beginExtendedCopy, execute: (*Device).extendedCopy,
+	},
+	{
+		Code: 0x83, Action: extendedCopyLID4, Name: "EXTENDED COPY(LID4)", Class: MediumCopy, Out: writesOut, flags: hasAction,
+		Usage:       []byte{0x83, extendedCopyLID4, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsCopy, begin: (*Device).beginExtendedCopy, execute: (*Device).extendedCopy,
+	},
+	{
+		Code: 0x83, Action: copyOperationAbort, Name: "COPY OPERATION ABORT", Class: Neutral, Out: writesOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x83, copyOperationAbort, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, naca},
+		Recommended: secondsLong, begin: (*Device).beginCopyAbort, execute: (*Device).copyAbort,
+	},
+	{
+		Code: 0x84, Action: copyStatusLID1, Name: "RECEIVE COPY STATUS(LID1)", Class: Neutral, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x84, copyStatusLID1, 0xff, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginCopyResults, execute: (*Device).copyResults,
+	},
+	{
+		Code: 0x84, Action: copyParametersAction, Name: "RECEIVE COPY OPERATING PARAMETERS", Class: Neutral, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x84, copyParametersAction, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginCopyResults, execute: (*Device).copyResults,
+	},
+	{
+		Code: 0x84, Action: copyFailureAction, Name: "RECEIVE COPY FAILURE DETAILS(LID1)", Class: Neutral, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x84, copyFailureAction, 0xff, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginCopyResults, execute: (*Device).copyResults,
+	},
+	{
+		Code: 0x84, Action: copyStatusLID4, Name: "RECEIVE COPY STATUS(LID4)", Class: Neutral, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x84, copyStatusLID4, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginCopyResults, execute: (*Device).copyResults,
+	},
+	{
 		Code: 0xa0, Name: "REPORT LUNS", Class: Neutral, Out: neverOut, flags: passAccess | passAttention | passStopped | passAbsent | passReserved | passOperation,
 		Usage:       []byte{0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
 		Recommended: secondsQuick, begin: (*Device).beginReportLUNs, execute: (*Device).reportLUNs,

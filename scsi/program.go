@@ -47,6 +47,11 @@ const (
 	// however long that takes. Both are Detached, and end with Concluded.
 	Erase
 	Overwrite
+	// Copy moves data between units that the initiator sees, one Segment after the other
+	// (NextSegment). It has no steps of this medium; EndCopy ends it.
+	Copy
+	// AbortCopy ends a Copy (Aborts), and then itself.
+	AbortCopy
 )
 
 // maxRangeBytes is the longest Discard or Zero step, so that one request cannot
@@ -70,6 +75,9 @@ type Program struct {
 	// which the next look-up may make longer; of a CompareWrite it is the whole range.
 	runs int
 	run  run
+	// record is the number of what RECEIVE COPY RESULTS tells of a Copy, 0 without one, and
+	// for an AbortCopy of the one it ends.
+	record uint32
 }
 
 // run is a part of the medium in one provisioning state, in bytes.
@@ -126,7 +134,7 @@ func (d *Device) Next(c *sam.Command, p *Program) (Step, bool) {
 		return d.nextErase(p)
 	case Overwrite:
 		return d.nextOverwrite(p)
-	case Keep, Preempt, Count: // no steps of the medium
+	case Keep, Preempt, Count, Copy, AbortCopy: // no steps of the medium
 	}
 	return Step{}, false
 }

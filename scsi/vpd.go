@@ -30,6 +30,7 @@ func init() {
 		{0x86, "Extended INQUIRY Data", false, (*Device).vpdExtended},
 		{0x87, "Mode Page Policy", false, (*Device).vpdModePolicy},
 		{0x88, "SCSI Ports", false, (*Device).vpdPorts},
+		{0x8f, "Third-party Copy", false, (*Device).vpdThirdPartyCopy},
 		{0xb0, "Block Limits", false, (*Device).vpdBlockLimits},
 		{0xb1, "Block Device Characteristics", false, (*Device).vpdCharacteristics},
 		{0xb2, "Logical Block Provisioning", false, (*Device).vpdProvisioning},

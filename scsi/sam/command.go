@@ -128,6 +128,10 @@ type Command struct {
 	Resumed, Ended bool
 	Replaces       uint32
 	Heard          uint64
+	// Part says that the command is a part of another one, which has met what meets a new
+	// one: it takes no unit attention from who is to hear of it. Replaces is the ticket of
+	// that one when both are the same unit's, else NoTicket.
+	Part bool
 	// TransportLevel is the level of the transport's protocol that the nexus has agreed
 	// to, of which INQUIRY speaks; for iSCSI the iSCSIProtocolLevel (RFC 7144 §4.2).
 	TransportLevel uint8

@@ -11,8 +11,19 @@ type Path struct {
 	// Ports are all ports of the target, this one among them.
 	Ports []Port
 	// LUNs are the numbers that lead to a unit, in increasing order, for REPORT
-	// LUNS.
-	LUNs []LUN
+	// LUNS; Units are what they lead to, one for each.
+	LUNs  []LUN
+	Units []Mapped
+	// Map is its owner's own handle; nobody else reads meaning into it.
+	Map any
+}
+
+// Mapped is a unit as an initiator may name it in a third-party copy.
+type Mapped struct {
+	// NAA is the designator of the unit.
+	NAA [16]byte
+	// BlockBytes is the length of its logical blocks.
+	BlockBytes uint32
 }
 
 // Port is a port of a target: its portal group, which is also its target port group

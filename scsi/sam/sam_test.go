@@ -50,7 +50,10 @@ func TestSense_Append(t *testing.T) {
 		"fixed, parameter":  {base.AtParameter(260), "700005000000000a00000000240000800104"},
 		"fixed, info":       {base.WithInfo(0x01020304), "f00005010203040a00000000240000000000"},
 		"fixed, large info": {base.WithInfo(1 << 32), "700005000000000a00000000240000000000"},
+		"fixed, segment":    {NewSense(CopyAborted, 0x0d02).AtSegment(0x102, 6), "70000a000000000a000001020d0200a00006"},
+		"fixed, CSCD":       {NewSense(CopyAborted, 0x0d02).AtCSCD(2, 48).WithInfo(5), "f0000a000000050a000000020d0200800030"},
 		"descriptor":        {desc(base), "7205240000000000"},
+		"segment, all":      {desc(NewSense(CopyAborted, 0).WithInfo(1).AtSegment(0x102, 6)), "720a000000000020" + "000a80000000000000000001" + "010a00000000010200000000" + "02060000a0000600"},
 		"descriptor, all":   {desc(base.WithInfo(1<<32).At(1, 0)), "7205240000000014" + "000a80000000000100000000" + "02060000c8000100"},
 	} {
 		got := k.s.Append([]byte{0xee})

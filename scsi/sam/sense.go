@@ -39,11 +39,15 @@ func (k SenseKey) String() string {
 }
 
 // MaxSenseBytes is the longest sense this package writes: a descriptor header,
-// an information descriptor and a sense-key-specific descriptor.
-const MaxSenseBytes = 8 + 12 + 8
+// descriptors of information and of command specific information, and a
+// sense-key-specific one.
+const MaxSenseBytes = 8 + 12 + 12 + 8
 
 const (
 	fixedSenseBytes = 18
+
+	// segmentAt: the third and fourth byte of COMMAND-SPECIFIC INFORMATION.
+	segmentAt = 10
 
 	responseFixed      = 0x70
 	responseDescriptor = 0x72
@@ -51,6 +55,7 @@ const (
 	valid = 0x80
 	sksv  = 0x80 // sense-key-specific bytes are valid
 	cd    = 0x40 // the field pointer is into the CDB
+	sd    = 0x20 // the field pointer is into a segment descriptor
 	bpv   = 0x08 // the bit pointer is valid
 )
 
@@ -65,7 +70,12 @@ type Sense struct {
 	// HasInfo says that Info (an LBA, a byte offset) is valid.
 	HasInfo bool
 	Info    uint64
-	// Field is the sense-key-specific field pointer of an ILLEGAL REQUEST.
+	// HasSegment says that Segment is the number of the segment descriptor at which a
+	// third-party copy was aborted; it leaves as COMMAND-SPECIFIC INFORMATION.
+	HasSegment bool
+	Segment    uint16
+	// Field is the sense-key-specific field pointer of an ILLEGAL REQUEST or, into a
+	// segment descriptor, of a COPY ABORTED.
 	Field FieldPointer
 	// Progress, where HasProgress, is how much of what makes a unit NOT READY is done, out
 	// of 65,536.
@@ -74,9 +84,11 @@ type Sense struct {
 }
 
 // FieldPointer names the first byte, and perhaps bit, that was not accepted
-// (SPC-4 §4.5.2.4.2). The zero value means there is none.
+// (SPC-4 §4.5.2.4.2, §4.5.2.4.5). The zero value means there is none.
 type FieldPointer struct {
 	Valid bool
+	// InSegment says that the byte lies in a segment descriptor.
+	InSegment bool
 	// InCDB is false when the byte lies in a parameter list.
 	InCDB bool
 	Byte  uint16
@@ -98,6 +110,21 @@ func (s Sense) At(b int, bit int) Sense {
 func (s Sense) AtParameter(b int) Sense {
 	s.Field = FieldPointer{Valid: true, Byte: uint16(b)}
 	return s
+}
+
+// AtSegment returns s with the number of a segment descriptor and a pointer to byte b of it
+// (SPC-4 §4.5.2.4.5).
+func (s Sense) AtSegment(number uint16, b int) Sense {
+	s.HasSegment, s.Segment = true, number
+	s.Field = FieldPointer{Valid: true, InSegment: true, Byte: uint16(b)}
+	return s
+}
+
+// AtCSCD returns s with the number of a segment descriptor and a pointer to byte b of the
+// parameter list, where what it names is described.
+func (s Sense) AtCSCD(number uint16, b int) Sense {
+	s.HasSegment, s.Segment = true, number
+	return s.AtParameter(b)
 }
 
 // WithInfo returns s with the INFORMATION field set.
@@ -141,6 +168,9 @@ func (s Sense) appendFixed(dst []byte) []byte {
 	}
 	b[2] = byte(s.Key)
 	b[7] = fixedSenseBytes - 8
+	if s.HasSegment {
+		binary.BigEndian.PutUint16(b[segmentAt:], s.Segment)
+	}
 	b[12], b[13] = byte(s.Code>>8), byte(s.Code)
 	if f, ok := s.specific(); ok {
 		copy(b[15:], f[:])
@@ -155,6 +185,9 @@ func (s Sense) appendDescriptor(dst []byte) []byte {
 		dst = append(dst, 0x00, 0x0a, valid, 0)
 		dst = binary.BigEndian.AppendUint64(dst, s.Info)
 	}
+	if s.HasSegment {
+		dst = append(dst, 0x01, 0x0a, 0, 0, 0, 0, byte(s.Segment>>8), byte(s.Segment), 0, 0, 0, 0)
+	}
 	if f, ok := s.specific(); ok {
 		dst = append(dst, 0x02, 0x06, 0, 0, f[0], f[1], f[2], 0)
 	}
@@ -166,6 +199,9 @@ func (f FieldPointer) bytes() [3]byte {
 	b := [3]byte{sksv, byte(f.Byte >> 8), byte(f.Byte)}
 	if f.InCDB {
 		b[0] |= cd
+	}
+	if f.InSegment {
+		b[0] |= sd
 	}
 	if f.Bit > 0 {
 		b[0] |= bpv | (f.Bit - 1)
