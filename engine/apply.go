@@ -16,8 +16,6 @@ type unit struct {
 	cfg    Unit
 	medium medium
 	lun    *lun.Unit
-	// device is the home's.
-	device *scsi.Device
 	// watch looks after the medium, nil when there is nothing to look at.
 	watch *watch
 }
@@ -142,7 +140,7 @@ func (c *change) openUnit(cfg Unit) (*unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	u.device, u.lun = device, lun.NewUnit(home, device, m.Backend)
+	u.lun = lun.NewUnit(home, device, m.Backend)
 	u.lun.KeepBy(keeper)
 	return u, nil
 }

@@ -131,6 +131,8 @@ func TestWatch_DeviceGoesAndReturns(t *testing.T) {
 		}
 		time.Sleep(watchTime / 2)
 	}
+	// The paths of multipath initiators are asked so.
+	until(t, "TEST UNIT READY ends 04/00", func() bool { return testReady(t, s, 0) == 0x0400 })
 	l.Resize(t, 8<<20)
 	until(t, "28/00", func() bool { _, code := read(); return code == 0x2800 })
 	if key, code := read(); key != 0 {

@@ -6,8 +6,6 @@ import (
 
 	"lunar/lun/blk"
 	"lunar/lun/block"
-	"lunar/scsi"
-	"lunar/scsi/sam"
 )
 
 // watchTime is how often a medium is looked at.
@@ -96,9 +94,10 @@ func (w *watch) lookAt() error {
 	switch sight {
 	case block.Lost:
 		slog.Error("the device of a unit is gone; its commands end with NOT READY", "medium", w.u.medium.Describe())
+		w.present(false)
 	case block.Returned:
 		slog.Warn("the device of a unit is there again; what it had only in its cache may be lost", "medium", w.u.medium.Describe())
-		w.returned()
+		w.present(true)
 	case block.Same, block.Resized:
 	}
 	return w.resized(err)
@@ -116,15 +115,10 @@ func (w *watch) resized(err error) error {
 	return err
 }
 
-// returned tells every nexus that the medium may be another one (28/00), since it may have
-// forgotten what was written to it (SPC-4: NOT READY TO READY CHANGE).
-func (w *watch) returned() {
+// present tells the unit whether its medium can be reached.
+func (w *watch) present(is bool) {
 	home := w.e.cores[w.u.lun.Home()]
-	w.e.on(home, func() {
-		for n := range w.u.device.Nexuses() {
-			home.local.Attend(w.u.lun, sam.Nexus(n), scsi.MediumChanged)
-		}
-	})
+	w.e.on(home, func() { home.local.Present(w.u.lun, is) })
 }
 
 // measure tells the unit what it takes of its store, when that has changed.

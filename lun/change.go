@@ -23,6 +23,12 @@ func (l *Local) KeepSize(u *Unit) {
 	u.advance(l)
 }
 
+// Present tells a unit whether its medium can be reached. It is called at the unit's home.
+func (l *Local) Present(u *Unit, is bool) {
+	u.device.Present(is)
+	u.mirrorAll()
+}
+
 // Used tells a unit how much of the store behind its medium is taken. It is called at the
 // unit's home.
 func (l *Local) Used(u *Unit, usage blk.Usage) {

@@ -70,10 +70,14 @@ func (u *Unit) nextSeizure(l *Local) {
 	}
 }
 
+// preemption is no function that can be asked for: PREEMPT AND ABORT ends the commands of
+// those it preempts (SPC-4 §5.13.11.2.6).
+const preemption sam.Function = 128
+
 // preempt ends the commands of the nexuses that c preempts, on every side.
 func (u *Unit) preempt(l *Local, c *sam.Command) {
 	u.manage(l, &Management{
-		Function: sam.Preemption, Nexus: c.Nexus, victims: slices.Clone(u.device.Victims()), preempts: c,
+		Function: preemption, Nexus: c.Nexus, victims: slices.Clone(u.device.Victims()), preempts: c,
 	})
 }
 

@@ -160,7 +160,7 @@ func (u *Unit) concludeSide(l *Local, m *Management) {
 		u.reset(scsi.PowerOn)
 	case sam.ClearACA:
 		u.aca.clearFor(m.Nexus)
-	case sam.Preemption:
+	case preemption:
 		u.preempted(l, m)
 		return
 	default:

@@ -103,7 +103,7 @@ func (f *sideFunction) affects(e *entry) bool {
 		return e.nexus == f.Nexus
 	case sam.ClearACA:
 		return e.aca && e.nexus == f.Nexus
-	case sam.Preemption:
+	case preemption:
 		return slices.Contains(f.victims, e.nexus)
 	default:
 		return true

@@ -53,8 +53,10 @@ type Device struct {
 
 	// stopped and, of a removable medium, ejected are set by START STOP UNIT (SBC-3 §5.25).
 	stopped, ejected bool
-	removable        bool
-	reservation      reservation
+	// gone says that the medium cannot be reached, until it can be again.
+	gone        bool
+	removable   bool
+	reservation reservation
 	// persistent is what PERSISTENT RESERVE OUT made of the unit, draft what a command
 	// makes of the state once it is durable; keeps says that somebody can make it so.
 	persistent persistent
@@ -110,6 +112,15 @@ func New(cfg Config) *Device {
 func (d *Device) describe(info blk.Info) {
 	d.info, d.blocks = info, info.Blocks()
 	d.blockShift = uint8(bits.TrailingZeros32(info.BlockBytes))
+}
+
+// Present says whether the medium can be reached. One that is there again may have
+// forgotten what was in its cache, and every nexus is told (28/00).
+func (d *Device) Present(is bool) {
+	if d.gone && is {
+		d.AttendAll(MediumChanged)
+	}
+	d.gone = !is
 }
 
 // Resize takes another size of the medium, everything else of which is as before.
@@ -168,7 +179,7 @@ func (d *Device) Begin(c *sam.Command) {
 // attention to report, no unit that was stopped or that another nexus reserved, no mode
 // parameter that is not its default. While that is so BeginPlain answers as Begin would.
 func (d *Device) Plain(n sam.Nexus) bool {
-	return !d.absent && !d.stopped && d.mode.passes() && d.operation == nil && !d.sanitizeFailed && !d.ejected && !d.reservation.excludes(n) &&
+	return !d.absent && !d.stopped && d.mode.passes() && d.operation == nil && !d.sanitizeFailed && !d.ejected && !d.gone && !d.reservation.excludes(n) &&
 		!d.persistent.excludes(d.registrationOf(n), writesOut) && int(n) < len(d.nexuses) && d.nexuses[n].known && !d.pending(n) &&
 		(len(d.access) == 0 || d.entered(n))
 }
@@ -255,6 +266,8 @@ func (d *Device) refuseState(c *sam.Command, row *Opcode) bool {
 		c.Fail(sam.NewSense(sam.NotReady, d.operation.code()).WithProgress(d.operation.progress()))
 	case d.sanitizeFailed && row.flags&passOperation == 0 && row.Code != opSanitize:
 		c.Fail(sam.NewSense(sam.MediumError, codeSanitizeFailed))
+	case d.gone && row.flags&passStopped == 0:
+		c.Fail(sam.NewSense(sam.NotReady, codeNotReady))
 	case d.ejected && row.flags&passStopped == 0:
 		c.Fail(sam.NewSense(sam.NotReady, codeNoMedium))
 	case d.stopped && row.flags&passStopped == 0:

@@ -23,6 +23,8 @@ func (d *Device) requestSense(c *sam.Command) Program {
 		s = d.takeAttention(c.Nexus)
 	case d.operation != nil:
 		s = sam.NewSense(sam.NotReady, d.operation.code()).WithProgress(d.operation.progress())
+	case d.gone:
+		s = sam.NewSense(sam.NotReady, codeNotReady)
 	case d.ejected:
 		s = sam.NewSense(sam.NotReady, codeNoMedium)
 	case d.stopped:

@@ -35,7 +35,7 @@ type bench struct {
 
 var (
 	// writing are tests that write without asking whether they may.
-	writing = regexp.MustCompile(`^(CompareAndWrite|ExtendedCopy|GetLBAStatus\.Unmap|OrWrite|ProutReserve\.Access|Sanitize|Unmap|Write|iSCSIResiduals\.Write|MultipathIO|iSCSITMF)`)
+	writing = regexp.MustCompile(`^(CompareAndWrite|ExtendedCopy|ReceiveCopyResults\.CopyStatus|GetLBAStatus\.Unmap|OrWrite|ProutReserve\.Access|Sanitize|Unmap|Write|iSCSIResiduals\.Write|MultipathIO|iSCSITMF)`)
 	// inBlocks are tests that write 512 bytes, whatever a block has.
 	inBlocks = regexp.MustCompile(`^(ProutReserve\.Access|Sanitize\.Reset)`)
 	// aligned wants of GET LBA STATUS a first descriptor behind the address it asks for.

@@ -101,6 +101,8 @@ func TestParse_ErrorsSayWhere(t *testing.T) {
 		{`size = "1MiB"`, ``, `x:4:3: unit "a": ram needs size`},
 		{`"ram"`, `"disk"`, `x:6:1: unit "a": unknown medium "disk"; use`},
 		{`"ram"`, `"file"` + "\npath = \"a\"", `x:7:1: unit "a": path "a" is relative`},
+		{`"ram"`, `"block"` + "\npath = \"a\"", `unit "a": path "a" is relative`},
+		{`"ram"`, `"block"`, `unit "a": block has no option "size"; use path, bs, sync`},
 		{`"iqn.2026-11.lunar:a"`, `"a"`, `x:9:1: target "a" is no iSCSI name`},
 		{"number = 0\nunit = \"a\"", "number = 0\nunit = \"b\"", `x:12:1: target "iqn.2026-11.lunar:a": LUN 0 is unit "b", which is not configured`},
 		{`number = 0`, `number = -1`, `x:11:1: LUN -1`},

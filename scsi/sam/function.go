@@ -19,9 +19,6 @@ const (
 	QueryTaskSet           Function = 10
 	NexusReset             Function = 11 // I_T NEXUS RESET
 	QueryAsynchronousEvent Function = 12
-	// Preemption is no function that can be asked for: PREEMPT AND ABORT ends the commands
-	// of those it preempts (SPC-4 §5.13.11.2.6).
-	Preemption Function = 128
 )
 
 // NeedsLUN says whether the function acts on one logical unit, so that the LUN
