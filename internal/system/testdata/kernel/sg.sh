@@ -100,6 +100,14 @@ decoded "sg_sync" sg_sync "$A"
 decoded "sg_sanitize" sg_sanitize --block --quick --wait "$A"
 for g in $A $B $C; do for _ in 1 2 3; do sg_turs "$g" >/dev/null 2>&1; done; done
 
+# Third-party copy, within the unit.
+dd if=/tmp/next of=/tmp/copied bs=512 count=1 status=none
+sg_write_same --in=/tmp/next --lba=0 --num=64 "$A" >/dev/null 2>&1
+decoded "sg_copy_results" sg_copy_results --params "$A"
+decoded "sg_xcopy" sg_xcopy if="$A" of="$A" bs=512 count=64 skip=0 seek=1024
+sg_raw -r 512 -o /tmp/copied "$A" 28 00 00 00 04 3f 00 00 01 00 >/dev/null 2>&1
+works "what sg_xcopy copied" cmp /tmp/next /tmp/copied
+
 # Access states.
 decoded "sg_rtpg" sg_rtpg -d "$A"
 decoded "sg_rtpg -e" sg_rtpg -e -d "$A"
