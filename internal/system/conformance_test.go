@@ -62,7 +62,7 @@ var benches = []bench{
 	{name: "read-only", unit: `medium = "ram", size = "256MiB"`, lun: ", read_only = true", not: writing, why: "it writes"},
 	{name: "CHAP 0x", unit: `medium = "ram", size = "256MiB"`, user: "0xuser", secret: "what-the-host-says", not: lasting, why: "as ram"},
 	{name: "CHAP 0b", unit: `medium = "ram", size = "256MiB"`, user: "0buser", secret: "0bWhatTheHostSays", not: lasting, why: "as ram"},
-	{name: "large", unit: `medium = "null", size = "512GiB"`, only: lasting, why: "a medium that takes some seconds", wait: 4 * time.Minute},
+	{name: "large", unit: `medium = "null", size = "64GiB"`, only: lasting, why: "a medium that takes some seconds", wait: 4 * time.Minute},
 }
 
 // never are the tests that pass nowhere, by the suite's own reason.
