@@ -123,14 +123,8 @@ func (b *Backend) Describe() string { return "block " + b.path }
 // Close flushes what is volatile and gives the device back. Every queue must be idle.
 func (b *Backend) Close() error {
 	var err error
-	if b.fd >= 0 && !b.Info().ReadOnly {
-		err = unix.Fdatasync(b.fd)
-		if err == nil && (b.SyncFailed() || b.Lost()) {
-			err = unix.EIO
-		}
-		if err != nil {
-			err = fmt.Errorf("flush %s: %w; writes since the last good flush may be lost", b.path, err)
-		}
+	if b.fd >= 0 {
+		err = b.Flush(b.path)
 	}
 	return errors.Join(err, b.release())
 }
@@ -139,13 +133,7 @@ func (b *Backend) release() error {
 	if b.fd < 0 {
 		return nil
 	}
-	err := unix.Close(b.fd)
+	fd := b.fd
 	b.fd = -1
-	if b.Medium != nil {
-		err = errors.Join(err, b.Release())
-	}
-	if err != nil {
-		return fmt.Errorf("close %s: %w", b.path, err)
-	}
-	return nil
+	return descriptor.Close(b.Medium, fd, b.path)
 }

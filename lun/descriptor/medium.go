@@ -1,6 +1,7 @@
 package descriptor
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -48,6 +49,34 @@ func New(cfg Config) (*Medium, error) {
 		return nil, fmt.Errorf("map a page of zeros: %w", err)
 	}
 	return m, nil
+}
+
+// Flush makes what is volatile durable, before the descriptor is closed for good. What
+// failed before, or is gone, fails here again.
+func (m *Medium) Flush(path string) error {
+	if m.cfg.Info.ReadOnly {
+		return nil
+	}
+	err := unix.Fdatasync(m.cfg.FD)
+	if err == nil && (m.syncFailed.Load() || m.lost.Load()) {
+		err = unix.EIO
+	}
+	if err != nil {
+		return fmt.Errorf("flush %s: %w; writes since the last good flush may be lost", path, err)
+	}
+	return nil
+}
+
+// Close closes a descriptor and releases its medium, nil when none was made of it.
+func Close(m *Medium, fd int, path string) error {
+	err := unix.Close(fd)
+	if m != nil {
+		err = errors.Join(err, m.Release())
+	}
+	if err != nil {
+		return fmt.Errorf("close %s: %w", path, err)
+	}
+	return nil
 }
 
 // Release gives back the memory of the medium. Every queue is idle.

@@ -222,14 +222,8 @@ func (b *Backend) Describe() string { return "file " + b.path }
 // idle.
 func (b *Backend) Close() error {
 	var err error
-	if !b.about.Info.ReadOnly && b.fd >= 0 {
-		err = unix.Fdatasync(b.fd)
-		if err == nil && b.SyncFailed() {
-			err = unix.EIO
-		}
-		if err != nil {
-			err = fmt.Errorf("flush %s: %w; writes since the last good flush may be lost", b.path, err)
-		}
+	if b.fd >= 0 {
+		err = b.Flush(b.path)
 	}
 	return errors.Join(err, b.release())
 }
@@ -238,15 +232,9 @@ func (b *Backend) release() error {
 	if b.fd < 0 {
 		return nil
 	}
-	err := unix.Close(b.fd)
+	fd := b.fd
 	b.fd = -1
-	if b.Medium != nil {
-		err = errors.Join(err, b.Release())
-	}
-	if err != nil {
-		return fmt.Errorf("close %s: %w", b.path, err)
-	}
-	return nil
+	return descriptor.Close(b.Medium, fd, b.path)
 }
 
 // Resize gives the file another size, a multiple of the block size, and makes that

@@ -33,11 +33,13 @@ func NewLoop(t testing.TB, bytes int64, blockBytes int) *Loop {
 func Attach(t testing.TB, file string, blockBytes int, options ...string) *Loop {
 	t.Helper()
 	if os.Getuid() != 0 {
+		// losetup opens /dev/loop-control and /dev/loopN, which belong to root; CI runs as it.
 		t.Skip("loop devices are made by root alone")
 	}
 	args := append([]string{"--find", "--show", "--sector-size", strconv.Itoa(blockBytes)}, options...)
 	out, err := exec.Command("losetup", append(args, file)...).CombinedOutput()
 	if err != nil {
+		// A container without the devices, or a kernel without the driver: nothing of ours.
 		t.Skipf("no loop device can be made here: losetup: %v: %s", err, out)
 	}
 	l := &Loop{Path: strings.TrimSpace(string(out)), File: file}
@@ -58,6 +60,7 @@ func (l *Loop) Resize(t testing.TB, bytes int64) {
 func (l *Loop) Format(t testing.TB) {
 	t.Helper()
 	if out, err := exec.Command("mkfs.ext4", "-q", l.Path).CombinedOutput(); err != nil {
+		// e2fsprogs is no part of what the tests install.
 		t.Skipf("no file system can be made here: mkfs.ext4: %v: %s", err, out)
 	}
 }
@@ -67,6 +70,7 @@ func (l *Loop) Mount(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := syscall.Mount(l.Path, dir, "ext4", 0, ""); err != nil {
+		// A container whose root may not mount; what is tested needs a store that gets full.
 		t.Skipf("nothing can be mounted here: %v", err)
 	}
 	t.Cleanup(func() {
