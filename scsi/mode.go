@@ -13,7 +13,6 @@ const (
 	dbdMask   = 0x08 // byte 1: no block descriptors
 	llbaaMask = 0x10 // byte 1 of the 10-byte form: long descriptors allowed
 
-	controlCurrent    = 0
 	controlChangeable = 1
 	controlDefault    = 2
 	controlSaved      = 3

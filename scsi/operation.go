@@ -1,6 +1,9 @@
 package scsi
 
-import "lunar/scsi/sam"
+import (
+	"lunar/lun/blk"
+	"lunar/scsi/sam"
+)
 
 // operation is what a unit does to its whole medium for longer than a command lives:
 // nobody's abort, reset or logout ends it (SBC-3 §4.11). There is one at most.
@@ -57,7 +60,10 @@ func (d *Device) Interrupted() Program {
 
 // nextErase cuts an Erase, nextOverwrite an Overwrite; both end with a flush.
 func (d *Device) nextErase(p *Program) (Step, bool) {
-	op := eraseOp(d.info.Thin)
+	op := blk.Zero
+	if d.info.Thin {
+		op = blk.Discard // the least that makes blocks read as zeros
+	}
 	if s, ok := p.cut(op, maxRangeBytes); ok {
 		d.operation.done += s.Length
 		return s, true
@@ -67,7 +73,7 @@ func (d *Device) nextErase(p *Program) (Step, bool) {
 
 func (d *Device) nextOverwrite(p *Program) (Step, bool) {
 	for {
-		if s, ok := p.cut(writeOp, maxWriteBytes); ok {
+		if s, ok := p.cut(blk.Write, blk.MaxRequestBytes); ok {
 			d.operation.done += s.Length
 			return s, true
 		}

@@ -3,7 +3,6 @@ package scsi
 import (
 	"encoding/binary"
 
-	"lunar/lun/blk"
 	"lunar/scsi/sam"
 )
 
@@ -22,19 +21,6 @@ const (
 	overwriteCount   = 0x1f // list byte 0
 	sanitizeTestMask = 0x60 // list byte 0, vendor specific
 )
-
-const (
-	writeOp       = blk.Write
-	maxWriteBytes = blk.MaxRequestBytes
-)
-
-// eraseOp is what makes blocks read as zeros for least.
-func eraseOp(thin bool) blk.Op {
-	if thin {
-		return blk.Discard
-	}
-	return blk.Zero
-}
 
 // beginSanitize serves SANITIZE (SBC-3 §5.25).
 func (d *Device) beginSanitize(c *sam.Command) {
@@ -100,13 +86,12 @@ func (d *Device) decodeOverwrite(c *sam.Command, o *operation) bool {
 
 // FORMAT UNIT (SBC-3 §5.4).
 const (
-	longListMask  = 0x20 // CDB byte 1
-	formatData    = 0x10 // CDB byte 1: there is a parameter list
-	formatHeader  = 4
-	formatLong    = 8
-	formatImmed   = 0x02 // list byte 1
-	formatOptions = 0xf8 // list byte 1: FOV, DPRY, DCRT, STPF, and IP, which is not done
-	formatIP      = 0x08
+	longListMask = 0x20 // CDB byte 1
+	formatData   = 0x10 // CDB byte 1: there is a parameter list
+	formatHeader = 4
+	formatLong   = 8
+	formatImmed  = 0x02 // list byte 1
+	formatIP     = 0x08
 )
 
 // beginFormat serves FORMAT UNIT (SBC-3 §5.4): without protection information and without
@@ -137,14 +122,12 @@ func (d *Device) formatUnit(c *sam.Command) Program {
 	case b[1]&formatIP != 0:
 		c.Fail(illegal(codeInvalidParameter).AtParameter(1))
 		return Program{}
-	case number16(b[2:4]) != 0 && len(b) == formatHeader, len(b) == formatLong && binary.BigEndian.Uint32(b[4:]) != 0:
+	case binary.BigEndian.Uint16(b[2:]) != 0 && len(b) == formatHeader, len(b) == formatLong && binary.BigEndian.Uint32(b[4:]) != 0:
 		c.Fail(illegal(codeInvalidParameter).AtParameter(2)) // DEFECT LIST LENGTH
 		return Program{}
 	}
 	return d.start(&operation{passes: 1})
 }
-
-func number16(b []byte) uint16 { return binary.BigEndian.Uint16(b) }
 
 // Immediate says whether c has its status when its operation starts, not when it ends.
 func Immediate(c *sam.Command) bool {
