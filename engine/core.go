@@ -125,9 +125,16 @@ func (k *core) assemble(cfg reactor.Config, limits transport.Limits) (err error)
 		return err
 	}
 	k.local = lun.NewLocal(k.id, k.programs, k)
+	k.local.TimeBy(timeOfDay{})
 	k.stack = transport.New(k.id, k.loop, k.local, k.unasked, k.staged, k, limits)
 	return nil
 }
+
+// timeOfDay is the clock of the machine.
+type timeOfDay struct{}
+
+// Millis implements lun.Clock.
+func (timeOfDay) Millis() int64 { return time.Now().UnixMilli() }
 
 // attach gives a unit its queue on this core.
 func (k *core) attach(u *unit) {

@@ -11,6 +11,7 @@ type Local struct {
 	reactor int
 	post    Post
 	pool    *buf.Pool
+	clock   Clock
 	// sides are those of units with a queue here, by queue index; freeSides are the
 	// indexes of units that went.
 	sides     []*side
@@ -54,6 +55,9 @@ func NewLocal(reactor int, pool *buf.Pool, post Post) *Local {
 // reactor after the other.
 func (l *Local) Attach(u *Unit, open func(index uint32) blk.Queue) {
 	s := u.join(l.reactor)
+	if l.reactor == u.home {
+		u.started = l.millis()
+	}
 	i := len(l.sides)
 	if n := len(l.freeSides); n > 0 {
 		i, l.freeSides = l.freeSides[n-1], l.freeSides[:n-1]

@@ -5,6 +5,25 @@ import (
 	"lunar/scsi/sam"
 )
 
+// Clock tells the time of day.
+type Clock interface {
+	// Millis are the milliseconds since 1970 (UTC).
+	Millis() int64
+}
+
+// TimeBy gives the reactor a clock, before units are attached. Without one it is 1970.
+func (l *Local) TimeBy(c Clock) { l.clock = c }
+
+func (l *Local) millis() int64 {
+	if l.clock == nil {
+		return 0
+	}
+	return l.clock.Millis()
+}
+
+// counting is a medium with a cache before it.
+type counting interface{ Counters() (hits, misses uint64) }
+
 // gathering is a walk around the sides of a unit: each adds what it has counted and passes
 // it on, the home, which began it, last.
 type gathering struct {
@@ -47,9 +66,14 @@ func (u *Unit) gathered(l *Local, g *gathering) {
 	g.sum.Add(&u.sides[u.home].counts)
 	n := &g.sum
 	s := scsi.Statistics{
+		Millis: l.millis(), Started: u.started,
 		Reads: n.Reads, Writes: n.Writes, ReadBytes: n.ReadBytes, WriteBytes: n.WriteBytes,
 		ReadErrors: n.Failed[sam.MediumError] - n.WriteErrors, WriteErrors: n.WriteErrors,
 		VerifyErrors: n.Failed[sam.Miscompare], OtherErrors: n.Failed[sam.NotReady] + n.Failed[sam.HardwareError],
+	}
+	if b, ok := u.backend.(counting); ok {
+		hits, misses := b.Counters()
+		s.CacheHits, s.CacheReads = hits, hits+misses
 	}
 	u.device.Counted(g.command, s)
 	l.tell(g.command.Owner, Event{Kind: Executed, Command: g.command})

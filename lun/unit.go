@@ -14,6 +14,8 @@ type Unit struct {
 	device  *scsi.Device
 	backend blk.Backend
 	gate    Gate
+	// started is when the home got the unit, in milliseconds since 1970.
+	started int64
 	// sides are by reactor, nil where the unit has none.
 	sides []*side
 

@@ -33,6 +33,8 @@ const (
 	AccessChanged
 	// CapacityChanged: READ CAPACITY answers something else now (2A/09).
 	CapacityChanged
+	// TimestampChanged: another nexus set the device clock (2A/10).
+	TimestampChanged
 	// CommandsCleared: another nexus cleared commands of this one (2F/00).
 	CommandsCleared
 	// ProtocolCleared: an event of the transport ended commands of this nexus without
@@ -56,7 +58,7 @@ const resetAttentions = 1<<PowerOn | 1<<HardReset | 1<<UnitReset | 1<<NexusLost
 var attentionCodes = [attentions]uint16{
 	PowerOn: 0x2900, HardReset: 0x2902, UnitReset: 0x2903, NexusLost: 0x2907,
 	MediumChanged: 0x2800, ModeChanged: 0x2a01, ReservationsPreempted: 0x2a03, ReservationsReleased: 0x2a04, RegistrationsPreempted: 0x2a05,
-	AccessChanged: 0x2a06, CapacityChanged: 0x2a09, CommandsCleared: 0x2f00,
+	AccessChanged: 0x2a06, CapacityChanged: 0x2a09, TimestampChanged: 0x2a10, CommandsCleared: 0x2f00,
 	ProtocolCleared:  0x477f,
 	ThresholdReached: 0x3807,
 	InquiryChanged:   0x3f03, IdentifierChanged: 0x3f05, LUNsChanged: 0x3f0e,

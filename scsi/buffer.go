@@ -1,6 +1,10 @@
 package scsi
 
-import "lunar/scsi/sam"
+import (
+	"encoding/binary"
+
+	"lunar/scsi/sam"
+)
 
 // Modes of READ BUFFER and WRITE BUFFER (SPC-4 §6.17, §6.49). Those that load microcode are
 // not there.
@@ -16,8 +20,20 @@ const (
 	echoBytes   = 4096
 )
 
+const opReadBuffer16 = 0x9b
+
 // bufferRange decodes BUFFER OFFSET and the length, or ends c and is false.
 func bufferRange(c *sam.Command) (offset, length int64, ok bool) {
+	if c.CDB[0] == opReadBuffer16 {
+		// SPC-5 §6.19: BUFFER OFFSET has eight bytes; no buffer is that long.
+		offset = int64(min(binary.BigEndian.Uint64(c.CDB[2:]), 1<<32))
+		length = int64(binary.BigEndian.Uint32(c.CDB[10:]))
+		if c.CDB[14] != 0 {
+			failField(c, 14, -1)
+			return 0, 0, false
+		}
+		return offset, length, true
+	}
 	if c.CDB[2] != 0 {
 		failField(c, 2, -1) // BUFFER ID: there is 0
 		return 0, 0, false
@@ -27,7 +43,7 @@ func bufferRange(c *sam.Command) (offset, length int64, ok bool) {
 	return offset, length, true
 }
 
-// beginReadBuffer serves READ BUFFER(10) (SPC-4 §6.17).
+// beginReadBuffer serves READ BUFFER(10) and (16) (SPC-4 §6.17, SPC-5 §6.19).
 func (d *Device) beginReadBuffer(c *sam.Command) {
 	offset, length, ok := bufferRange(c)
 	if !ok {
@@ -36,7 +52,11 @@ func (d *Device) beginReadBuffer(c *sam.Command) {
 	switch c.CDB[1] & bufferModeMask {
 	case bufferData:
 		if offset > bufferBytes {
-			failField(c, 3, -1)
+			at := 3
+			if c.CDB[0] == opReadBuffer16 {
+				at = 2
+			}
+			failField(c, at, -1)
 			return
 		}
 		ask(c, 0, min(length, bufferBytes-offset))

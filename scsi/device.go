@@ -52,7 +52,9 @@ type Device struct {
 	optimBlocks uint32
 
 	// stopped and, of a removable medium, ejected are set by START STOP UNIT (SBC-3 §5.25).
+	// starts and loads count how often that was undone.
 	stopped, ejected bool
+	starts, loads    uint32
 	// gone says that the medium cannot be reached, until it can be again.
 	gone        bool
 	removable   bool
@@ -79,6 +81,10 @@ type Device struct {
 	access []GroupAccess
 	// counted is what was counted when LOG SELECT last reset the counters.
 	counted Statistics
+	// ahead is how many milliseconds the device clock is before the time of day, since SET
+	// TIMESTAMP has set it.
+	ahead    int64
+	clockSet bool
 	// copying counts the third-party copies under way, copies all there were.
 	copying int
 	copies  uint32

@@ -44,6 +44,10 @@ func FuzzCDB(f *testing.F) {
 		c.Received = copy(c.Buffer[:c.DataOutBytes], out)
 		given := bytes.Clone(c.Buffer)
 		p := d.Execute(c)
+		if p.Kind == Count {
+			d.Counted(c, Statistics{Reads: 7, Millis: 1 << 40})
+			p = Program{}
+		}
 		if c.Action != sam.Complete || c.DataInBytes < 0 || c.DataInBytes > room {
 			t.Fatalf("action %d, %d bytes in a buffer of %d", c.Action, c.DataInBytes, room)
 		}

@@ -13,6 +13,12 @@ type Statistics struct {
 	ReadBytes, WriteBytes     uint64
 	ReadErrors, WriteErrors   uint64
 	VerifyErrors, OtherErrors uint64
+	// CacheReads are the reads that a cache before the medium was asked for, CacheHits those
+	// that it had.
+	CacheReads, CacheHits uint64
+	// Millis is the time of day, in milliseconds since 1970 (UTC), Started when the unit was.
+	// They are no counters.
+	Millis, Started int64
 }
 
 // sub takes away what was counted before.
@@ -25,6 +31,8 @@ func (s *Statistics) sub(o *Statistics) {
 	s.WriteErrors -= o.WriteErrors
 	s.VerifyErrors -= o.VerifyErrors
 	s.OtherErrors -= o.OtherErrors
+	s.CacheReads -= o.CacheReads
+	s.CacheHits -= o.CacheHits
 }
 
 // LOG SENSE and LOG SELECT, CDB fields (SPC-4 §6.8, §6.9).
@@ -43,7 +51,12 @@ type logRow struct {
 	name          string
 	// body appends the parameters.
 	body func(d *Device, s *Statistics, b []byte) []byte
-	thin bool
+	// thin pages exist on a thin unit only, cached ones where reads are cached.
+	thin, cached bool
+}
+
+func (r *logRow) served(d *Device) bool {
+	return (!r.thin || d.info.Thin) && (!r.cached || d.info.CacheBytes > 0)
 }
 
 // logRows are the pages in ascending order. To add a page, add a row here. It is filled by
@@ -59,15 +72,20 @@ func init() {
 		{page: 0x05, name: "Verify Error Counters", body: func(_ *Device, s *Statistics, b []byte) []byte { return appendErrors(b, s.VerifyErrors) }},
 		{page: 0x06, name: "Non-Medium Errors", body: (*Device).logNonMedium},
 		{page: 0x0c, name: "Logical Block Provisioning", body: (*Device).logProvisioning, thin: true},
+		{page: 0x0d, name: "Temperature", body: (*Device).logTemperature},
+		{page: 0x0e, name: "Start-Stop Cycle Counter", body: (*Device).logCycles},
 		{page: 0x10, name: "Self-Test Results", body: (*Device).logSelfTests},
+		{page: 0x15, name: "Background Scan Results", body: (*Device).logScans},
 		{page: 0x19, name: "General Statistics and Performance", body: (*Device).logStatistics},
+		{page: 0x19, subpage: 0x20, name: "Cache Memory Statistics", body: (*Device).logCache, cached: true},
+		{page: 0x1a, name: "Power Condition Transitions", body: (*Device).logPower},
 		{page: 0x2f, name: "Informational Exceptions", body: (*Device).logExceptions},
 	}
 }
 
 func (d *Device) findLog(page, subpage byte) *logRow {
 	for i := range logRows {
-		if r := &logRows[i]; r.page == page && r.subpage == subpage && (!r.thin || d.info.Thin) {
+		if r := &logRows[i]; r.page == page && r.subpage == subpage && r.served(d) {
 			return r
 		}
 	}
@@ -108,8 +126,12 @@ func (d *Device) log(*sam.Command) Program { return Program{Kind: Count} }
 
 // Counted ends a Count.
 func (d *Device) Counted(c *sam.Command, s Statistics) {
-	if c.CDB[0] == opLogSelect {
+	switch c.CDB[0] {
+	case opLogSelect:
 		d.counted = s
+		return
+	case opReportTimestamp, opSetTimestamp:
+		d.timestamp(c, s.Millis)
 		return
 	}
 	s.sub(&d.counted)
@@ -142,63 +164,4 @@ func (d *Device) logSubpages(_ *Statistics, b []byte) []byte {
 		}
 	}
 	return b
-}
-
-// Parameter control bytes (SPC-4 §7.3.2.2.2): nothing is saved, or compared with a
-// threshold.
-const (
-	logCounter = 0x00 // a bounded data counter
-	logList    = 0x03 // a binary format list
-)
-
-func appendCounter(b []byte, code uint16, value uint64) []byte {
-	b = append(b, byte(code>>8), byte(code), logCounter, 8)
-	return binary.BigEndian.AppendUint64(b, value)
-}
-
-// appendErrors is what pages 02h, 03h and 05h have in common (SPC-4 §7.3.5): of errors
-// that were corrected only the medium knows.
-func appendErrors(b []byte, uncorrected uint64) []byte {
-	const totalUncorrected = 0x0006
-	return appendCounter(b, totalUncorrected, uncorrected)
-}
-
-// logNonMedium is page 06h (SPC-4 §7.3.8).
-func (d *Device) logNonMedium(s *Statistics, b []byte) []byte {
-	return appendCounter(b, 0, s.OtherErrors)
-}
-
-// logSelfTests is page 10h (SPC-4 §7.3.12): twenty results, of which none was run in the
-// foreground or background.
-func (d *Device) logSelfTests(_ *Statistics, b []byte) []byte {
-	const results, bytes = 20, 16
-	for n := range uint16(results) {
-		b = append(b, 0, byte(n+1), logList, bytes)
-		b = append(b, make([]byte, bytes)...)
-	}
-	return b
-}
-
-// logStatistics is page 19h, parameters 0001h to 0003h (SPC-4 §7.3.7). Times are not measured and
-// stay zero.
-func (d *Device) logStatistics(s *Statistics, b []byte) []byte {
-	const (
-		general, bytes           = 0x0001, 64
-		idle, interval, eight    = 0x0002, 0x0003, 8
-		exponentOfTen, intervals = 3, 1 // an interval of a millisecond
-	)
-	b = append(b, 0, general, logList, bytes)
-	for _, v := range []uint64{
-		s.Reads, s.Writes, s.WriteBytes >> d.blockShift, s.ReadBytes >> d.blockShift, 0, 0, 0, 0,
-	} {
-		b = binary.BigEndian.AppendUint64(b, v)
-	}
-	b = append(b, 0, idle, logList, eight, 0, 0, 0, 0, 0, 0, 0, 0)
-	return append(b, 0, interval, logList, eight, 0, 0, 0, exponentOfTen, 0, 0, 0, intervals)
-}
-
-// logExceptions is page 2Fh (SBC-3 §6.4.5): none, and no temperature.
-func (d *Device) logExceptions(_ *Statistics, b []byte) []byte {
-	const unknownTemperature = 0xff
-	return append(b, 0, 0, logList, 4, 0, 0, unknownTemperature, 0)
 }

@@ -57,6 +57,10 @@ func TestLogSense_Pages(t *testing.T) {
 			t.Errorf("page 19h, value %d: %d", i, got)
 		}
 	}
+	s.Millis, s.Started = 600_000, 60_000
+	if p := logOf(t, d, "4d 00 55 00 00 00 00 04 00", s); number(p[8:12]) != "9" {
+		t.Errorf("page 15h: %x", p)
+	}
 	for _, cdb := range []string{"4d 00 7f", "4d 00 40 01", "4d 00 02", "4d 00 c2", "4d 00 42 00 00 00 01", "4d 01 42"} {
 		fails(t, d, cdb, sam.IllegalRequest, 0x2400)
 	}
@@ -76,4 +80,36 @@ func TestLogSelect_Resets(t *testing.T) {
 	good(t, d, "4c 00 c0")
 	fails(t, d, "4c 00 c0 00 00 00 00 00 08", sam.IllegalRequest, 0x2400)
 	fails(t, d, "4c 01 c0", sam.IllegalRequest, 0x2400)
+}
+
+// Page 0Eh counts what was stopped and is started again, and what was ejected and is loaded.
+func TestLogSense_Cycles(t *testing.T) {
+	d := testDevice(func(c *Config) { c.Removable = true })
+	for _, cdb := range []string{"1b 00 00 00 02", "1b 00 00 00 03", "1b 00 00 00 03", "1b 00 00 00 02", "1b 00 00 00 03"} {
+		good(t, d, cdb)
+	}
+	p := logOf(t, d, "4d 00 4e 00 00 00 00 04 00", Statistics{})
+	if number(p[8:12]) != "0" || number(p[16:20]) != "2" {
+		t.Errorf("removable: %x", p)
+	}
+	d = testDevice()
+	for _, cdb := range []string{"1b 00 00 00 00", "1b 00 00 00 01", "1b 00 00 00 01"} {
+		good(t, d, cdb)
+	}
+	if p = logOf(t, d, "4d 00 4e 00 00 00 00 04 00", Statistics{}); number(p[8:12]) != "1" || len(p) != 12 {
+		t.Errorf("fixed: %x", p)
+	}
+}
+
+// Page 19h/20h is there with a cache, and counts from the last LOG SELECT on.
+func TestLogSense_Cache(t *testing.T) {
+	fails(t, testDevice(), "4d 00 59 20 00 00 00 04 00", sam.IllegalRequest, 0x2400)
+	d := testDevice(func(c *Config) { c.Info.CacheBytes = 1 << 20 })
+	c := parse(t, "4c 02 c0")
+	serve(t, d, c, nil)
+	d.Counted(c, Statistics{CacheReads: 5, CacheHits: 2})
+	p := logOf(t, d, "4d 00 59 20 00 00 00 04 00", Statistics{CacheReads: 15, CacheHits: 9})
+	if number(p[8:16]) != "7" || number(p[16:24]) != "10" {
+		t.Errorf("%x", p)
+	}
 }

@@ -149,8 +149,13 @@ func changeControl(m *parameters, b []byte) {
 
 // modeControlExtension is page 0Ah subpage 01h (SPC-4 §7.5.9).
 func (d *Device) modeControlExtension(_ *parameters, b []byte) []byte {
-	const bytes = 28
+	const (
+		bytes  = 28
+		scsip  = 0x02 // what SET TIMESTAMP has set stays
+		ialuae = 0x01 // the operator changes access states
+	)
 	var p [bytes]byte
+	p[0] = scsip | ialuae
 	p[6-4] = sam.MaxSenseBytes // MAXIMUM SENSE DATA LENGTH
 	return append(b, p[:]...)
 }

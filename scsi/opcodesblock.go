@@ -154,6 +154,11 @@ var blockCommands = []Opcode{
 		Recommended: secondsMedium, begin: (*Device).beginLBAStatus, execute: (*Device).lbaStatus,
 	},
 	{
+		Code: 0x9e, Action: referralsAction, Name: "REPORT REFERRALS", Class: Neutral, Out: neverOut, flags: passAccess | hasAction,
+		Usage:       []byte{0x9e, referralsAction, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, naca},
+		Recommended: secondsQuick, begin: (*Device).beginReferrals, execute: (*Device).referrals,
+	},
+	{
 		Code: 0xa8, Name: "READ(12)", Class: MediumRead, Out: readsOut, flags: plain,
 		Usage:       []byte{0xa8, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, naca},
 		Recommended: secondsMedium, begin: (*Device).beginRead,

@@ -184,6 +184,11 @@ var primaryCommands = []Opcode{
 		Recommended: secondsQuick, begin: (*Device).beginCopyResults, execute: (*Device).copyResults,
 	},
 	{
+		Code: opReadBuffer16, Name: "READ BUFFER(16)", Class: Neutral, Out: readsOut,
+		Usage:       []byte{0x9b, bufferModeMask, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, naca},
+		Recommended: secondsQuick, begin: (*Device).beginReadBuffer, execute: (*Device).readBuffer,
+	},
+	{
 		Code: 0xa0, Name: "REPORT LUNS", Class: Neutral, Out: neverOut, flags: passAccess | passAttention | passStopped | passAbsent | passReserved | passOperation,
 		Usage:       []byte{0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
 		Recommended: secondsQuick, begin: (*Device).beginReportLUNs, execute: (*Device).reportLUNs,
@@ -212,6 +217,22 @@ var primaryCommands = []Opcode{
 		Code: 0xa3, Action: 0x0d, Name: "REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", Class: Neutral, Out: readsOut, flags: passAccess | passStopped | passOperation | hasAction,
 		Usage:       []byte{0xa3, 0x0d, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
 		Recommended: secondsQuick, begin: (*Device).beginSupportedFunctions, execute: (*Device).supportedFunctions,
+	},
+	{
+		Code: 0xa2, Name: "SECURITY PROTOCOL IN", Class: Neutral, Out: readsOut, flags: passStopped | passOperation,
+		Usage:       []byte{0xa2, 0xff, 0xff, 0xff, inc512Mask, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginSecurityIn, execute: (*Device).securityIn,
+	},
+	{
+		Code: opReportTimestamp, Action: timestampAction, Name: "REPORT TIMESTAMP", Class: Neutral, Out: neverOut,
+		flags:       passAccess | passStopped | passOperation | hasAction,
+		Usage:       []byte{0xa3, timestampAction, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginReportTimestamp, execute: (*Device).askTime,
+	},
+	{
+		Code: opSetTimestamp, Action: timestampAction, Name: "SET TIMESTAMP", Class: UnitChange, Out: writesOut, flags: passStopped | hasAction,
+		Usage:       []byte{0xa4, timestampAction, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginSetTimestamp, execute: (*Device).askTime,
 	},
 	{
 		Code: 0xa4, Action: 0x0a, Name: "SET TARGET PORT GROUPS", Class: UnitChange, Out: writesOut, flags: passStopped | passAccess | hasAction,

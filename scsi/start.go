@@ -68,8 +68,12 @@ func (d *Device) startStop(c *sam.Command) Program {
 	power, start, moves := c.CDB[4]>>4, c.CDB[4]&startMask != 0, c.CDB[4]&loejMask != 0
 	switch {
 	case power == powerStartValid && start:
+		if d.stopped {
+			d.starts++
+		}
 		d.stopped = false
 		if moves && d.ejected {
+			d.loads++
 			d.ejected = false
 			d.attendOthers(c.Nexus, MediumChanged)
 		}

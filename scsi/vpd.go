@@ -34,6 +34,9 @@ func init() {
 		{0xb0, "Block Limits", false, (*Device).vpdBlockLimits},
 		{0xb1, "Block Device Characteristics", false, (*Device).vpdCharacteristics},
 		{0xb2, "Logical Block Provisioning", false, (*Device).vpdProvisioning},
+		{0xb3, "Referrals", false, (*Device).vpdReferrals},
+		{0xb7, "Block Limits Extension", false, (*Device).vpdBlockLimitsExtension},
+		{0xb9, "Concurrent Positioning Ranges", false, (*Device).vpdRanges},
 	}
 }
 

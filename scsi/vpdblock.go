@@ -80,3 +80,18 @@ func (d *Device) vpdProvisioning(_ *sam.Path, b []byte) []byte {
 	}
 	return append(b, d.thresholdExponent(), lbpuMask|lbpwsMask|lbpws10Mask|lbprzZeros, provisioningThin, 0)
 }
+
+// vpdBlockLimitsExtension is page B7h (SBC-4 §6.6.5): no streams, and no writes of scattered
+// ranges.
+func (d *Device) vpdBlockLimitsExtension(_ *sam.Path, b []byte) []byte {
+	return append(b, make([]byte, blockPageBytes)...)
+}
+
+// vpdRanges is page B9h (SBC-4 §6.6.6): what a medium does in parallel it does everywhere, so
+// there is one range, of all blocks, and nothing is said of storage elements.
+func (d *Device) vpdRanges(_ *sam.Path, b []byte) []byte {
+	const reserved, descriptor = 60, 32
+	b = append(b, make([]byte, reserved+descriptor)...)
+	binary.BigEndian.PutUint64(b[len(b)-descriptor+16:], d.blocks)
+	return b
+}

@@ -16,13 +16,14 @@ func (d *Device) vpdExtended(_ *sam.Path, b []byte) []byte {
 		attributes = 0x0f // PRIOR_SUP HEADSUP ORDSUP SIMPSUP
 		volatile   = 0x01 // V_SUP
 		luiclr     = 0x01
+		referrals  = 0x10 // R_SUP
 	)
 	var p [bytes]byte
 	p[5-4] = attributes
 	if d.info.VolatileCache {
 		p[6-4] = volatile
 	}
-	p[7-4] = luiclr
+	p[7-4], p[8-4] = luiclr, referrals
 	p[13-4] = sam.MaxSenseBytes
 	return append(b, p[:]...)
 }
