@@ -40,9 +40,21 @@ type Management struct {
 	sides  int
 	number uint64
 	lost   bool
+	// tells: TAS is one.
+	tells bool
 	// victims are whose commands a Preemption ends, for a command of the home's.
 	victims  []sam.Nexus
 	preempts *sam.Command
+}
+
+// Tells says whether a command of a nexus that the function ends has the status TASK
+// ABORTED, instead of none: TAS is one, and somebody else ends it (SAM-5 §5.3.1, §5.6). Of
+// resets only that of the unit asks; the others are hard resets.
+func (m *Management) Tells(n sam.Nexus) bool { return m.tells && n != m.Nexus }
+
+// tellable functions end commands of other nexuses and leave them their sessions.
+func tellable(f sam.Function) bool {
+	return f == sam.ClearTaskSet || f == sam.LogicalUnitReset || f == preemption
 }
 
 // manage starts a function at the home: every side ends its affected commands.
@@ -58,6 +70,7 @@ func (u *Unit) manage(l *Local, m *Management) {
 			m.sides++
 		}
 	}
+	m.tells = tellable(m.Function) && u.device.TellsAborted()
 	if m.Function != sam.QueryTaskSet {
 		u.managed++
 		m.number = u.managed
@@ -107,7 +120,7 @@ func (u *Unit) abort(l *Local, s *side, m *Management) {
 		if l.reactor == u.home {
 			u.withdraw(l, owner)
 		}
-		if m.Function == sam.ClearTaskSet && nexus != m.Nexus {
+		if m.Function == sam.ClearTaskSet && nexus != m.Nexus && !m.tells {
 			u.cleared(l, nexus)
 		}
 	}

@@ -239,6 +239,46 @@ func TestManage_Attentions(t *testing.T) {
 	}
 }
 
+// tas sets TAS.
+func (w *world) tas() {
+	w.t.Helper()
+	w.do(home, command(w.t, home, 900, "15 10 00 00 10 00"), []byte{0, 0, 0, 0, 0x0a, 10, 0, 0x10, 0, 0x40, 0, 0, 0xff, 0xff, 0, 0})
+	w.attention(away, 0x2a01)
+}
+
+// With TAS the owner of a command is told by its status what another nexus did to it, on
+// whatever side, and of CLEAR TASK SET by nothing else. Hard resets know no TAS.
+func TestManage_TAS(t *testing.T) {
+	for f, k := range map[sam.Function]struct {
+		tells bool
+		other uint16
+	}{
+		sam.ClearTaskSet: {true, 0}, sam.LogicalUnitReset: {true, 0x2903}, sam.TargetWarmReset: {false, 0x2902},
+	} {
+		for from := range 2 {
+			w := newWorld(t)
+			w.open()
+			w.tas()
+			var cs [2]*sam.Command
+			for r := range cs {
+				cs[r] = command(t, r, uint64(10+r), "28 00 00 00 00 00 00 00 01")
+				w.begin(r, cs[r])
+			}
+			w.manage(from, 9, f)
+			for r, c := range cs {
+				e := w.take(c.Owner)
+				if len(e) != 1 || e[0].Kind != Abort || e[0].Management.Tells(c.Nexus) != (k.tells && r != from) {
+					t.Errorf("function %d from %d: %+v", f, from, e)
+				}
+				w.locals[r].Finish(w.unit, c)
+			}
+			w.want(Owner(from, 9), Managed)
+			w.attention(1-from, k.other)
+			w.attention(1-from, 0)
+		}
+	}
+}
+
 // A nexus without a command in the set is not told of a CLEAR TASK SET.
 func TestManage_ClearTaskSet_TellsOnlyWhoLostCommands(t *testing.T) {
 	w := newWorld(t)

@@ -16,8 +16,9 @@ func (u *Unit) resume(c *sam.Command) {
 		u.gate.close()
 	}
 	u.begun++
-	if u.endsResumed(c) {
+	if ended, told := u.endsResumed(c); ended {
 		// A function over it is under way, and told its owner of before.
+		c.Told = told
 		c.Action, c.Status = sam.Complete, sam.TaskAborted
 		return
 	}
@@ -38,14 +39,15 @@ func (u *Unit) replace(c *sam.Command, e *entry) {
 }
 
 // endsResumed says whether a function that is not concluded, on whatever side, ends a
-// command that comes anew: it may have been on another one, which waits for it still.
-func (u *Unit) endsResumed(c *sam.Command) bool {
+// command that comes anew, and its initiator is told: it may have been on another one, which
+// waits for it still.
+func (u *Unit) endsResumed(c *sam.Command) (ended, told bool) {
 	if c.Replaces != sam.NoTicket {
 		tasks := &u.sides[u.home].tasks
 		return tasks.ends(&tasks.entries[c.Replaces])
 	}
 	if c.Ended {
-		return true
+		return true, c.Told
 	}
 	for _, m := range u.functions {
 		switch {
@@ -61,30 +63,32 @@ func (u *Unit) endsResumed(c *sam.Command) bool {
 		// As if it had been here before all others.
 		f := sideFunction{m, 1, 1}
 		if f.affects(&entry{arrival: 1, nexus: c.Nexus, place: c.Place, numbered: c.Numbered}) {
-			return true
+			return true, m.Tells(c.Nexus)
 		}
 	}
-	return false
+	return false, false
 }
 
-// ends says whether a function that this side has heard of ends a command.
-func (s *taskSet) ends(e *entry) bool {
+// ends says whether a function that this side has heard of ends a command, and its initiator
+// is told.
+func (s *taskSet) ends(e *entry) (ended, told bool) {
 	for i := range s.functions {
-		if s.functions[i].affects(e) {
-			return true
+		if f := &s.functions[i]; f.affects(e) {
+			return true, f.Tells(e.nexus)
 		}
 	}
-	return false
+	return false, false
 }
 
 // Part says of a command that leaves for another owner what its side of the unit knows
 // of functions, see sam.Command; ticket was drawn on this reactor.
-func (l *Local) Part(u *Unit, ticket uint32) (ended bool, heard uint64) {
+func (l *Local) Part(u *Unit, ticket uint32) (ended, told bool, heard uint64) {
 	if ticket&plainTicket == 0 {
-		return false, 0 // the home will know
+		return false, false, 0 // the home will know
 	}
 	s := &u.sides[l.reactor].tasks
-	return s.ends(&s.entries[ticket&^plainTicket]), s.heard
+	ended, told = s.ends(&s.entries[ticket&^plainTicket])
+	return ended, told, s.heard
 }
 
 // Forget takes a command out of a unit's task set that goes on under another ticket, or

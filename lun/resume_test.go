@@ -17,7 +17,7 @@ func readAt(t reporter, r int, id uint64, n sam.Nexus, place uint32) *sam.Comman
 func (w *world) resume(before *sam.Command, id uint64) *sam.Command {
 	c := readAt(w.t, home, id, before.Nexus, before.Place)
 	c.Resumed, c.Replaces = true, AtHome(before.Ticket)
-	c.Ended, c.Heard = w.locals[home].Part(w.unit, before.Ticket)
+	c.Ended, c.Told, c.Heard = w.locals[home].Part(w.unit, before.Ticket)
 	w.begin(home, c)
 	w.locals[home].Forget(w.unit, home, before.Ticket)
 	return c
@@ -63,6 +63,30 @@ func TestResume_FunctionOfTheSessionBefore(t *testing.T) {
 			w.settle()
 			clear(w.events)
 			w.idle()
+		}
+	}
+}
+
+// A command that goes on elsewhere while a function of another nexus is under way is told so,
+// with TAS, and otherwise ends without a word, whether it was at the home or came through the gate.
+func TestResume_TAS(t *testing.T) {
+	for _, cdb := range []string{"28 00 00 00 00 00 00 00 01", "00"} {
+		for _, tas := range []bool{false, true} {
+			w := newWorld(t)
+			w.open()
+			if tas {
+				w.tas()
+			}
+			c := command(t, home, 11, cdb)
+			c.Place, c.Numbered = 78, true
+			w.begin(home, c)
+			w.locals[home].Manage(w.unit, &Management{Function: sam.ClearTaskSet, Nexus: away, Owner: Owner(home, 9), Place: 83})
+			w.settle()
+			again := w.resume(c, 12)
+			if again.Told != tas {
+				t.Errorf("%s: told %v, TAS %v", cdb, again.Told, tas)
+			}
+			w.ends(again, true)
 		}
 	}
 }

@@ -106,6 +106,10 @@ func (d *Device) NexusLoss(n sam.Nexus) (freed bool) {
 	return freed
 }
 
+// TellsAborted says whether a command that another nexus ends has a status, TASK ABORTED,
+// instead of none (TAS, SPC-4 §7.5.8).
+func (d *Device) TellsAborted() bool { return d.mode.TellsAborted }
+
 // Cleared tells n that another nexus cleared its commands (SAM-5 §7.4).
 func (d *Device) Cleared(n sam.Nexus) { d.Attend(n, CommandsCleared) }
 

@@ -65,7 +65,7 @@ func checkModePages(t *testing.T, b []byte, changeable bool) (codes []byte) {
 		case 0x5c:
 			maskThresholds(nil, mask)
 		case 0x0a:
-			mask[0], mask[2] = dSenseMask, swpMask
+			mask[0], mask[2], mask[3] = dSenseMask, swpMask, tasMask
 		}
 		if changeable && !bytes.Equal(b[header:header+n], mask) {
 			t.Errorf("page %02x: changeable %x, want %x", b[0], b[header:header+n], mask)

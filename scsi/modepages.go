@@ -13,6 +13,8 @@ type parameters struct {
 	DescriptorSense bool `json:"d_sense,omitempty"`
 	Protected       bool `json:"swp,omitempty"`
 	Through         bool `json:"write_through,omitempty"`
+	// TellsAborted is TAS.
+	TellsAborted bool `json:"tas,omitempty"`
 	// Armed says that the soft threshold is in force, Threshold is of how many threshold
 	// sets that are available.
 	Armed     bool   `json:"armed,omitempty"`
@@ -121,6 +123,7 @@ func changeCaching(m *parameters, b []byte) { m.Through = b[0]&wceMask == 0 }
 const (
 	dSenseMask = 0x04
 	swpMask    = 0x08
+	tasMask    = 0x40
 )
 
 // modeControl is page 0Ah (SPC-4 §7.5.8).
@@ -136,15 +139,19 @@ func (d *Device) modeControl(m *parameters, b []byte) []byte {
 	if m.Protected {
 		p[4-2] |= swpMask
 	}
+	if m.TellsAborted {
+		p[5-2] = tasMask
+	}
 	// BUSY TIMEOUT PERIOD, FFFFh: no limit.
 	p[8-2], p[9-2] = 0xff, 0xff
 	return append(b, p[:]...)
 }
 
-func maskControl(_ *Device, b []byte) { b[0], b[4-2] = dSenseMask, swpMask }
+func maskControl(_ *Device, b []byte) { b[0], b[4-2], b[5-2] = dSenseMask, swpMask, tasMask }
 
 func changeControl(m *parameters, b []byte) {
 	m.DescriptorSense, m.Protected = b[0]&dSenseMask != 0, b[4-2]&swpMask != 0
+	m.TellsAborted = b[5-2]&tasMask != 0
 }
 
 // modeControlExtension is page 0Ah subpage 01h (SPC-4 §7.5.9).

@@ -17,6 +17,12 @@ func (c *Conn) Responded(t *Task) {
 	}
 }
 
+// Aborted gives a task that was ended by another nexus the status it has for that.
+func (c *Conn) Aborted(t *Task) {
+	t.failed = false
+	t.End(sam.TaskAborted)
+}
+
 // MayRespond says whether the response may go now: the outcome stands, all data
 // of a read is out, and the initiator has ended every burst it owes (RFC 3720
 // §10.4.2 [R-10.4.2-1]).

@@ -19,7 +19,8 @@ const (
 	KindLogout
 )
 
-// Phase is where a task stands. It only moves forward.
+// Phase is where a task stands. It only moves forward, but that a task which was aborted
+// may have a status to tell after all (TAS).
 type Phase uint8
 
 // Phases of a task.

@@ -10,7 +10,11 @@ import (
 // abort ends a task without a response. It is over when nothing touches its
 // memory or the medium for it any more.
 func (c *Conn) abort(t *task) {
-	if t.s.Kind != session.KindSCSI || t.s.Phase == session.Aborting {
+	if t.s.Kind != session.KindSCSI {
+		return
+	}
+	if t.s.Phase == session.Aborting {
+		t.tells = false // its own initiator ends it too
 		return
 	}
 	if t.s.Phase == session.Waiting {
@@ -63,6 +67,9 @@ func (c *Conn) quiet(t *task) {
 		c.current = session.Disposition{Verdict: session.Skip}
 		c.sess.Forget()
 	}
+	if c.tell(t) {
+		return
+	}
 	// No status was sent; the unit counts it as what it is.
 	t.s.Status = sam.TaskAborted
 	c.sess.Release(t.s)
@@ -71,6 +78,33 @@ func (c *Conn) quiet(t *task) {
 	if c.phase == closing {
 		c.gone()
 	}
+}
+
+// tell ends a task with TASK ABORTED, if its initiator is to hear of it (SAM-5 §5.3.1, TAS).
+// Its unit and the function that ended it do not wait for the way of the status. Whoever
+// still owes data after the time for that, or leaves, hears of it as if there was no TAS.
+func (c *Conn) tell(t *task) bool {
+	if !t.tells {
+		return false
+	}
+	if t.s.Out.Owed() || c.phase != fullFeature && (c.phase != parked || t.s.Immediate) || c.sess.LoggingOut() {
+		c.untold(t)
+		return false
+	}
+	t.tells = false
+	c.dropData(t)
+	c.sess.Aborted(t.s)
+	c.ready(c.concede(t))
+	c.respond(t)
+	return true
+}
+
+// untold has the unit tell by a unit attention what no status tells.
+func (c *Conn) untold(t *task) {
+	if e, present := c.unit(t.s.LUN); present && t.tells {
+		c.stack.local.Attend(e.Unit, c.nexus, scsi.CommandsCleared)
+	}
+	t.tells = false
 }
 
 // abandonOwed ends aborted tasks, and starts functions, that waited for their

@@ -28,7 +28,16 @@ const (
 // [N-6].
 func (c *Conn) abortFor(t *task, m *lun.Management) {
 	mine := c.sess.FastAborts()
-	if !m.Function.EndsMany() || !mine && !m.FastAbort || t.s.Kind != session.KindSCSI {
+	fast := m.Function.EndsMany() && (mine || m.FastAbort)
+	switch tells := m.Tells(c.nexus); {
+	case tells && t.s.Phase == session.Aborting && !fast:
+		return
+	case tells && t.s.Kind == session.KindSCSI && t.s.Phase != session.Aborting:
+		// Its initiator hears of it by its status, unless it owes data that nobody waits for.
+		t.tells = true
+		fast = fast && t.s.Out.Owed()
+	}
+	if !fast || t.s.Kind != session.KindSCSI {
 		c.abort(t)
 		return
 	}
@@ -71,6 +80,7 @@ func (c *Conn) linger(t *task) {
 	c.lingering++
 	c.sess.Outlive(t.s)
 	t.s.Status = sam.TaskAborted
+	c.untold(t)
 	if c.direct == nil || !c.receivesInto(t) {
 		c.dropData(t)
 	}

@@ -19,9 +19,9 @@ type Orphan struct {
 	ticketed bool
 	ticket   uint32
 	reactor  int
-	// ended and heard are what its side of the unit knew of functions.
-	ended bool
-	heard uint64
+	// ended, told and heard are what its side of the unit knew of functions.
+	ended, told bool
+	heard       uint64
 	// order is that of its session, nexus where it came from.
 	order *order.Sequencer
 	nexus sam.Nexus
@@ -37,7 +37,7 @@ func (c *Conn) orphan(t *task, q Seek) Finding {
 	}
 	o.heard = sam.Concluded
 	if o.ticketed {
-		o.ended, o.heard = c.stack.local.Part(o.unit, o.ticket)
+		o.ended, o.told, o.heard = c.stack.local.Part(o.unit, o.ticket)
 	}
 	o.Orphan = c.sess.Orphan(t.s, q.ExpDataSN, t.written())
 	o.Align(t.unit.Info().BlockBytes)
@@ -191,7 +191,7 @@ func (c *Conn) proceed(t *task, o *Orphan) {
 	}
 	cmd := &t.s.Command
 	cmd.Resumed, cmd.Replaces = true, sam.NoTicket
-	cmd.Ended, cmd.Heard = o.ended, o.heard
+	cmd.Ended, cmd.Told, cmd.Heard = o.ended, o.told, o.heard
 	if o.ticketed {
 		cmd.Replaces = lun.AtHome(o.ticket)
 	}
@@ -221,6 +221,7 @@ func (c *Conn) continued(t *task) bool {
 		return true
 	}
 	if t.s.Action == sam.Complete && t.s.Status == sam.TaskAborted {
+		t.tells = t.s.Told
 		c.abort(t)
 		return false
 	}

@@ -88,6 +88,8 @@ type progress struct {
 	// lingers: it is over but for its place (fastabort.go).
 	ending        ending
 	told, lingers bool
+	// tells: when it is quiet it has a status, TASK ABORTED.
+	tells bool
 	// held: a fence that stands holds its response up. fenced: a fence around it is up,
 	// or asked for, with token if the directory knows it, and awaits that many answers.
 	// passes: no fence holds it up (fence.go).

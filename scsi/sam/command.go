@@ -126,8 +126,11 @@ type Command struct {
 	// of the unit had heard of when it left, or Concluded, and Ended says that one of
 	// these ends it.
 	Resumed, Ended bool
-	Replaces       uint32
-	Heard          uint64
+	// Told says of a command that a function has ended, by its status TASK ABORTED or
+	// with Ended, that its initiator gets that status.
+	Told     bool
+	Replaces uint32
+	Heard    uint64
 	// Part says that the command is a part of another one, which has met what meets a new
 	// one: it takes no unit attention from who is to hear of it. Replaces is the ticket of
 	// that one when both are the same unit's, else NoTicket.
