@@ -134,10 +134,13 @@ func (c *change) openUnit(cfg Unit) (*unit, error) {
 	home := (len(c.e.units) + len(c.opened) - 1) % len(c.e.cores)
 	info := m.Info()
 	device := scsi.New(scsi.Config{
-		Info: info, Identity: id, Keeps: true, Removable: cfg.Removable, OptimalTransferBytes: int64(info.OptimalBytes),
+		Info: info, Identity: id, Keeps: true, Intends: cfg.Medium.hasPath(), Removable: cfg.Removable, OptimalTransferBytes: int64(info.OptimalBytes),
 	})
 	keeper, err := c.e.restore(cfg, device)
 	if err != nil {
+		return nil, err
+	}
+	if err := keeper.resume(cfg, info.Bytes); err != nil {
 		return nil, err
 	}
 	u.lun = lun.NewUnit(home, device, m.Backend)

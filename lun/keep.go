@@ -12,10 +12,10 @@ import (
 
 // Keeper makes the states of units durable.
 type Keeper interface {
-	// Keep takes the state of a unit, to store it off the reactor so that a loss of power
-	// leaves this one or the one before. When it is stored, or cannot be, the unit's
+	// Keep takes the state of a unit, and a write that is intended or nil, to store them off
+	// the reactor so that a loss of power leaves these or those before. When it is stored, or cannot be, the unit's
 	// home calls Local.Kept. A unit has one Keep under way at most.
-	Keep(u *Unit, state []byte)
+	Keep(u *Unit, state []byte, intent *scsi.Intent)
 }
 
 // KeepBy says who keeps the state of a unit whose device server may ask for it
@@ -25,7 +25,8 @@ func (u *Unit) KeepBy(k Keeper) { u.keeper = k }
 // keep starts a Keep step.
 func (u *Unit) keep(c *sam.Command) {
 	u.keeping = c
-	u.keeper.Keep(u, u.device.Draft())
+	state, intent := u.device.Draft()
+	u.keeper.Keep(u, state, intent)
 }
 
 // Kept ends the Keep of a unit. It is called at the unit's home.

@@ -12,9 +12,14 @@ import (
 )
 
 // keeper holds what it is to keep until the test says how that ended.
-type keeper struct{ states [][]byte }
+type keeper struct {
+	states  [][]byte
+	intents []*scsi.Intent
+}
 
-func (k *keeper) Keep(_ *Unit, state []byte) { k.states = append(k.states, state) }
+func (k *keeper) Keep(_ *Unit, state []byte, intent *scsi.Intent) {
+	k.states, k.intents = append(k.states, state), append(k.intents, intent)
+}
 
 // prout is the parameter list of a PERSISTENT RESERVE OUT.
 func proutList(key, next uint64, flags byte) []byte {
@@ -219,4 +224,38 @@ func TestBackground_FailsAndRests(t *testing.T) {
 		t.Errorf("%v, background %v", w.disk.served, w.unit.background)
 	}
 	w.idle()
+}
+
+// A write whose intent is kept goes to its end, whoever stops its command: it is on the medium
+// as a whole, and the intent is dropped before the command ends.
+func TestKeep_IntentIsNotStopped(t *testing.T) {
+	for _, from := range []int{home, away} {
+		k := &keeper{}
+		w := newWorldOf(t, scsi.Config{Keeps: true, Intends: true})
+		w.unit.KeepBy(k)
+		w.nameNexuses()
+		c := command(t, from, 1, "9c 00 00 00 00 00 00 00 00 02 00 00 00 01")
+		w.begin(from, c)
+		data := bytes.Repeat([]byte{7}, 512)
+		w.execute(from, c, data)
+		w.settle()
+		if len(k.intents) != 1 || k.intents[0] == nil || !bytes.Equal(k.intents[0].Data, data) {
+			t.Fatalf("intents %+v", k.intents)
+		}
+		w.disk.hold = true
+		w.locals[home].Kept(w.unit, true)
+		w.settle()
+		w.locals[from].Stop(w.unit, c)
+		w.want(c.Owner)
+		w.disk.hold = false
+		w.drive()
+		w.want(c.Owner)
+		if len(k.intents) != 2 || k.intents[1] != nil || !bytes.Equal(w.disk.mem[2*512:3*512], data) {
+			t.Fatalf("%d intents, on the medium %x", len(k.intents), w.disk.mem[2*512:][:4])
+		}
+		w.locals[home].Kept(w.unit, true)
+		w.want(c.Owner, Executed)
+		w.finish(from, c)
+		w.idle()
+	}
 }

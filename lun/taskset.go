@@ -57,7 +57,7 @@ func (s *taskSet) remove(ticket uint32) {
 
 // stop keeps the program of a command from starting further steps.
 func (s *taskSet) stop(ticket uint32) {
-	if p := s.entries[ticket].program; p != nil {
+	if p := s.entries[ticket].program; p != nil && !p.plan.Surely {
 		p.stopped = true
 	}
 	if k := s.entries[ticket].copying; k != nil {

@@ -183,7 +183,7 @@ func (p *program) conclude(l *Local) bool {
 		p.unit.worked(l, b)
 		return false
 	case !p.plan.Keeps:
-	case p.failed || p.stopped:
+	case (p.failed || p.stopped) && !p.plan.Surely:
 		p.unit.device.Abandon()
 	default:
 		p.unit.keep(p.command)

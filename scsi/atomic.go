@@ -36,8 +36,8 @@ func (d *Device) atomicExtent(c *sam.Command) (e sam.Extent, ok bool) {
 }
 
 // beginWriteAtomic serves WRITE ATOMIC(16): all of it or nothing, towards readers because
-// nothing runs beside it, towards a loss of power because the medium says so. With an
-// ATOMIC BOUNDARY only each part between two of them has to be; here all of it is.
+// nothing runs beside it, towards a loss of power because the medium says so or an Intent is
+// kept. With an ATOMIC BOUNDARY only each part between two of them has to be; here all of it is.
 func (d *Device) beginWriteAtomic(c *sam.Command) {
 	e, ok := d.atomicExtent(c)
 	switch {
@@ -61,5 +61,9 @@ func (d *Device) writeAtomic(c *sam.Command) Program {
 		FailExpected(c)
 		return Program{}
 	}
-	return Program{Kind: Place, Offset: e.Offset, Bytes: e.Bytes, fua: e.FUA || d.mode.Through, run: run{offset: e.Offset}}
+	p := Program{Kind: Place, Offset: e.Offset, Bytes: e.Bytes, fua: e.FUA || d.mode.Through, run: run{offset: e.Offset}}
+	if d.intends {
+		return d.intend(c, p)
+	}
+	return p
 }

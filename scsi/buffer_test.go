@@ -76,7 +76,7 @@ func TestIdentifying(t *testing.T) {
 	if p.Kind != Keep || len(good(t, d, "a3 05 00 00 00 00 00 00 02 10 00")) != 4 {
 		t.Fatalf("program %+v", p)
 	}
-	kept := d.Draft()
+	kept, _ := d.Draft()
 	d.Kept(c, true)
 	if b := good(t, d, "a3 05 00 00 00 00 00 00 02 10 00"); string(b[4:]) != "abc" || b[3] != 3 {
 		t.Errorf("%q", b)

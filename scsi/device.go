@@ -27,6 +27,8 @@ type Config struct {
 	// Keeps says that the state of the device server can be made durable, so that commands
 	// may ask for it (Keep).
 	Keeps bool
+	// Intends says that an Intent can be too, and will be carried out before the unit serves.
+	Intends bool
 	// Removable says that the medium can be ejected (RMB, SPC-4 §6.6.2).
 	Removable bool
 	// OptimalTransferBytes is reported in VPD page B0h; zero reports none.
@@ -71,8 +73,12 @@ type Device struct {
 	operation                         *operation
 	sanitizing, sanitizeFailed, exits bool
 	keeps                             bool
-	victims                           []sam.Nexus
-	usage                             usage
+	// intends says that writes are kept as an Intent where the medium cannot write all or
+	// nothing; unsettled, that one could not be dropped: it is done again at the next start,
+	// so nothing may be written before.
+	intends, unsettled bool
+	victims            []sam.Nexus
+	usage              usage
 	// buffer and echo are what WRITE BUFFER wrote, identifying is SET IDENTIFYING
 	// INFORMATION.
 	buffer, echo []byte
@@ -100,6 +106,7 @@ type Device struct {
 func New(cfg Config) *Device {
 	d := newDevice()
 	d.identity, d.keeps, d.removable = cfg.Identity, cfg.Keeps, cfg.Removable
+	d.intends = cfg.Keeps && cfg.Intends && cfg.Info.AtomicBytes == 0
 	d.describe(cfg.Info)
 	limit := cfg.MaxTransferBytes
 	if limit <= 0 {
@@ -116,6 +123,9 @@ func New(cfg Config) *Device {
 }
 
 func (d *Device) describe(info blk.Info) {
+	if d.intends {
+		info.AtomicBytes = blk.MaxRequestBytes
+	}
 	d.info, d.blocks = info, info.Blocks()
 	d.blockShift = uint8(bits.TrailingZeros32(info.BlockBytes))
 }
@@ -185,7 +195,7 @@ func (d *Device) Begin(c *sam.Command) {
 // attention to report, no unit that was stopped or that another nexus reserved, no mode
 // parameter that is not its default. While that is so BeginPlain answers as Begin would.
 func (d *Device) Plain(n sam.Nexus) bool {
-	return !d.absent && !d.stopped && d.mode.passes() && d.operation == nil && !d.sanitizeFailed && !d.ejected && !d.gone && !d.reservation.excludes(n) &&
+	return !d.absent && !d.stopped && d.mode.passes() && d.operation == nil && !d.sanitizeFailed && !d.ejected && !d.gone && !d.unsettled && !d.reservation.excludes(n) &&
 		!d.persistent.excludes(d.registrationOf(n), writesOut) && int(n) < len(d.nexuses) && d.nexuses[n].known && !d.pending(n) &&
 		(len(d.access) == 0 || d.entered(n))
 }

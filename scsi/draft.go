@@ -25,6 +25,10 @@ type draft struct {
 	identifying string
 	told        tidings
 	by          sam.Nexus
+	// intent is what a command is about to write by places, and settles says that it has.
+	intent  *Intent
+	places  Program
+	settles bool
 	// durable says that what is kept of the unit changes.
 	durable bool
 }
@@ -49,6 +53,7 @@ func (d *Device) Kept(c *sam.Command, ok bool) Program {
 	n := d.draft
 	d.draft = nil
 	if !ok {
+		d.unsettled = d.unsettled || n.settles
 		c.Fail(sam.NewSense(sam.HardwareError, codeInternalFailure))
 		return Program{}
 	}
@@ -84,7 +89,10 @@ func (d *Device) become(n *draft) Program {
 	if n.told.mode {
 		d.attendOthers(n.by, ModeChanged)
 	}
-	if n.starts != nil {
+	switch {
+	case n.intent != nil:
+		return d.placed(n)
+	case n.starts != nil:
 		return d.start(n.starts)
 	}
 	return Program{}

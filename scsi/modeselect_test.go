@@ -92,7 +92,7 @@ func TestModeSelect_Saves(t *testing.T) {
 	if p.Kind != Sync || !p.Keeps {
 		t.Fatalf("program %+v", p)
 	}
-	kept := d.Draft()
+	kept, _ := d.Draft()
 	d.Kept(c, true)
 	again := selected(t)
 	if err := again.Restore(kept); err != nil {

@@ -18,8 +18,8 @@ func TestSanitize_Overwrite(t *testing.T) {
 	if p.Kind != Keep {
 		t.Fatalf("%04x, program %+v", c.Sense.Code, p)
 	}
-	if !bytes.Contains(d.Draft(), []byte(`"sanitizing":true`)) {
-		t.Errorf("kept: %s", d.Draft())
+	if kept, _ := d.Draft(); !bytes.Contains(kept, []byte(`"sanitizing":true`)) {
+		t.Errorf("kept: %s", kept)
 	}
 	if p = d.Kept(c, true); p.Kind != Overwrite || !p.Detached() || Immediate(c) || d.Plain(0) {
 		t.Fatalf("program %+v", p)
@@ -43,7 +43,8 @@ func TestSanitize_Overwrite(t *testing.T) {
 			t.Errorf("byte %d is %02x", at, m.data[at])
 		}
 	}
-	if e := d.Concluded(c, true); e.Kind != Keep || bytes.Contains(d.Draft(), []byte("sanitizing")) {
+	e := d.Concluded(c, true)
+	if kept, _ := d.Draft(); e.Kind != Keep || bytes.Contains(kept, []byte("sanitizing")) {
 		t.Errorf("end: %+v", e)
 	}
 	d.Kept(c, true)
@@ -57,7 +58,7 @@ func TestSanitize_FailsAndResumes(t *testing.T) {
 		d := selected(t)
 		c := parse(t, map[bool]string{false: "48 82", true: "48 a2"}[ause])
 		serve(t, d, c, nil)
-		kept := d.Draft()
+		kept, _ := d.Draft()
 		if p := d.Kept(c, true); p.Kind != Erase || !Immediate(c) {
 			t.Fatalf("%+v", p)
 		}

@@ -85,7 +85,7 @@ func TestPersist_Kept(t *testing.T) {
 	if _, p := serve(t, d, c, list(0xa, 0, 0)); p.Kind != Keep {
 		t.Fatalf("kind %d", p.Kind)
 	}
-	kept := d.Draft()
+	kept, _ := d.Draft()
 	if len(prin(t, d, prinReservation)) != 8 {
 		t.Error("it takes effect before it is durable")
 	}

@@ -69,6 +69,9 @@ type Program struct {
 	index int
 	// Keeps says that a Keep follows when the steps have succeeded.
 	Keeps bool
+	// Surely says that the steps are not stopped half way, and that the Keep follows when they
+	// have failed too.
+	Surely bool
 	// fua is what a CompareWrite writes with.
 	fua bool
 	// runs counts the descriptors an Extents has written; run is the last of them,

@@ -67,6 +67,8 @@ func (d *Device) refuseState(c *sam.Command, row *Opcode) bool {
 	case d.stopped && row.flags&passStopped == 0:
 		// SBC-3 §4.20: a stopped unit waits for START STOP UNIT.
 		c.Fail(sam.NewSense(sam.NotReady, codeNeedsStart))
+	case row.flags&(modifies|erases) != 0 && d.unsettled:
+		c.Fail(sam.NewSense(sam.HardwareError, codeInternalFailure))
 	case row.flags&(modifies|erases) != 0 && d.readOnly(c):
 		// SBC-3 §4.12: the medium itself is protected, or for this initiator the
 		// unit by software.

@@ -37,8 +37,9 @@ type keptRegistration struct {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Draft is what has to be durable before a Keep step ends.
-func (d *Device) Draft() []byte {
+// Draft is what has to be durable before a Keep step ends: the state, and a write that is
+// intended, nil when none is.
+func (d *Device) Draft() (text []byte, intent *Intent) {
 	s := state{Mode: d.draft.saved, Sanitizing: d.draft.sanitizing, Identifying: []byte(d.draft.identifying)}
 	if p := &d.draft.persistent; p.kept {
 		s.Type, s.Holder = uint8(p.kind), p.holder+1
@@ -52,7 +53,7 @@ func (d *Device) Draft() []byte {
 	if err != nil {
 		panic(err) // there is nothing in it that JSON cannot say
 	}
-	return fmt.Appendf(nil, "%s%08x\n%s\n", stateTitle, crc32.Checksum(b, castagnoli), b)
+	return fmt.Appendf(nil, "%s%08x\n%s\n", stateTitle, crc32.Checksum(b, castagnoli), b), d.draft.intent
 }
 
 // Restore takes over what was kept before the unit was started, before its first nexus.
