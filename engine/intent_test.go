@@ -87,8 +87,8 @@ func TestIntent_WriteAtomic(t *testing.T) {
 		}
 		s := enter(t, e, "", DefaultTarget)
 		settled(t, s)
-		data := bytes.Repeat([]byte("atomic!\n"), 32<<10)
-		for blocks, want := range map[int]sam.Status{512: sam.Good, 513: sam.CheckCondition} {
+		data := bytes.Repeat([]byte("atomic!\n"), 128<<10)
+		for blocks, want := range map[int]sam.Status{2048: sam.Good, 2049: sam.CheckCondition} {
 			r, err := s.Do(t.Context(), initiator.Command{
 				LUN: sam.LUNOf(0), CDB: []byte{0x9c, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, byte(blocks >> 8), byte(blocks), 0, 0},
 				Out: append(data, make([]byte, 512)...)[:blocks*512],

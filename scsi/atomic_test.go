@@ -39,7 +39,7 @@ func TestWriteAtomic(t *testing.T) {
 // dropped when it is durable, or has failed.
 func TestWriteAtomic_Intent(t *testing.T) {
 	d := testDevice(func(c *Config) { c.Info.AtomicBytes, c.Keeps, c.Intends = 0, true, true })
-	if limits := good(t, d, "12 01 b0 02 00"); number(limits[44:48]) != "512" {
+	if limits := good(t, d, "12 01 b0 02 00"); number(limits[44:48]) != "2048" {
 		t.Errorf("page B0h: %x", limits[44:64])
 	}
 	m := &medium{data: make([]byte, d.info.Bytes)}

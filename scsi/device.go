@@ -124,7 +124,7 @@ func New(cfg Config) *Device {
 
 func (d *Device) describe(info blk.Info) {
 	if d.intends {
-		info.AtomicBytes = blk.MaxRequestBytes
+		info.AtomicBytes = maxIntentBytes
 	}
 	d.info, d.blocks = info, info.Blocks()
 	d.blockShift = uint8(bits.TrailingZeros32(info.BlockBytes))

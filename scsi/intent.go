@@ -17,6 +17,9 @@ type Intent struct {
 	Data   []byte
 }
 
+// maxIntentBytes is the longest write that is done so: 256 blocks of 4096 bytes.
+const maxIntentBytes = 1 << 20
+
 // intentTitle begins an intent in its written form; behind it stand the CRC32C of the rest and
 // the offset.
 const intentTitle = "lunar write 1 "

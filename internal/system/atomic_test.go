@@ -15,7 +15,7 @@ import (
 )
 
 // atomicBlocks is as long as WRITE ATOMIC(16) can be, at an address that no alignment has.
-const atomicBlocks, atomicLBA = 512, 3
+const atomicBlocks, atomicLBA = 2048, 3
 
 // stamped is the data of one lap.
 func stamped(lap uint64) []byte {
