@@ -118,7 +118,7 @@ func (l *Local) endProgramStep(x *step) {
 		scsi.FailMedium(p.command, x.Result, !reads, first)
 		p.fail()
 	case x.Op == blk.Map:
-		p.unit.device.Extent(p.command, &p.plan, x.Progress, x.Hole)
+		p.unit.device.Extent(p.command, &p.plan, x.Progress, x.Hole, x.Anchored)
 	case x.Op == blk.Read && !p.unit.device.Check(p.command, &p.plan, x.Offset, x.Data):
 		p.fail()
 	}

@@ -133,7 +133,7 @@ func runChecked(t *testing.T, d *Device, c *sam.Command, p Program) {
 		}
 		if s.Op == blk.Map {
 			// Metadata: bounded by the number of look-ups, not by bytes.
-			d.Extent(c, &p, int64(d.info.BlockBytes), p.index%2 == 0)
+			d.Extent(c, &p, int64(d.info.BlockBytes), p.index%3 == 0, p.index%3 == 1)
 			if lookups++; lookups > maxLookups || s.Offset < 0 || s.Offset > d.info.Bytes-s.Length || c.DataInBytes > room {
 				t.Fatalf("look-up %d: %+v, %d bytes of answer", lookups, s, c.DataInBytes)
 			}

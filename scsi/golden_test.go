@@ -222,9 +222,9 @@ var goldenPages = []page{
 // goldenMedium has a few blocks that are deallocated.
 func goldenMedium(d *Device) *medium {
 	m := newMedium(d)
-	m.free = make(map[uint64]bool)
+	m.states = make(map[uint64]byte)
 	for lba := uint64(16); lba < 40; lba++ {
-		m.free[lba] = true
+		m.states[lba] = provisioningDeallocated
 	}
 	return m
 }

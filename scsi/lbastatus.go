@@ -14,6 +14,7 @@ const (
 
 	provisioningMapped      = 0
 	provisioningDeallocated = 1
+	provisioningAnchored    = 2
 
 	// maxLookups bounds how often one command asks the medium, and with it the
 	// descriptors of its answer. SBC-3 §5.4.1 lets an answer end early; the
@@ -67,15 +68,22 @@ func (p *Program) nextLookup(c *sam.Command) (Step, bool) {
 }
 
 // Extent hands the result of a Map step to an Extents program: bytes of the
-// medium, from where the step began, are all holes or all mapped.
-func (d *Device) Extent(c *sam.Command, p *Program, bytes int64, hole bool) {
+// medium, from where the step began, are all holes, or all anchored, or all mapped.
+func (d *Device) Extent(c *sam.Command, p *Program, bytes int64, hole, anchored bool) {
 	bytes = min(bytes, p.Bytes)
 	// SBC-3 §4.7.2: every block of a unit that is not thin is mapped, whatever its
 	// medium saves.
-	hole = hole && d.info.Thin
-	if p.runs == 0 || p.run.hole != hole {
+	state := byte(provisioningMapped)
+	switch {
+	case !d.info.Thin:
+	case hole:
+		state = provisioningDeallocated
+	case anchored:
+		state = provisioningAnchored
+	}
+	if p.runs == 0 || p.run.state != state {
 		p.runs++
-		p.run = run{offset: p.Offset, hole: hole}
+		p.run = run{offset: p.Offset, state: state}
 	}
 	p.run.bytes += bytes
 	p.Offset += bytes
@@ -96,10 +104,7 @@ func (d *Device) writeExtent(c *sam.Command, p *Program) {
 	var b [statusDescriptorBytes]byte
 	binary.BigEndian.PutUint64(b[0:], uint64(p.run.offset)>>d.blockShift)
 	binary.BigEndian.PutUint32(b[8:], uint32(p.run.bytes>>d.blockShift))
-	b[12] = provisioningMapped
-	if p.run.hole {
-		b[12] = provisioningDeallocated
-	}
+	b[12] = p.run.state
 	if at := end - statusDescriptorBytes; at < len(room) {
 		copy(room[at:], b[:])
 	}

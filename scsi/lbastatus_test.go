@@ -108,7 +108,7 @@ func TestLBAStatus_LookupsAreBounded(t *testing.T) {
 		if s.Op != blk.Map || s.Offset != 5*512+total || s.Length != maxMapBytes || !p.InOrder() {
 			t.Fatalf("step %+v after %d bytes", s, total)
 		}
-		d.Extent(c, &p, s.Length, true)
+		d.Extent(c, &p, s.Length, true, false)
 		lookups, total = lookups+1, total+s.Length
 	}
 	want := status{5, uint32(total / 512), provisioningDeallocated}
@@ -118,24 +118,24 @@ func TestLBAStatus_LookupsAreBounded(t *testing.T) {
 }
 
 // However short-sighted the medium, descriptors begin where they were asked to,
-// follow each other without a gap in alternate states, and tell the truth.
+// follow each other without a gap, none in the state of the one before, and tell the truth.
 func TestLBAStatus_DescribesTheMedium(t *testing.T) {
 	d := testDevice(func(c *Config) { c.Info.Bytes = 64 * 512 })
 	rapid.Check(t, func(rt *rapid.T) {
 		m := newMedium(d)
 		m.sight = rapid.Int64Range(0, 5).Draw(rt, "sight")
-		m.free = rapid.MapOf(rapid.Uint64Range(0, 63), rapid.Just(true)).Draw(rt, "free")
+		m.states = rapid.MapOf(rapid.Uint64Range(0, 63), rapid.SampledFrom([]byte{provisioningDeallocated, provisioningAnchored})).Draw(rt, "states")
 		from := rapid.Uint64Range(0, 63).Draw(rt, "from")
 		room := 8 + 16*rapid.Uint32Range(1, 20).Draw(rt, "descriptors")
 		c := statusCommand(from, room)
 		m.do(t, d, c, nil)
-		next, state := from, byte(2)
+		next, state := from, byte(0xff)
 		for _, s := range statuses(rt, c.Buffer[:c.DataInBytes]) {
 			if s.lba != next || s.blocks == 0 || s.state == state {
 				rt.Fatalf("descriptor %+v after block %d in state %d", s, next, state)
 			}
 			for lba := s.lba; lba < s.lba+uint64(s.blocks); lba++ {
-				if m.free[lba] != (s.state == provisioningDeallocated) {
+				if m.states[lba] != s.state {
 					rt.Fatalf("block %d: %+v", lba, s)
 				}
 			}
@@ -145,4 +145,48 @@ func TestLBAStatus_DescribesTheMedium(t *testing.T) {
 			rt.Fatalf("status %v, ended at %d", c.Status, next)
 		}
 	})
+}
+
+// ANCHOR, where the medium anchors, zeroes and keeps the store: UNMAP and WRITE SAME with
+// UNMAP do that, alone it is refused, and page B2h says so.
+func TestAnchor(t *testing.T) {
+	list := descriptors(t, 4, 2, 9, 1)
+	unmap := func() *sam.Command {
+		c := unmapCommand(list)
+		c.CDB[1] = anchorUnmapMask
+		return c
+	}
+	same := []string{"41 18 00 00 00 04 00 00 02 00", "93 18 00 00 00 00 00 00 00 04 00 00 00 02 00 00", "93 19 00 00 00 00 00 00 00 04 00 00 00 02 00 00"}
+	d := testDevice(func(c *Config) { c.Info.Anchors = true })
+	if b := good(t, d, "12 01 b2 00 ff"); b[5]&ancSupMask == 0 {
+		t.Errorf("page B2h: %x", b)
+	}
+	m := newMedium(d)
+	m.do(t, d, unmap(), list)
+	if m.ops[blk.Zero] != 2 || m.ops[blk.Discard] != 0 || m.data[4*512] != 0 || m.data[9*512] != 0 || m.data[6*512] == 0 {
+		t.Errorf("UNMAP: %v", m.ops)
+	}
+	for _, text := range same {
+		c := parse(t, text)
+		m = newMedium(d)
+		m.do(t, d, c, bytes.Repeat([]byte{1 - c.CDB[1]&ndobMask}, 512*int(1-c.CDB[1]&ndobMask)))
+		if c.Status != sam.Good || m.ops[blk.Zero] != 1 || m.data[4*512] != 0 {
+			t.Errorf("%s: %v %v %+v", text, m.ops, c.Status, c.Sense)
+		}
+	}
+	fails(t, d, "41 10 00 00 00 04 00 00 02 00", sam.IllegalRequest, 0x2400)
+	fails(t, d, "93 10 00 00 00 00 00 00 00 04 00 00 00 02 00 00", sam.IllegalRequest, 0x2400)
+
+	none := testDevice()
+	if b := good(t, none, "12 01 b2 00 ff"); b[5]&ancSupMask != 0 {
+		t.Errorf("page B2h: %x", b)
+	}
+	c := unmap()
+	serve(t, none, c, list)
+	if c.Sense.Code != 0x2400 {
+		t.Errorf("UNMAP without anchors: %+v", c.Sense)
+	}
+	for _, text := range same {
+		fails(t, none, text, sam.IllegalRequest, 0x2400)
+	}
 }

@@ -61,6 +61,8 @@ const (
 	needsAtomic
 	// unmapBit: bit 3 of CDB byte 1 is usable only on a thin unit.
 	unmapBit
+	// anchorBit: ANCHOR, of byte 1, is usable only where the medium anchors.
+	anchorBit
 	// hasAction: byte 1 bits 0..4 select the command (SPC-4 §4.3.4).
 	hasAction
 	// plain: begin reads nothing that changes over the life of the unit.

@@ -48,10 +48,17 @@ func (o *Opcode) served(i *blk.Info) bool {
 
 // usage returns the CDB usage of the row on a unit with this medium.
 func (o *Opcode) usage(i *blk.Info) []byte {
-	if o.flags&unmapBit == 0 || i.Thin {
+	missing := byte(0)
+	if o.flags&unmapBit != 0 && !i.Thin {
+		missing |= unmapMask
+	}
+	if o.flags&anchorBit != 0 && !(i.Thin && i.Anchors) {
+		missing |= o.anchorMask()
+	}
+	if missing == 0 {
 		return o.Usage
 	}
 	u := append([]byte(nil), o.Usage...)
-	u[1] &^= unmapMask
+	u[1] &^= missing
 	return u
 }

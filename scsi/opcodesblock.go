@@ -69,13 +69,13 @@ var blockCommands = []Opcode{
 		Recommended: secondsQuick, begin: (*Device).beginReadDefects, execute: (*Device).readDefects,
 	},
 	{
-		Code: 0x41, Name: "WRITE SAME(10)", Class: MediumWrite, Out: writesOut, flags: modifies | unmapBit,
-		Usage:       []byte{0x41, 0x08, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff, naca},
+		Code: 0x41, Name: "WRITE SAME(10)", Class: MediumWrite, Out: writesOut, flags: modifies | unmapBit | anchorBit,
+		Usage:       []byte{0x41, anchorSameMask | unmapMask, 0xff, 0xff, 0xff, 0xff, 0, 0xff, 0xff, naca},
 		Recommended: secondsLong, begin: (*Device).beginWriteSame, execute: (*Device).writeSame,
 	},
 	{
-		Code: 0x42, Name: "UNMAP", Class: MediumWrite, Out: writesOut, flags: modifies | needsThin,
-		Usage:       []byte{0x42, 0, 0, 0, 0, 0, 0, 0xff, 0xff, naca},
+		Code: 0x42, Name: "UNMAP", Class: MediumWrite, Out: writesOut, flags: modifies | needsThin | anchorBit,
+		Usage:       []byte{0x42, anchorUnmapMask, 0, 0, 0, 0, 0, 0xff, 0xff, naca},
 		Recommended: secondsLong, begin: (*Device).beginUnmap, execute: (*Device).unmap,
 	},
 	{
@@ -134,8 +134,8 @@ var blockCommands = []Opcode{
 		Recommended: secondsLong, begin: (*Device).beginSynchronize, execute: (*Device).synchronize,
 	},
 	{
-		Code: 0x93, Name: "WRITE SAME(16)", Class: MediumWrite, Out: writesOut, flags: modifies | unmapBit,
-		Usage:       []byte{0x93, 0x09, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Code: 0x93, Name: "WRITE SAME(16)", Class: MediumWrite, Out: writesOut, flags: modifies | unmapBit | anchorBit,
+		Usage:       []byte{0x93, anchorSameMask | unmapMask | ndobMask, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, naca},
 		Recommended: secondsLong, begin: (*Device).beginWriteSame, execute: (*Device).writeSame,
 	},
 	{

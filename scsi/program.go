@@ -72,6 +72,8 @@ type Program struct {
 	// Surely says that the steps are not stopped half way, and that the Keep follows when they
 	// have failed too.
 	Surely bool
+	// anchors: what a DiscardList names keeps its store (SBC-3 §4.7.3.4).
+	anchors bool
 	// fua is what a CompareWrite writes with.
 	fua bool
 	// runs counts the descriptors an Extents has written; run is the last of them,
@@ -86,7 +88,7 @@ type Program struct {
 // run is a part of the medium in one provisioning state, in bytes.
 type run struct {
 	offset, bytes int64
-	hole          bool
+	state         byte
 }
 
 // InOrder says that each step depends on the result of the one before, which
@@ -172,6 +174,9 @@ func (d *Device) nextDescriptor(c *sam.Command, p *Program) (Step, bool) {
 		p.index++
 		p.Offset = int64(binary.BigEndian.Uint64(list[at:]) << d.blockShift)
 		p.Bytes = int64(binary.BigEndian.Uint32(list[at+8:])) << d.blockShift
+	}
+	if p.anchors {
+		return p.cut(blk.Zero, maxRangeBytes)
 	}
 	return p.cut(blk.Discard, maxRangeBytes)
 }

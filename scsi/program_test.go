@@ -16,22 +16,22 @@ type medium struct {
 	data  []byte
 	syncs int
 	ops   map[blk.Op]int
-	// free has one entry for each block that is deallocated.
-	free map[uint64]bool
+	// states has one entry for each block that is deallocated or anchored.
+	states map[uint64]byte
 	// sight is the most blocks one look-up sees; zero sees all.
 	sight int64
 }
 
 // look answers a Map.
-func (m *medium) look(d *Device, s Step) (n int64, hole bool) {
+func (m *medium) look(d *Device, s Step) (n int64, state byte) {
 	block := int64(d.info.BlockBytes)
 	at := uint64(s.Offset / block)
-	hole = m.free[at]
-	for n < s.Length && m.free[at] == hole && (m.sight == 0 || n < m.sight*block) {
+	state = m.states[at]
+	for n < s.Length && m.states[at] == state && (m.sight == 0 || n < m.sight*block) {
 		n += block
 		at++
 	}
-	return n, hole
+	return n, state
 }
 
 func (m *medium) run(t testing.TB, d *Device, c *sam.Command, p Program) {
@@ -61,8 +61,8 @@ func (m *medium) run(t testing.TB, d *Device, c *sam.Command, p Program) {
 		mem := m.data[s.Offset : s.Offset+s.Length]
 		switch s.Op {
 		case blk.Map:
-			n, hole := m.look(d, s)
-			d.Extent(c, &p, n, hole)
+			n, state := m.look(d, s)
+			d.Extent(c, &p, n, state == provisioningDeallocated, state == provisioningAnchored)
 		case blk.Write:
 			d.Supply(c, &p, s.Offset, mem)
 		case blk.Read:

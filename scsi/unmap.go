@@ -15,7 +15,20 @@ const (
 	maxUnmapDescriptors = 255
 	// maxUnmapBlocks bounds the work of one command.
 	maxUnmapBlocks = 1 << 20
+
+	opUnmap = 0x42
+
+	// ANCHOR in byte 1 of UNMAP and of WRITE SAME.
+	anchorUnmapMask = 0x01
+	anchorSameMask  = 0x10
 )
+
+func (o *Opcode) anchorMask() byte {
+	if o.Code == opUnmap {
+		return anchorUnmapMask
+	}
+	return anchorSameMask
+}
 
 // beginUnmap serves UNMAP (SBC-3 §5.28).
 func (d *Device) beginUnmap(c *sam.Command) {
@@ -60,7 +73,7 @@ func (d *Device) unmap(c *sam.Command) Program {
 			return Program{}
 		}
 	}
-	return Program{Kind: DiscardList}
+	return Program{Kind: DiscardList, anchors: c.CDB[1]&anchorUnmapMask != 0}
 }
 
 // descriptorsOf returns the whole block descriptors of a checked list.

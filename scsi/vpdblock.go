@@ -19,6 +19,7 @@ const (
 	lbpwsMask   = 0x40 // WRITE SAME(16) with UNMAP
 	lbpws10Mask = 0x20 // WRITE SAME(10) with UNMAP
 	lbprzZeros  = 0x04 // deallocated blocks read as zeros
+	ancSupMask  = 0x02 // blocks can be anchored
 
 	provisioningFull = 0
 	provisioningThin = 2
@@ -72,13 +73,17 @@ func (d *Device) vpdCharacteristics(_ *sam.Path, b []byte) []byte {
 	return append(b, p[:]...)
 }
 
-// vpdProvisioning is page B2h (SBC-3 §6.6.4). There is no anchor and no
+// vpdProvisioning is page B2h (SBC-3 §6.6.4). There is no
 // descriptor of a provisioning group; a threshold is of sets of 1 MiB.
 func (d *Device) vpdProvisioning(_ *sam.Path, b []byte) []byte {
 	if !d.info.Thin {
 		return append(b, 0, 0, provisioningFull, 0)
 	}
-	return append(b, d.thresholdExponent(), lbpuMask|lbpwsMask|lbpws10Mask|lbprzZeros, provisioningThin, 0)
+	does := byte(lbpuMask | lbpwsMask | lbpws10Mask | lbprzZeros)
+	if d.info.Anchors {
+		does |= ancSupMask
+	}
+	return append(b, d.thresholdExponent(), does, provisioningThin, 0)
 }
 
 // vpdBlockLimitsExtension is page B7h (SBC-4 §6.6.5): no streams, and no writes of scattered

@@ -42,6 +42,10 @@ func (d *Device) beginWriteSame(c *sam.Command) {
 	if _, ok := d.sameExtent(c); !ok {
 		return
 	}
+	if c.CDB[1]&(anchorSameMask|unmapMask) == anchorSameMask {
+		failField(c, 1, 4) // SBC-3 §5.43: ANCHOR is for what UNMAP unmaps
+		return
+	}
 	if ndob(c) {
 		ask(c, 0, 0)
 		return
@@ -78,6 +82,9 @@ func (d *Device) writeSame(c *sam.Command) Program {
 		// whatever the data says. SBC-3 §5.43 would write data that is not zero; every
 		// host that sets UNMAP means to deallocate, and the public suite demands it.
 		p.Kind = Discard
+		if c.CDB[1]&anchorSameMask != 0 {
+			p.Kind = Zero
+		}
 	}
 	return p
 }

@@ -58,8 +58,9 @@ type Request struct {
 	// FUA asks that a Write be durable when it is reported.
 	FUA    bool
 	Result Result
-	// Hole is the answer of a Map: the bytes are deallocated.
-	Hole bool
+	// Hole and Anchored are the answer of a Map: the bytes are deallocated, or allocated
+	// and never written.
+	Hole, Anchored bool
 	// Offset and Length are in bytes and multiples of the block size. Length
 	// equals len(Data) for Read and Write, and is not zero for Map.
 	Offset, Length int64
@@ -87,7 +88,9 @@ type Info struct {
 	ReadOnly bool
 	// Thin media deallocate on Discard; DiscardBytes is the granularity, and the first
 	// granule begins at DiscardOffset.
-	Thin                        bool
+	Thin bool
+	// Anchors: what Zero keeps allocated is Anchored to a Map, until it is written.
+	Anchors                     bool
 	DiscardBytes, DiscardOffset uint32
 	// AtomicBytes is the longest Write that is stored as a whole or not at all, whatever
 	// ends the machine, wherever it begins; 0 when there is none.

@@ -141,7 +141,7 @@ func (q *Queue) land(ended, done []*blk.Request) []*blk.Request {
 	for _, inner := range ended {
 		f := q.flights[inner.Tag]
 		r := f.outer
-		r.Result, r.Progress, r.Hole = inner.Result, inner.Progress, inner.Hole
+		r.Result, r.Progress, r.Hole, r.Anchored = inner.Result, inner.Progress, inner.Hole, inner.Anchored
 		switch {
 		case f.changes:
 			q.b.pages.gens.end(q.touched(r))

@@ -18,10 +18,10 @@ import (
 // calls are known to wait for a process or a network nothing is asked, and
 // everything counts as mapped; so it does where holes are unknown, as a device's are.
 //
-// Blocks that were zeroed but never written are holes to the file system, which
-// is what an initiator wants to know: nothing need be read there.
+// Blocks that were zeroed but never written are holes to it. Where the file system tells what
+// it holds for them they are anchored (anchor.go).
 func (m *Medium) mapped(r *blk.Request) blk.Result {
-	r.Hole = false
+	r.Hole, r.Anchored = false, false
 	if m.cfg.Async || m.cfg.Device {
 		return allMapped(r)
 	}
@@ -31,7 +31,7 @@ func (m *Medium) mapped(r *blk.Request) blk.Result {
 	case errors.Is(err, unix.ENXIO):
 		// There is no data from here to the end of the file.
 		r.Progress, r.Hole = r.Length, true
-		return blk.OK
+		return m.anchored(r)
 	case err != nil:
 		return unknown(r, err)
 	}
@@ -39,7 +39,7 @@ func (m *Medium) mapped(r *blk.Request) blk.Result {
 	block := int64(m.cfg.Info.BlockBytes)
 	if data -= data % block; data > r.Offset {
 		r.Progress, r.Hole = min(data, end)-r.Offset, true
-		return blk.OK
+		return m.anchored(r)
 	}
 	hole, err := m.seek(r.Offset, unix.SEEK_HOLE)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"lunar/lun/blk"
+	"lunar/lun/descriptor"
 
 	"golang.org/x/sys/unix"
 )
@@ -61,6 +62,8 @@ func (b *Backend) inspect(cfg *Config, bytes int64) error {
 		return b.setDirect(false)
 	}
 	b.about.Direct = true
+	// Pages that were read and not written would pass for data.
+	b.about.Info.Anchors = thin && !b.about.Async && descriptor.Anchors(b.fd)
 	return nil
 }
 

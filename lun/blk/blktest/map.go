@@ -9,8 +9,11 @@ import (
 // extent is one answer of a Map.
 type extent struct {
 	offset, bytes int64
-	hole          bool
+	// state is 0 for mapped.
+	state
 }
+
+type state struct{ hole, anchored bool }
 
 // reporter is a *testing.T or a *rapid.T.
 type reporter interface {
@@ -32,27 +35,27 @@ func (s *Subject) extents(t reporter, from, to int64) (all []extent) {
 		if r.Result != blk.OK || r.Progress < block || r.Progress > r.Length || r.Progress%block != 0 {
 			t.Fatalf("map of %d bytes at %d: result %d, %d bytes", r.Length, from, r.Result, r.Progress)
 		}
-		all = append(all, extent{from, r.Progress, r.Hole})
+		all = append(all, extent{from, r.Progress, state{r.Hole, r.Anchored}})
 		from += r.Progress
 	}
 	return all
 }
 
-// state says whether the block at offset is a hole.
-func state(all []extent, offset int64) bool {
+// stateAt is that of the block at offset.
+func stateAt(all []extent, offset int64) state {
 	for _, e := range all {
 		if offset >= e.offset && offset < e.offset+e.bytes {
-			return e.hole
+			return e.state
 		}
 	}
-	return false
+	return state{}
 }
 
-// expectHoles checks that no block with data is called a hole.
+// expectHoles checks that no block with data is called a hole, or anchored.
 func (s *Subject) expectHoles(t reporter, model []byte) {
 	t.Helper()
 	for _, e := range s.extents(t, 0, int64(len(model))) {
-		if !e.hole || s.Forgets {
+		if e.state == (state{}) || s.Forgets {
 			continue
 		}
 		for i, b := range model[e.offset : e.offset+e.bytes] {
@@ -81,7 +84,7 @@ func testMap(t *testing.T, s Subject) {
 		return
 	}
 	for at := from; at < from+n; at += block {
-		if all := s.extents(t, at, at+block); all[0].hole {
+		if all := s.extents(t, at, at+block); all[0].state != (state{}) {
 			t.Fatalf("block at %d was written and is a hole", at)
 		}
 	}
@@ -93,7 +96,7 @@ func testMap(t *testing.T, s Subject) {
 	all := s.extents(t, 0, i.Bytes)
 	for at := from; at < from+n; at += block {
 		discarded := at >= hole && at < hole+holeBytes
-		if got := state(all, at); got && !discarded || !got && discarded && !s.Keeps {
+		if got := stateAt(all, at).hole; got && !discarded || !got && discarded && !s.Keeps {
 			t.Errorf("block at %d: hole %v, discarded %v", at, got, discarded)
 		}
 	}
@@ -102,4 +105,29 @@ func testMap(t *testing.T, s Subject) {
 	if s.extents(t, hole+granule, hole+2*granule)[0].hole {
 		t.Error("a block written into a hole is still one")
 	}
+	if i.Anchors && !s.Keeps {
+		testAnchors(t, s, hole, holeBytes)
+	}
+}
+
+// testAnchors zeroes what was a hole in part: all of it is anchored, until it is written or
+// deallocated.
+func testAnchors(t *testing.T, s Subject, from, n int64) {
+	s.ok(t, &blk.Request{Op: blk.Zero, Offset: from, Length: n})
+	block, granule := int64(s.Backend.Info().BlockBytes), n/3
+	for _, e := range s.extents(t, from, from+n) {
+		if e.state != (state{anchored: true}) {
+			t.Errorf("zeroed: %+v", e)
+		}
+	}
+	s.write(t, from, pattern(granule, 3), false)
+	s.ok(t, &blk.Request{Op: blk.Discard, Offset: from + 2*granule, Length: granule})
+	all := s.extents(t, from, from+n)
+	for at := from; at < from+n; at += block {
+		want := state{hole: at >= from+2*granule, anchored: at >= from+granule && at < from+2*granule}
+		if got := stateAt(all, at); got != want {
+			t.Errorf("block at %d of %d: %+v, want %+v", at, from, got, want)
+		}
+	}
+	s.write(t, from+granule, pattern(granule, 4), false)
 }
