@@ -130,6 +130,7 @@ func (c *change) openUnit(cfg Unit) (*unit, error) {
 	if err != nil {
 		return nil, err
 	}
+	id.Status = c.e.cfg.Status
 	// Units are spread over the reactors; commands from elsewhere come by message.
 	home := (len(c.e.units) + len(c.opened) - 1) % len(c.e.cores)
 	info := m.Info()

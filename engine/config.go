@@ -31,6 +31,9 @@ type Config struct {
 	Poll reactor.PollMode
 	// State is a directory for what must survive a restart.
 	State string
+	// Status is the URL of the metrics, if they are on a network; initiators read it in VPD
+	// page 85h.
+	Status string
 }
 
 // Group is a portal group: addresses that lead to the same target ports

@@ -26,12 +26,14 @@ var testUUID = [16]byte{
 }
 
 func testConfig() Config {
+	identity := IdentityOf(testUUID)
+	identity.Status = "http://192.0.2.1:9620/metrics"
 	return Config{
 		Info: blk.Info{
 			Bytes: 4 << 20, BlockBytes: 512, PhysicalBytes: 4096,
 			Thin: true, DiscardBytes: 4096, VolatileCache: true, AtomicBytes: 64 << 10,
 		},
-		Identity: IdentityOf(testUUID),
+		Identity: identity,
 	}
 }
 

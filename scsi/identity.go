@@ -10,6 +10,8 @@ type Identity struct {
 	Vendor, Product, Revision string
 	// Serial is the unit serial number, at most MaxSerialBytes.
 	Serial string
+	// Status is a URL under which the target can be asked how it is, empty for none.
+	Status string
 	// NAA is the designator of the unit, NAA 6h as 16 bytes.
 	NAA [16]byte
 }

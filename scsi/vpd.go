@@ -27,6 +27,8 @@ func init() {
 		{0x00, "Supported VPD Pages", true, (*Device).vpdSupported},
 		{0x80, "Unit Serial Number", false, (*Device).vpdSerial},
 		{0x83, "Device Identification", false, (*Device).vpdIdentification},
+		{0x84, "Software Interface Identification", false, (*Device).vpdSoftware},
+		{0x85, "Management Network Addresses", false, (*Device).vpdManagement},
 		{0x86, "Extended INQUIRY Data", false, (*Device).vpdExtended},
 		{0x87, "Mode Page Policy", false, (*Device).vpdModePolicy},
 		{0x88, "SCSI Ports", false, (*Device).vpdPorts},

@@ -7,6 +7,26 @@ import (
 	"lunar/scsi/sam"
 )
 
+// vpdSoftware is page 84h (SPC-4 §7.8.16): which commands and pages there are, as an
+// identifier of six bytes, by the company id of our designators. DEVIATION [D-8].
+func (d *Device) vpdSoftware(_ *sam.Path, b []byte) []byte {
+	const version = 1
+	id := binary.BigEndian.Uint32(naaPrefix[:]) << 4 // without the NAA field
+	return append(b, byte(id>>24), byte(id>>16), byte(id>>8), 0, 0, version)
+}
+
+// vpdManagement is page 85h (SPC-4 §7.8.9): where the target says how it is, if that is on a
+// network.
+func (d *Device) vpdManagement(_ *sam.Path, b []byte) []byte {
+	const statusService = 0x03 // SERVICE TYPE; ASSOCIATION 01b would be of one port, 10b is of the target
+	url := padName(d.identity.Status)
+	if d.identity.Status == "" {
+		return b
+	}
+	b = append(b, ofTarget<<1|statusService, 0, byte(len(url)>>8), byte(len(url)))
+	return append(b, url...)
+}
+
 // vpdExtended is page 86h (SPC-4 §7.8.7): priorities and all task attributes are served
 // (SAM-5 §8), a volatile cache is told, unit attentions of one nexus do not touch those of
 // another, and sense is no longer than it says.

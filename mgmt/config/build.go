@@ -36,7 +36,7 @@ func (b *builder) wrong(path, format string, a ...any) {
 
 func (b *builder) file(d *document) *File {
 	f := &File{Admin: d.Admin, Metrics: d.Metrics}
-	b.endpoints(d)
+	b.endpoints(d, &f.Engine)
 	if d.LogLevel != "" {
 		if err := f.LogLevel.UnmarshalText([]byte(d.LogLevel)); err != nil {
 			b.wrong("log_level", "log_level %q: use debug, info, warn or error", d.LogLevel)

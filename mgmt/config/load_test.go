@@ -30,7 +30,7 @@ func TestExample_IsAWholeConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &f.Engine
-	if f.LogLevel != slog.LevelInfo || f.Admin != "/run/lunar/admin.sock" || f.Metrics != "127.0.0.1:9620" || c.State != "/var/lib/lunar" || len(c.CPUs) != 1 {
+	if f.LogLevel != slog.LevelInfo || f.Admin != "/run/lunar/admin.sock" || f.Metrics != "127.0.0.1:9620" || c.Status != "http://127.0.0.1:9620/metrics" || c.State != "/var/lib/lunar" || len(c.CPUs) != 1 {
 		t.Errorf("%+v", f)
 	}
 	if len(c.Groups) != 2 || c.Groups[1].Portals[0] != "127.0.0.2:3260" || len(c.Units) != 2 || c.Units[0].Bytes != 10<<30 || c.Units[0].BlockBytes != 4096 {
