@@ -25,11 +25,14 @@ type Pool struct {
 }
 
 // class holds the buffers of one size; free is a stack, so that the buffer used
-// last, which is the one still in the cache, is used next.
+// last, which is the one still in the cache, is used next. Those behind the first cut were
+// never lent: what describes them is not touched either, as it is a page for every 85 of them.
 type class struct {
-	bufs  []Buf
-	free  []int32
-	bytes int
+	bufs   []Buf
+	free   []int32
+	bytes  int
+	cut    int
+	memory []byte
 }
 
 // NewPool maps the memory of all classes, which must ascend in size. Buffers
@@ -60,22 +63,24 @@ func NewPool(classes ...Class) (*Pool, error) {
 	return p, nil
 }
 
-// carve cuts the buffers of one class off memory and returns what is left.
+// carve takes the memory of one class off the front and returns what is left.
 func (p *Pool) carve(number int, c Class, memory []byte) []byte {
 	cl := &p.classes[number]
 	cl.bytes = c.Bytes
 	cl.bufs = make([]Buf, c.Count)
 	cl.free = make([]int32, 0, c.Count)
-	step := stride(c.Bytes)
-	for i := range cl.bufs {
-		cl.bufs[i] = Buf{data: memory[:c.Bytes:c.Bytes], pool: p, class: int32(number), index: int32(i)}
-		memory = memory[step:]
-	}
-	for i := c.Count - 1; i >= 0; i-- {
-		cl.free = append(cl.free, int32(i))
-	}
+	all := stride(c.Bytes) * c.Count
+	cl.memory = memory[:all]
 	p.bytes += c.Bytes * c.Count
-	return memory
+	return memory[all:]
+}
+
+// next cuts a buffer that was never lent. There is one.
+func (c *class) next(p *Pool, number int) {
+	at := c.cut * stride(c.bytes)
+	c.bufs[c.cut] = Buf{data: c.memory[at:][:c.bytes:c.bytes], pool: p, class: int32(number), index: int32(c.cut)}
+	c.free = append(c.free, int32(c.cut))
+	c.cut++
 }
 
 func stride(n int) int { return (n + pageBytes - 1) &^ (pageBytes - 1) }
@@ -86,8 +91,14 @@ func stride(n int) int { return (n + pageBytes - 1) &^ (pageBytes - 1) }
 func (p *Pool) Get(n int) *Buf {
 	for i := range p.classes {
 		c := &p.classes[i]
-		if c.bytes < n || len(c.free) == 0 {
+		if c.bytes < n {
 			continue
+		}
+		if len(c.free) == 0 {
+			if c.cut == len(c.bufs) {
+				continue
+			}
+			c.next(p, i)
 		}
 		last := len(c.free) - 1
 		b := &c.bufs[c.free[last]]
@@ -125,7 +136,7 @@ func (p *Pool) Class(n int) int {
 // Count is how many buffers a class has, and how many of them are not lent.
 func (p *Pool) Count(class int) (all, free int) {
 	c := &p.classes[class]
-	return len(c.bufs), len(c.free)
+	return len(c.bufs), len(c.bufs) - c.cut + len(c.free)
 }
 
 // Free is the number of bytes that are not lent.
