@@ -58,7 +58,7 @@ for g in $A $B $C; do for _ in 1 2 3; do sg_turs "$g" >/dev/null 2>&1; done; don
 
 decoded "sg_inq" sg_inq "$A"
 decoded "sg_inq -d" sg_inq -d "$A"
-for page in $(sg_vpd -H -q "$A" 2>/dev/null | sed -n 's/^ *00 *//p' | head -1 | tr ' ' '\n' | sed -n '5,$p' | grep -E '^[0-9a-f]{2}$'); do
+for page in $(sg_vpd -r -p 0 "$A" | tail -c +5 | od -An -v -tx1); do
 	decoded "sg_vpd page $page" sg_vpd -p 0x"$page" "$A"
 done
 decoded "sg_vpd -a" sg_vpd -a "$A"
@@ -79,6 +79,12 @@ decoded "sg_senddiag" sg_senddiag -t "$A"
 decoded "sg_senddiag -l" sg_senddiag -l "$A"
 decoded "sg_ident" sg_ident "$A"
 decoded "sg_read_buffer" sg_read_buffer -m desc "$A"
+decoded "sg_read_buffer -L" sg_read_buffer -L -m desc "$A"
+decoded "sg_referrals" sg_referrals -l 0 "$A"
+decoded "sg_timestamp" sg_timestamp "$A"
+decoded "sg_timestamp --srep" sg_timestamp --srep "$A"
+decoded "sg_timestamp -m" sg_timestamp -m 1234567890123 "$A"
+for g in $B $C; do sg_turs "$g" >/dev/null 2>&1; done # it was set by another
 decoded "sg_turs" sg_turs "$A"
 decoded "sg_start" sg_start --start "$A"
 decoded "sg_prevent" sg_prevent -a "$A"
@@ -93,6 +99,7 @@ dd if=/dev/urandom of=/tmp/next bs=512 count=1 status=none
 cat /tmp/block /tmp/next >/tmp/both
 decoded "sg_compare_and_write" sg_compare_and_write --in=/tmp/both --lba=3 --num=1 --xferlen=1024 "$A"
 ends 14 "sg_compare_and_write of another" sg_compare_and_write --in=/tmp/both --lba=3 --num=1 --xferlen=1024 "$A"
+decoded "WRITE ATOMIC(16)" sg_raw -s 512 -i /tmp/block "$A" 9c 00 00 00 00 00 00 00 00 05 00 00 00 01 00 00
 decoded "sg_unmap" sg_unmap --lba=8 --num=8 --force "$A"
 decoded "sg_get_lba_status" sg_get_lba_status --lba=0 "$A"
 decoded "sg_write_same --unmap" sg_write_same --unmap --lba=16 --num=8 --xferlen=512 --in=/dev/zero "$A"
