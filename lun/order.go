@@ -17,10 +17,9 @@ func (u *Unit) plain(l *Local, s *side, c *sam.Command) bool {
 	if c.Attribute != sam.Simple && c.Attribute != sam.Untagged || c.Resumed {
 		return false
 	}
-	if !u.gate.admits(c.Nexus) {
-		return false
-	}
-	if !u.gate.enter(l.reactor) || !u.device.BeginPlain(c) {
+	// What the home says of the nexus counts from inside only: outside, the home may have been
+	// alone since it was read.
+	if !u.gate.enter(l.reactor) || !u.gate.admits(c.Nexus) || !u.device.BeginPlain(c) {
 		u.leave(l)
 		return false
 	}
