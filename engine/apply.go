@@ -136,6 +136,7 @@ func (c *change) openUnit(cfg Unit) (*unit, error) {
 	info := m.Info()
 	device := scsi.New(scsi.Config{
 		Info: info, Identity: id, Keeps: true, Intends: cfg.Medium.hasPath(), Removable: cfg.Removable, OptimalTransferBytes: int64(info.OptimalBytes),
+		TokenSeed: tokenSeed(),
 	})
 	keeper, err := c.e.restore(cfg, device)
 	if err != nil {
@@ -147,6 +148,12 @@ func (c *change) openUnit(cfg Unit) (*unit, error) {
 	u.lun = lun.NewUnit(home, device, m.Backend)
 	u.lun.KeepBy(keeper)
 	return u, nil
+}
+
+// tokenSeed is another one for each unit and start.
+func tokenSeed() (seed [32]byte) {
+	chance(seed[:])
+	return seed
 }
 
 // key is what makes two units of two configurations the same one: the file or device, or

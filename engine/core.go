@@ -23,7 +23,11 @@ const (
 	kindDisk reactor.Kind = 16 + iota
 	kindAccept
 	kindStop
+	kindAge
 )
+
+// ageTime is how often units are told that time goes by, while one waits for it.
+const ageTime = time.Second
 
 // core is one reactor: its loop, its connections, the units at home on it.
 type core struct {
@@ -47,6 +51,8 @@ type core struct {
 	done []reactor.Completion
 	next int
 
+	// aging: the timer of ageTime is armed.
+	aging    bool
 	stopping bool
 	deadline int64
 	drained  bool
@@ -219,6 +225,10 @@ func (k *core) turn() (err error) {
 	if k.local.Idles() {
 		k.loop.Wake()
 	}
+	if k.local.Ages() && !k.aging {
+		k.aging = true
+		k.loop.Arm(reactor.NewToken(kindAge, 0, 0), k.loop.Now()+ageTime.Nanoseconds())
+	}
 	if k.stopping {
 		k.drain()
 	}
@@ -232,6 +242,9 @@ func (k *core) complete(x *reactor.Completion) {
 	case kindAccept:
 		k.accept(x)
 	case kindStop:
+	case kindAge:
+		k.aging = false
+		k.local.Age()
 	default:
 		k.stack.Complete(*x)
 	}

@@ -77,8 +77,13 @@ func (l *Local) Resume(u *Unit) {
 }
 
 // Rest stops what units do in the background: the target stops, and they go on at its next
-// start.
+// start. Copies without a command do not.
 func (l *Local) Rest() {
+	for _, k := range l.copies {
+		if k != nil && k.detached {
+			k.stop()
+		}
+	}
 	for _, u := range l.working {
 		u.background.program.stopped = true
 	}

@@ -1,6 +1,8 @@
 package lun
 
 import (
+	"slices"
+
 	"lunar/lun/blk"
 	"lunar/scsi"
 	"lunar/scsi/sam"
@@ -91,6 +93,7 @@ func (l *Local) Idle(u *Unit) bool {
 // Detach takes a unit's queue off this reactor, if it has one here. The unit is
 // idle on every reactor, and nobody finds it any more.
 func (l *Local) Detach(u *Unit) {
+	l.guarded = slices.DeleteFunc(l.guarded, func(o *Unit) bool { return o == u })
 	s := u.side(l.reactor)
 	if s == nil {
 		return

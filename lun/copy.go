@@ -49,6 +49,9 @@ type copying struct {
 	// waiting: for memory, or behind others that do.
 	waiting                bool
 	ended, failed, stopped bool
+	// claiming: the maker of its token has not answered yet. detached: it goes on without the
+	// command that began it, for which command stands.
+	claiming, detached bool
 	// clearing are the COPY OPERATION ABORTs that have stopped it and end with it.
 	clearing []*sam.Command
 }
@@ -64,13 +67,12 @@ func (u *Unit) copy(l *Local, c *sam.Command, plan scsi.Program) bool {
 	}
 	l.copies[k.slot] = k
 	u.sides[u.home].tasks.entries[c.Ticket].copying = k
-	k.run()
-	return k.conclude()
+	return !k.claim() && k.start()
 }
 
 // conclude ends a copy that has nothing under way. It is false while it has.
 func (k *copying) conclude() bool {
-	if k.running > 0 || k.waiting || !k.ended && !k.failed && !k.stopped {
+	if k.running > 0 || k.waiting || k.claiming || !k.ended && !k.failed && !k.stopped {
 		return false
 	}
 	switch {
@@ -84,8 +86,11 @@ func (k *copying) conclude() bool {
 	if k.wrote {
 		residual = (k.segment.Bytes - k.written()) / int64(k.destination.Unit.mapped.BlockBytes)
 	}
+	k.releaseToken()
 	k.unit.device.EndCopy(k.command, &k.plan, residual)
-	k.unit.sides[k.unit.home].tasks.entries[k.command.Ticket].copying = nil
+	if !k.detached {
+		k.unit.sides[k.unit.home].tasks.entries[k.command.Ticket].copying = nil
+	}
 	k.local.copies[k.slot] = nil
 	k.local.freeCopies = append(k.local.freeCopies, k.slot)
 	for _, c := range k.clearing {
@@ -99,7 +104,7 @@ func (k *copying) goOn() {
 	if !k.waiting {
 		k.run()
 	}
-	if k.conclude() {
+	if k.conclude() && !k.detached {
 		k.local.tell(k.command.Owner, Event{Kind: Executed, Command: k.command})
 	}
 }
@@ -157,7 +162,7 @@ func (k *copying) written() int64 {
 // overlap says whether a segment reads what it writes, and whether it is then to be copied
 // from its end.
 func (k *copying) overlap() (overlap, backwards bool) {
-	if k.source.Unit != k.destination.Unit {
+	if k.source.Unit != k.destination.Unit || k.segment.Zero {
 		return false, false
 	}
 	blocks := uint64(k.segment.Bytes) / uint64(k.source.Unit.mapped.BlockBytes)
@@ -188,7 +193,10 @@ func (k *copying) startPiece() bool {
 	k.taken += n
 	k.running++
 	k.local.pieces++
-	k.begin(i, false)
+	if k.segment.Zero {
+		clear(b.Bytes()[:n])
+	}
+	k.begin(i, k.segment.Zero)
 	return true
 }
 
@@ -230,10 +238,11 @@ func (l *Local) retryCopies() {
 	}
 }
 
-// copiesWith says whether a copy of this reactor has a piece under way from or to a unit.
+// copiesWith says whether a copy of this reactor is a unit's, or has a piece under way from or
+// to it.
 func (l *Local) copiesWith(u *Unit) bool {
 	for _, k := range l.copies {
-		if k != nil && k.running > 0 && (k.source.Unit == u || k.destination.Unit == u) {
+		if k != nil && (k.unit == u || k.running > 0 && (k.source.Unit == u || k.destination.Unit == u)) {
 			return true
 		}
 	}

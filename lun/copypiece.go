@@ -49,14 +49,22 @@ func (k *copying) begin(i int, write bool) {
 	c.Nexus, c.Place, c.Numbered, c.Path, c.ReadOnly = k.command.Nexus, k.command.Place, k.command.Numbered, k.command.Path, e.ReadOnly
 	// What waits at the unit may wait for this copy; it waits for nobody (adr/0024).
 	c.Attribute, c.Part, c.Replaces = sam.HeadOfQueue, true, sam.NoTicket
-	if e.Unit == k.unit {
+	switch {
+	case k.detached:
+		c.Attribute = sam.Simple // nobody waits for it
+	case e.Unit == k.unit:
 		c.Replaces = k.command.Ticket
 	}
-	c.Owner = Owner(k.local.reactor, ownCopy|uint64(k.slot)<<copySlotShift|uint64(i)<<copyPieceShift|uint64(p.turn))
+	c.Owner = k.ownerOf(i)
 	scsi.LayOutTransfer(c, write, lba+uint64(p.at/block), uint32(p.bytes/block))
 	if k.local.Begin(e.Unit, c) {
 		k.begun(i)
 	}
+}
+
+// ownerOf is the owner of what a piece has under way now.
+func (k *copying) ownerOf(i int) uint64 {
+	return Owner(k.local.reactor, ownCopy|uint64(k.slot)<<copySlotShift|uint64(i)<<copyPieceShift|uint64(k.pieces[i].turn))
 }
 
 // begun takes what the device server of a unit decided of a piece.
@@ -92,7 +100,7 @@ func (k *copying) moved(i int) {
 	}
 	k.finish(p)
 	if !p.write && !k.over() {
-		k.begin(i, true)
+		k.vouch(i)
 		return
 	}
 	if p.write && p.request.Result == blk.OK {
@@ -156,6 +164,8 @@ func (l *Local) copied(e Event) {
 		k.moved(i)
 	case Abort:
 		k.abort(i)
+	case Vouched, Disowned:
+		k.vouched(i, e.Kind == Vouched)
 	case Executed, Managed:
 		panic("lun: a copy executes and manages nothing")
 	}

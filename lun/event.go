@@ -23,6 +23,10 @@ const (
 	Abort
 	// Managed: Management is carried out.
 	Managed
+	// Vouched and Disowned are for copies alone: the token by which a piece was read lives,
+	// or does not.
+	Vouched
+	Disowned
 )
 
 // Event is one end, or one demand, for the owner of a command on this reactor.
@@ -58,6 +62,10 @@ const (
 	askCount    // a gathering
 	tell        // an Event for a command of the receiver
 	tellCopy    // an Event for a copy of the receiver
+	askClaim    // a copy of the sender wants to use a token
+	tellClaim   // the answer
+	askVouch    // whether a token lives
+	askRelease  // a copy of the sender does not use a token any more
 )
 
 // Message travels between the Locals of two reactors.
@@ -74,6 +82,9 @@ type Message struct {
 	outcome outcome
 	// found is the answer of a side to a function that asks.
 	found bool
+	// claim goes to and fro; token is the number of one, which with found is to be deleted.
+	claim *claim
+	token uint64
 	// gathering goes from side to side.
 	gathering *gathering
 	Event

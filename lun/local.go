@@ -37,6 +37,8 @@ type Local struct {
 	freeCopies    []int
 	waitingCopies []*copying
 	pieces        int
+	// guarded are units at home here whose ROD tokens age.
+	guarded []*Unit
 }
 
 // NewLocal returns the side of one reactor. Pool lends buffers to programs and
@@ -265,6 +267,15 @@ func (l *Local) Receive(m Message) {
 		l.events = append(l.events, m.Event)
 	case tellCopy:
 		l.copied(m.Event)
+	case askClaim:
+		m.claim.answer = m.unit.device.Claim(m.claim.token)
+		l.post.Post(m.claim.copy.local.reactor, Message{kind: tellClaim, claim: m.claim})
+	case tellClaim:
+		m.claim.copy.answered(m.claim.answer)
+	case askVouch:
+		l.tell(m.Owner, Event{Kind: vouchOf(m.unit, m.token)})
+	case askRelease:
+		m.unit.forgo(m.token, m.found)
 	}
 }
 

@@ -65,6 +65,7 @@ func (u *Unit) manage(l *Local, m *Management) {
 		l.tell(m.Owner, Event{Kind: Managed, Management: m})
 		return
 	}
+	u.stopCopies(l, m.endsCopyOf)
 	for _, s := range u.sides {
 		if s != nil {
 			m.sides++

@@ -17,10 +17,9 @@ func (u *Unit) plain(l *Local, s *side, c *sam.Command) bool {
 	if c.Attribute != sam.Simple && c.Attribute != sam.Untagged || c.Resumed {
 		return false
 	}
-	if !u.gate.admits(c.Nexus) {
-		return false
-	}
-	if !u.gate.enter(l.reactor) || !u.device.BeginPlain(c) {
+	// What the home says of the nexus counts from inside only: outside, the home may have been
+	// alone since it was read.
+	if !u.gate.enter(l.reactor) || !u.gate.admits(c.Nexus) || !u.device.BeginPlain(c) {
 		u.leave(l)
 		return false
 	}
@@ -86,13 +85,17 @@ func overtakes(c, other *sam.Command) bool {
 
 // passes says whether a command waits for nobody: HEAD OF QUEUE does not (SAM-5
 // §8.5.4), nor ACA, which is let in only during one (§8.6), only that nothing comes
-// between the halves of COMPARE AND WRITE (SBC-3 §5.2), its own or another's. What seizes
+// between the halves of COMPARE AND WRITE (SBC-3 §5.2), its own or another's, nor beside
+// POPULATE TOKEN. What seizes
 // the unit waits once it has its parameters.
 func (u *Unit) passes(c *sam.Command, head bool) bool {
 	return (head || seizes(c)) && !u.indivisible && !indivisible(c)
 }
 
-func indivisible(c *sam.Command) bool { return scsi.ClassOf(c) == scsi.MediumAtomic }
+func indivisible(c *sam.Command) bool {
+	class := scsi.ClassOf(c)
+	return class == scsi.MediumAtomic || class == scsi.MediumHold
+}
 
 // mayBegin says whether the first command that waits may begin now (SAM-5 §8.6): one
 // that needs quiet when everything before it has ended, every other when none such
@@ -120,14 +123,14 @@ func needsQuiet(c *sam.Command) bool {
 	if c.Attribute == sam.Ordered {
 		return true
 	}
-	class := scsi.ClassOf(c)
-	return class == scsi.UnitChange || class == scsi.MediumAtomic
+	return scsi.ClassOf(c) == scsi.UnitChange || indivisible(c)
 }
 
 func (u *Unit) run(c *sam.Command) {
 	u.begun++
 	u.device.Begin(c)
 	u.mirror(c.Nexus)
+	u.unguard()
 }
 
 // advance begins what has waited, in order, as far as it may begin.
@@ -208,6 +211,7 @@ func (u *Unit) openNexus(n sam.Nexus, name *sam.NexusName) {
 }
 
 func (u *Unit) loseNexus(l *Local, n sam.Nexus) {
+	u.stopCopies(l, func(o sam.Nexus) bool { return o == n })
 	if u.device.NexusLoss(n) {
 		u.mirrorAll()
 	} else {

@@ -24,6 +24,7 @@ func (u *Unit) resume(c *sam.Command) {
 	}
 	u.device.Begin(c)
 	u.mirror(c.Nexus)
+	u.unguard()
 }
 
 // replace takes over what the unit knows of the entry that a command had here.

@@ -42,6 +42,8 @@ type Unit struct {
 	seizing []*sam.Command
 	// background is what goes on without a command, nil when nothing does.
 	background *background
+	// guarded says that writes come home because ROD tokens of the unit live (token.go).
+	guarded bool
 	// mapped is how third-party copies name the unit; it does not change.
 	mapped sam.Mapped
 	// resize is what the medium is to be said of once nothing runs.
@@ -139,6 +141,7 @@ func (u *Unit) execute(l *Local, c *sam.Command) bool {
 
 // carryOut does what the device server wants done for c. It is true when that is nothing.
 func (u *Unit) carryOut(l *Local, c *sam.Command, plan scsi.Program) bool {
+	u.guard(l)
 	switch class := scsi.ClassOf(c); {
 	case plan.Kind == scsi.Keep:
 		u.keep(c)

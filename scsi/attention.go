@@ -119,6 +119,10 @@ func (d *Device) Cleared(n sam.Nexus) { d.Attend(n, CommandsCleared) }
 // (SAM-5 §6.3.3, SBC-3 §4.20, SPC-2 §5.5.1, SPC-4 §5.5).
 func (d *Device) Reset(a Attention) {
 	d.stopped, d.reservation = false, reservation{}
+	if a == PowerOn {
+		// ROD tokens live through a reset of the unit (SPC-4 §5.17.6.7), as that changes no block.
+		d.spoilAll()
+	}
 	d.mode = d.saved
 	for i := range d.nexuses {
 		d.nexuses[i].prevents, d.nexuses[i].copies = false, nil

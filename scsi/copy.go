@@ -3,7 +3,6 @@ package scsi
 import (
 	"encoding/binary"
 	"math"
-	"slices"
 
 	"lunar/scsi/sam"
 )
@@ -45,7 +44,7 @@ func (d *Device) extendedCopy(c *sam.Command) Program {
 	}
 	p := Program{Kind: Copy, Offset: int64(l.header + len(l.cscds)), Bytes: int64(len(l.segments))}
 	if l.usage != usageNoListID {
-		if p.record, ok = d.record(c, l.id, l.idAt); !ok {
+		if p.record, ok = d.record(c, l.id); !ok {
 			return Program{}
 		}
 	}
@@ -62,6 +61,8 @@ type Segment struct {
 	SourceLBA, DestinationLBA uint64
 	// Bytes is a whole number of blocks of both, perhaps none.
 	Bytes int64
+	// Zero says that zeros are written; there is no source.
+	Zero bool
 }
 
 // Bytes of a segment descriptor (SPC-4 §6.4.6.4, §6.4.6.12).
@@ -83,6 +84,9 @@ const (
 // when there is none, or when it ended c because of what the segment says: then what was
 // copied before stays copied (SPC-4 §5.17.7.4).
 func (d *Device) NextSegment(c *sam.Command, p *Program) (s Segment, ok bool) {
+	if t := d.transferOf(p); t != nil {
+		return t.nextSegment(c)
+	}
 	if p.index > 0 && p.Bytes > 0 {
 		n := int64(segmentLength(c.Buffer[p.Offset]))
 		p.Offset += n
@@ -169,9 +173,8 @@ func (d *Device) findCSCD(c *sam.Command, p *Program, destination bool) (place i
 	l, _ := copyListOf(c)
 	n := int(id) - l.first
 	switch {
-	case c.Path != nil && id == ownUnit:
-		place = slices.IndexFunc(c.Path.LUNs, func(l sam.LUN) bool { return sameNumber(l, c.LUN) })
-		if place >= 0 {
+	case id == ownUnit:
+		if place, ok = ownPlace(c); ok {
 			return place, true
 		}
 	case c.Path != nil && n >= 0 && n < len(l.cscds)/cscdBytes:
@@ -237,6 +240,10 @@ func copyAborted(code uint16) sam.Sense { return sam.NewSense(sam.CopyAborted, c
 // the source or, with write, a WRITE to the destination (SPC-4 §5.17.7.4). DEVIATION [D-41]:
 // what the unit said is not forwarded.
 func (d *Device) FailCopy(c *sam.Command, p *Program, write bool, status sam.Status, s sam.Sense) {
+	if d.transferOf(p) != nil {
+		c.Fail(copyAborted(codeThirdParty)) // EndCopy says how far it came
+		return
+	}
 	if status != sam.CheckCondition || s.Key != sam.IllegalRequest {
 		c.Fail(p.atCSCD(c, copyAborted(codeThirdParty), write))
 		return
@@ -252,6 +259,10 @@ func (d *Device) FailCopy(c *sam.Command, p *Program, write bool, status sam.Sta
 // LoseCopy ends c because the source or, with write, the destination of the segment before
 // is no unit any more.
 func (d *Device) LoseCopy(c *sam.Command, p *Program, write bool) {
+	if d.transferOf(p) != nil {
+		c.Fail(copyAborted(codeNotReachable))
+		return
+	}
 	c.Fail(p.atCSCD(c, copyAborted(codeNotReachable), write))
 }
 

@@ -133,17 +133,17 @@ func TestExtendedCopy_Segments(t *testing.T) {
 		code uint16
 		at   int
 	}{
-		"within":               {cscd(0), blocks(0, 0, 0, 8, 1, 100), Segment{0, 0, 1, 100, 4096}, 0, 0},
-		"between":              {append(cscd(1), cscd(0)...), blocks(0, 0, 1, 8, 1, 100), Segment{1, 0, 1, 100, 4096}, 0, 0},
-		"own unit":             {nil, blocks(0, 0xffff, 0xffff, 8, 1, 100), Segment{1, 1, 1, 100, 4096}, 0, 0},
-		"no blocks":            {cscd(0), blocks(0, 0, 0, 0, 1, 100), Segment{0, 0, 1, 100, 0}, 0, 0},
-		"most blocks":          {cscd(2), blocks(0, 0, 0, 65535, 1, 100), Segment{2, 2, 1, 100, 65535 * 4096}, 0, 0},
-		"of the source":        {append(cscd(0), cscd(2)...), blocks(0, 0, 1, 8, 16, 3), Segment{0, 2, 16, 3, 4096}, 0, 0},
-		"of the destination":   {append(cscd(0), cscd(2)...), blocks(2, 0, 1, 8, 16, 3), Segment{0, 2, 16, 3, 32768}, 0, 0},
-		"any block length":     {change(cscd(0), 29, 0, 0, 0), blocks(0, 0, 0, 8, 1, 100), Segment{0, 0, 1, 100, 4096}, 0, 0},
-		"LU ID type, PAD, CAT": {change(change(cscd(0), 1, 0xc0), 28, 4), blocks(1, 0, 0, 8, 1, 100), Segment{0, 0, 1, 100, 4096}, 0, 0},
-		"offsets":              {cscd(0), offsets(0, 0, 4096, 1, 100, 1024, 512), Segment{0, 0, 3, 101, 4096}, 0, 0},
-		"last address":         {cscd(0), blocks(0, 0, 0, 1, 1<<64-2, 100), Segment{0, 0, 1<<64 - 2, 100, 512}, 0, 0},
+		"within":               {cscd(0), blocks(0, 0, 0, 8, 1, 100), Segment{0, 0, 1, 100, 4096, false}, 0, 0},
+		"between":              {append(cscd(1), cscd(0)...), blocks(0, 0, 1, 8, 1, 100), Segment{1, 0, 1, 100, 4096, false}, 0, 0},
+		"own unit":             {nil, blocks(0, 0xffff, 0xffff, 8, 1, 100), Segment{1, 1, 1, 100, 4096, false}, 0, 0},
+		"no blocks":            {cscd(0), blocks(0, 0, 0, 0, 1, 100), Segment{0, 0, 1, 100, 0, false}, 0, 0},
+		"most blocks":          {cscd(2), blocks(0, 0, 0, 65535, 1, 100), Segment{2, 2, 1, 100, 65535 * 4096, false}, 0, 0},
+		"of the source":        {append(cscd(0), cscd(2)...), blocks(0, 0, 1, 8, 16, 3), Segment{0, 2, 16, 3, 4096, false}, 0, 0},
+		"of the destination":   {append(cscd(0), cscd(2)...), blocks(2, 0, 1, 8, 16, 3), Segment{0, 2, 16, 3, 32768, false}, 0, 0},
+		"any block length":     {change(cscd(0), 29, 0, 0, 0), blocks(0, 0, 0, 8, 1, 100), Segment{0, 0, 1, 100, 4096, false}, 0, 0},
+		"LU ID type, PAD, CAT": {change(change(cscd(0), 1, 0xc0), 28, 4), blocks(1, 0, 0, 8, 1, 100), Segment{0, 0, 1, 100, 4096, false}, 0, 0},
+		"offsets":              {cscd(0), offsets(0, 0, 4096, 1, 100, 1024, 512), Segment{0, 0, 3, 101, 4096, false}, 0, 0},
+		"last address":         {cscd(0), blocks(0, 0, 0, 1, 1<<64-2, 100), Segment{0, 0, 1<<64 - 2, 100, 512, false}, 0, 0},
 
 		"part of a block left":     {append(cscd(0), cscd(2)...), blocks(0, 0, 1, 9, 0, 0), Segment{}, 0x260a, 8},
 		"part of a block":          {cscd(0), offsets(0, 0, 4095, 1, 100, 0, 0), Segment{}, 0x260a, 8},

@@ -74,8 +74,8 @@ func TestExtendedCopyLID4_Segments(t *testing.T) {
 		want           Segment
 		sense          sam.Sense
 	}{
-		"first and second": {append(cscd(0), cscd(1)...), blocks(0, 1, 2, 8, 1, 100), Segment{0, 1, 1, 100, 4096}, sam.Sense{}},
-		"immediately":      {cscd(0), blocks(0, 1, 1, 8, 1, 100), Segment{0, 0, 1, 100, 4096}, sam.Sense{}},
+		"first and second": {append(cscd(0), cscd(1)...), blocks(0, 1, 2, 8, 1, 100), Segment{0, 1, 1, 100, 4096, false}, sam.Sense{}},
+		"immediately":      {cscd(0), blocks(0, 1, 1, 8, 1, 100), Segment{0, 0, 1, 100, 4096, false}, sam.Sense{}},
 		"the header":       {cscd(0), blocks(0, 0, 1, 8, 1, 100), Segment{}, copyAborted(codeUnreachable).AtSegment(0, 4)},
 		"behind the last":  {cscd(0), blocks(0, 1, 2, 8, 1, 100), Segment{}, copyAborted(codeUnreachable).AtSegment(0, 6)},
 		"a unit not seen":  {change(cscd(0), 9, 9), blocks(0, 1, 1, 8, 1, 100), Segment{}, copyAborted(codeNotReachable).AtCSCD(0, 48)},

@@ -45,6 +45,12 @@ type copyRecord struct {
 	ending          sam.Status
 	sense           sam.Sense
 	told, explained bool
+	// block is what a command with a ROD token counts by, 0 for another one; background says
+	// that it goes on without its command. token is what RECEIVE ROD TOKEN INFORMATION has
+	// not told yet.
+	block      uint32
+	background bool
+	token      *[tokenBytes]byte
 }
 
 // explains says whether there are failure details to be asked for, if only that there was
@@ -54,8 +60,8 @@ func (r *copyRecord) explains() bool {
 }
 
 // record begins to keep what is told of the copy of c and gives it a number. It ends c and
-// is false when the list identifier, at byte at of the list, is that of another one under way.
-func (d *Device) record(c *sam.Command, id uint32, at int) (number uint32, ok bool) {
+// is false when the list identifier is that of another one under way.
+func (d *Device) record(c *sam.Command, id uint32) (number uint32, ok bool) {
 	if int(c.Nexus) >= len(d.nexuses) {
 		return 0, true // nobody could ask
 	}
@@ -65,11 +71,11 @@ func (d *Device) record(c *sam.Command, id uint32, at int) (number uint32, ok bo
 		case r.status != copyRunning:
 		case r.action != action:
 			// SPC-4 §6.4.3.2: one that is in use, and in the other format.
-			c.Fail(illegal(codeInvalidParameter).AtParameter(at))
+			c.Fail(atListID(c, illegal(codeInvalidParameter)))
 			return 0, false
 		default:
 			// SPC-4 §5.17.4.2: one that is in use.
-			c.Fail(illegal(codeInProgress).AtParameter(at))
+			c.Fail(atListID(c, illegal(codeInProgress)))
 			return 0, false
 		}
 		s.copies = slices.Delete(s.copies, i, i+1)
@@ -81,6 +87,14 @@ func (d *Device) record(c *sam.Command, id uint32, at int) (number uint32, ok bo
 	d.copies = max(d.copies+1, 1)
 	s.copies = append(s.copies, copyRecord{number: d.copies, id: id, action: action})
 	return d.copies, true
+}
+
+// atListID returns s with a pointer to the list identifier of a command that copies.
+func atListID(c *sam.Command, s sam.Sense) sam.Sense {
+	if a := c.CDB[1] & actionMask; a == populateToken || a == writeUsingToken {
+		return s.At(tokenIDAt, -1)
+	}
+	return s.AtParameter(layoutOf(c).idAt)
 }
 
 // recordOf returns the record of that number, nil when there is none any more.
@@ -100,6 +114,9 @@ func (d *Device) recordOf(n sam.Nexus, number uint32) *copyRecord {
 // Copied says that so many commands more of p ended well, and so many bytes more are at their
 // destination.
 func (d *Device) Copied(c *sam.Command, p *Program, commands int, bytes int64) {
+	if t := d.transferOf(p); t != nil {
+		t.bytes += uint64(bytes)
+	}
 	if r := d.recordOf(c.Nexus, p.record); r != nil {
 		r.commands += uint16(commands)
 		r.bytes += uint64(bytes)
@@ -111,7 +128,10 @@ func (d *Device) Copied(c *sam.Command, p *Program, commands int, bytes int64) {
 // is missing; negative when nothing of it was written (SPC-4 §5.17.7.4).
 func (d *Device) EndCopy(c *sam.Command, p *Program, residual int64) {
 	d.copying--
-	if c.Status == sam.CheckCondition && residual >= 0 {
+	if t := d.transferOf(p); t != nil {
+		d.transfers[p.transfer-1] = nil
+		t.conclude(c, uint64(d.info.BlockBytes))
+	} else if c.Status == sam.CheckCondition && residual >= 0 {
 		c.Sense = c.Sense.WithInfo(uint64(residual))
 	}
 	r := d.recordOf(c.Nexus, p.record)

@@ -23,8 +23,9 @@ const (
 	copyParametersBytes = 44
 	failureStatusAt     = 56
 	failureSenseAt      = 60
-	// maxCopyResults is the longest answer, failure details.
-	maxCopyResults = failureSenseAt + sam.MaxSenseBytes
+	// maxCopyResults is the longest answer, a ROD token behind sense.
+	maxCopyResults = statusSenseAt + sam.MaxSenseBytes + 3 + tokenListBytes
+	statusSenseAt  = 32
 )
 
 // segmentKinds are the descriptor type codes that EXTENDED COPY takes, in ascending order.
@@ -46,7 +47,7 @@ func (d *Device) copyOf(c *sam.Command) *copyRecord {
 		return nil
 	}
 	id, action := uint32(c.CDB[copyIDAt]), c.CDB[1]&actionMask
-	if c.CDB[0] == opCopyOut || action == copyStatusLID4 {
+	if c.CDB[0] == opCopyOut || action == copyStatusLID4 || action == rodTokenInformation {
 		// SPC-4 §5.17.4.2: identifiers of one byte and of four are the same ones.
 		id = binary.BigEndian.Uint32(c.CDB[copyIDAt:])
 	}
@@ -78,6 +79,8 @@ func (d *Device) copyResults(c *sam.Command) Program {
 		d.scratch = r.details(d.scratch[:0], c.DescriptorSense)
 	case copyStatusLID1:
 		d.scratch = r.describe(d.scratch[:0])
+	case rodTokenInformation:
+		d.scratch = r.describeToken(d.scratch[:0], c)
 	default:
 		d.scratch = r.describeLID4(d.scratch[:0], c.DescriptorSense)
 	}
@@ -104,9 +107,10 @@ func (r *copyRecord) describe(b []byte) []byte {
 // describeLID4 appends the answer of RECEIVE COPY STATUS(LID4), which is kept (SPC-4 §6.24).
 func (r *copyRecord) describeLID4(b []byte, descriptor bool) []byte {
 	const (
-		running, done, failed, terminated = 0x11, 0x01, 0x02, 0x60 // all in the foreground
-		senseAt                           = 32
-		askAgain, ended                   = 1000, 0xfffffffe // milliseconds
+		running, done, failed, partly, terminated = 0x11, 0x01, 0x02, 0x03, 0x60
+		senseAt                                   = statusSenseAt
+		runningBehind                             = 0x12             // in the background
+		askAgain, ended                           = 1000, 0xfffffffe // milliseconds
 	)
 	p := make([]byte, senseAt, senseAt+sam.MaxSenseBytes+3)
 	p[4] = r.action
@@ -115,6 +119,9 @@ func (r *copyRecord) describeLID4(b []byte, descriptor bool) []byte {
 	switch {
 	case r.status == copyRunning:
 		p[5] = running
+		if r.background {
+			p[5] = runningBehind
+		}
 		binary.BigEndian.PutUint32(p[8:], askAgain)
 	case r.status == copyDone:
 		p[5] = done
@@ -122,6 +129,10 @@ func (r *copyRecord) describeLID4(b []byte, descriptor bool) []byte {
 		p[5], p[12] = terminated, byte(r.ending)
 	default:
 		p[5], p[12] = failed, byte(r.ending)
+		if r.block > 0 {
+			// SBC-4 §5.25: so when less was written than asked for.
+			p[5] = partly
+		}
 		s := r.sense
 		s.Descriptor = descriptor
 		p = s.Append(p)
@@ -131,6 +142,11 @@ func (r *copyRecord) describeLID4(b []byte, descriptor bool) []byte {
 	}
 	binary.BigEndian.PutUint64(p[16:], r.bytes)
 	binary.BigEndian.PutUint16(p[24:], r.segments)
+	if r.block > 0 {
+		const blocks = 0xf1 // TRANSFER COUNT UNITS
+		p[15] = blocks
+		binary.BigEndian.PutUint64(p[16:], r.bytes/uint64(r.block))
+	}
 	binary.BigEndian.PutUint32(p, uint32(len(p)-4))
 	return append(b, p...)
 }

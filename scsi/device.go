@@ -1,6 +1,7 @@
 package scsi
 
 import (
+	"math"
 	"math/bits"
 
 	"lunar/lun/blk"
@@ -33,6 +34,9 @@ type Config struct {
 	Removable bool
 	// OptimalTransferBytes is reported in VPD page B0h; zero reports none.
 	OptimalTransferBytes int64
+	// TokenSeed is what makes ROD tokens that nobody can guess: random, and another one at
+	// each start (SPC-4 §5.17.6.5.1).
+	TokenSeed [32]byte
 }
 
 // Device is the device server of one logical unit.
@@ -94,6 +98,9 @@ type Device struct {
 	// copying counts the third-party copies under way, copies all there were.
 	copying int
 	copies  uint32
+	// tokens are the ROD tokens of the unit, transfers the WRITE USING TOKENs under way.
+	tokens    tokens
+	transfers [maxCopies]*transfer
 	// nexuses is indexed by sam.Nexus.
 	nexuses []nexusState
 	// scratch is where an answer is built before it is cut to its allocation
@@ -107,6 +114,7 @@ func New(cfg Config) *Device {
 	d := newDevice()
 	d.identity, d.keeps, d.removable = cfg.Identity, cfg.Keeps, cfg.Removable
 	d.intends = cfg.Keeps && cfg.Intends && cfg.Info.AtomicBytes == 0
+	d.tokens.seed = cfg.TokenSeed
 	d.describe(cfg.Info)
 	limit := cfg.MaxTransferBytes
 	if limit <= 0 {
@@ -135,6 +143,7 @@ func (d *Device) describe(info blk.Info) {
 func (d *Device) Present(is bool) {
 	if d.gone && is {
 		d.AttendAll(MediumChanged)
+		d.spoilAll()
 	}
 	d.gone = !is
 }
@@ -143,6 +152,8 @@ func (d *Device) Present(is bool) {
 // Every nexus is told (SBC-3 §4.7: CAPACITY DATA HAS CHANGED). No command runs.
 func (d *Device) Resize(info blk.Info) {
 	d.describe(info)
+	// SBC-4 §4.28.5: what is not there any more cannot be read.
+	d.spoil(int64(d.blocks)<<d.blockShift, math.MaxInt64&^int64(info.BlockBytes-1)-int64(d.blocks)<<d.blockShift)
 	d.AttendAll(CapacityChanged)
 }
 
@@ -186,18 +197,26 @@ func (d *Device) Begin(c *sam.Command) {
 		return
 	}
 	row.begin(d, c)
-	if d.mode.Through && c.Action == sam.WriteMedium {
-		c.Extent.FUA = true
+	if c.Action == sam.WriteMedium {
+		c.Extent.FUA = c.Extent.FUA || d.mode.Through
+		d.spoil(c.Extent.Offset, c.Extent.Bytes)
 	}
 }
 
 // Plain says whether a READ or WRITE of n meets nothing in the state of the unit: no
-// attention to report, no unit that was stopped or that another nexus reserved, no mode
-// parameter that is not its default. While that is so BeginPlain answers as Begin would.
+// attention to report, no unit that was stopped or that another nexus reserved, no ROD token
+// that a write could spoil, no mode parameter that is not its default. While that is so
+// BeginPlain answers as Begin would.
 func (d *Device) Plain(n sam.Nexus) bool {
-	return !d.absent && !d.stopped && d.mode.passes() && d.operation == nil && !d.sanitizeFailed && !d.ejected && !d.gone && !d.unsettled && !d.reservation.excludes(n) &&
+	return d.calm() && !d.reservation.excludes(n) &&
 		!d.persistent.excludes(d.registrationOf(n), writesOut) && int(n) < len(d.nexuses) && d.nexuses[n].known && !d.pending(n) &&
 		(len(d.access) == 0 || d.entered(n))
+}
+
+// calm says whether nothing of the unit concerns the reads and writes of whatever nexus.
+func (d *Device) calm() bool {
+	return !d.absent && !d.stopped && !d.ejected && !d.gone && d.mode.passes() && d.operation == nil && !d.sanitizeFailed &&
+		!d.unsettled && len(d.tokens.alive) == 0
 }
 
 // NormACA says whether commands may ask for an auto contingent allegiance, as the
@@ -246,6 +265,7 @@ func (d *Device) Execute(c *sam.Command) Program {
 		return Program{}
 	}
 	p := d.rows[n].execute(d, c)
+	d.spoilFor(c, &p)
 	c.Action = sam.Complete
 	return p
 }

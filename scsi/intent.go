@@ -52,6 +52,7 @@ func ParseIntent(b []byte) (i Intent, err error) {
 // durable, and then the intent is dropped, whatever became of the write. All of that goes on
 // when c is aborted. Nothing runs beside c, so no write of others can be undone by the intent.
 func (d *Device) intend(c *sam.Command, p Program) Program {
+	d.spoil(p.Offset, p.Bytes)
 	n := d.draftOf(c)
 	n.intent = &Intent{Offset: p.Offset, Data: c.Buffer[:p.Bytes]}
 	n.places, n.durable = p, true

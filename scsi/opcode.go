@@ -20,6 +20,8 @@ const (
 	// MediumAtomic commands read blocks and change them by what they read: nothing
 	// may run beside one.
 	MediumAtomic
+	// MediumHold commands hold blocks as they are: nothing may run beside one, either.
+	MediumHold
 	// MediumCopy commands read and change blocks of units by commands of their own.
 	MediumCopy
 	// UnitChange commands change the state of the unit for everybody.

@@ -159,6 +159,16 @@ var primaryCommands = []Opcode{
 		Recommended: secondsCopy, begin: (*Device).beginExtendedCopy, execute: (*Device).extendedCopy,
 	},
 	{
+		Code: 0x83, Action: populateToken, Name: "POPULATE TOKEN", Class: MediumHold, Out: readsOut, flags: hasAction,
+		Usage:       []byte{0x83, populateToken, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsMedium, begin: (*Device).beginPopulateToken, execute: (*Device).populateToken,
+	},
+	{
+		Code: 0x83, Action: writeUsingToken, Name: "WRITE USING TOKEN", Class: MediumCopy, Out: writesOut, flags: hasAction | modifies,
+		Usage:       []byte{0x83, writeUsingToken, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsCopy, begin: (*Device).beginWriteUsingToken, execute: (*Device).writeUsingToken,
+	},
+	{
 		Code: 0x83, Action: copyOperationAbort, Name: "COPY OPERATION ABORT", Class: Neutral, Out: writesOut, flags: passStopped | hasAction,
 		Usage:       []byte{0x83, copyOperationAbort, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, naca},
 		Recommended: secondsLong, begin: (*Device).beginCopyAbort, execute: (*Device).copyAbort,
@@ -177,6 +187,16 @@ var primaryCommands = []Opcode{
 		Code: 0x84, Action: copyFailureAction, Name: "RECEIVE COPY FAILURE DETAILS(LID1)", Class: Neutral, Out: neverOut, flags: passStopped | hasAction,
 		Usage:       []byte{0x84, copyFailureAction, 0xff, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
 		Recommended: secondsQuick, begin: (*Device).beginCopyResults, execute: (*Device).copyResults,
+	},
+	{
+		Code: 0x84, Action: rodTokenInformation, Name: "RECEIVE ROD TOKEN INFORMATION", Class: Neutral, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x84, rodTokenInformation, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginCopyResults, execute: (*Device).copyResults,
+	},
+	{
+		Code: 0x84, Action: reportAllTokens, Name: "REPORT ALL ROD TOKENS", Class: Neutral, Out: neverOut, flags: passStopped | hasAction,
+		Usage:       []byte{0x84, reportAllTokens, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, naca},
+		Recommended: secondsQuick, begin: (*Device).beginAllTokens, execute: (*Device).allTokens,
 	},
 	{
 		Code: 0x84, Action: copyStatusLID4, Name: "RECEIVE COPY STATUS(LID4)", Class: Neutral, Out: neverOut, flags: passStopped | hasAction,

@@ -39,6 +39,7 @@ func (o *operation) progress() uint16 {
 // start has the unit carry out an operation, whose program runs without its command when
 // that does not want to wait (IMMED).
 func (d *Device) start(o *operation) Program {
+	d.spoilAll()
 	d.operation, d.sanitizeFailed = o, false
 	o.total = d.info.Bytes * int64(o.passes)
 	kind := Erase

@@ -83,6 +83,10 @@ type Program struct {
 	// record is the number of what RECEIVE COPY RESULTS tells of a Copy, 0 without one, and
 	// for an AbortCopy of the one it ends.
 	record uint32
+	// transfer is which WRITE USING TOKEN a Copy is, counted from 1; immediate says that it
+	// goes on without its command.
+	transfer  uint8
+	immediate bool
 }
 
 // run is a part of the medium in one provisioning state, in bytes.

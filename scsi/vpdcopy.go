@@ -23,6 +23,7 @@ const opCopyOut, opCopyIn = 0x83, 0x84
 
 // vpdThirdPartyCopy is page 8Fh, in ascending order of descriptor types (SPC-4 §7.8.17).
 func (d *Device) vpdThirdPartyCopy(_ *sam.Path, b []byte) []byte {
+	b = d.appendRODLimits(b)
 	b = appendTPC(b, tpcCommands, prefixed(1, d.copyCommands()))
 
 	p := make([]byte, tpcParametersBytes)
@@ -33,6 +34,7 @@ func (d *Device) vpdThirdPartyCopy(_ *sam.Path, b []byte) []byte {
 
 	b = appendTPC(b, tpcDescriptors, prefixed(1, segmentKinds[:]))
 	b = appendTPC(b, tpcCSCDIDs, prefixed(2, binary.BigEndian.AppendUint16(nil, ownUnit)))
+	b = d.appendROD(b)
 
 	p = make([]byte, tpcGeneralBytes)
 	binary.BigEndian.PutUint32(p, maxCopies)
