@@ -147,8 +147,8 @@ func TestWatch_DeviceGoesAndReturns(t *testing.T) {
 // what is freed can be used again.
 func TestThin_FullStore(t *testing.T) {
 	l := blocktest.NewLoop(t, 16<<20, 512)
-	l.Format(t)
-	dir := l.Mount(t)
+	l.Format(t, "ext4")
+	dir := l.Mount(t, "ext4")
 	c := testConfig(t, 1, Unit{Medium: File, Path: filepath.Join(dir, "disk"), Bytes: 64 << 20, BlockBytes: 4096, Direct: "auto"})
 	e := start(t, c)
 	s := enter(t, e, "", DefaultTarget)
@@ -237,8 +237,8 @@ func nonzero(n int) []byte {
 // the remedy, and changes nothing.
 func TestBlock_Refusals(t *testing.T) {
 	l := blocktest.NewLoop(t, 16<<20, 512)
-	l.Format(t)
-	dir := l.Mount(t)
+	l.Format(t, "ext4")
+	dir := l.Mount(t, "ext4")
 	c := testConfig(t, 1, Unit{Medium: RAM, Bytes: 1 << 20, BlockBytes: 512})
 	e := start(t, c)
 	with := again(c)

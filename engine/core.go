@@ -132,6 +132,7 @@ func (k *core) assemble(cfg reactor.Config, limits transport.Limits) (err error)
 	}
 	k.local = lun.NewLocal(k.id, k.programs, k)
 	k.local.TimeBy(timeOfDay{})
+	k.local.ShareBy(k)
 	k.stack = transport.New(k.id, k.loop, k.local, k.unasked, k.staged, k, limits)
 	return nil
 }

@@ -27,7 +27,8 @@ type keeper struct {
 	state []byte
 }
 
-// keepers are the writes of all units that are under way.
+// keepers are the writes of all units that are under way, and what else waits for a disk off the
+// reactors.
 type keepers struct{ sync.WaitGroup }
 
 // restore gives a device server the state that was kept of its unit, and returns who will

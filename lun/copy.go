@@ -39,6 +39,8 @@ type copying struct {
 	source, destination Entry
 	taken               int64
 	inOrder, backwards  bool
+	// shared is what pieces are shared in multiples of, 0 when they are moved.
+	shared int64
 	// gap is the first part that a piece did not write, and wrote says that some did; told is
 	// how much the device server knows of.
 	gap, told int64
@@ -143,6 +145,7 @@ func (k *copying) nextSegment() {
 	k.segment, k.source, k.destination, k.taken = s, m.place(s.Source), m.place(s.Destination), 0
 	k.inOrder, k.backwards = k.overlap()
 	k.gap, k.told = s.Bytes, 0
+	k.shared = k.granule()
 }
 
 // written is how much of the segment is written with nothing missing before it.
@@ -193,6 +196,7 @@ func (k *copying) startPiece() bool {
 	k.taken += n
 	k.running++
 	k.local.pieces++
+	p.shares = k.shareable(p)
 	if k.segment.Zero {
 		clear(b.Bytes()[:n])
 	}

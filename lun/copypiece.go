@@ -23,6 +23,11 @@ type piece struct {
 	// at and bytes are the part of the segment.
 	at, bytes int64
 	turn      uint32
+	// shares: it is to be shared instead of moved. held: reading, whose turn was readTurn, has
+	// begun too, and ends with it.
+	shares, held bool
+	reading      sam.Command
+	readTurn     uint32
 }
 
 // begin sends the READ or the WRITE of a piece to its unit.
@@ -81,22 +86,26 @@ func (k *copying) begun(i int) {
 		k.end(p)
 		return
 	}
-	p.request = blk.Request{
-		Op: blk.Read, Offset: c.Extent.Offset, Length: c.Extent.Bytes, Data: p.buf.Bytes()[:p.bytes], Tag: c.Owner,
+	switch {
+	case p.shares && p.write:
+		k.share(i)
+	case p.shares:
+		k.hold(i)
+	case p.write:
+		k.transfer(p, blk.Write)
+	default:
+		k.transfer(p, blk.Read)
 	}
-	if p.write {
-		p.request.Op, p.request.FUA = blk.Write, c.Extent.FUA
-	}
-	k.local.Move(p.unit, &p.request)
 }
 
 // moved takes the end of the request of a piece.
 func (k *copying) moved(i int) {
 	p := &k.pieces[i]
+	if k.readHeld(p) {
+		return
+	}
 	if p.request.Result != blk.OK {
-		first := uint64(p.request.Offset+p.request.Progress) / uint64(p.unit.mapped.BlockBytes)
-		scsi.FailMedium(&p.command, p.request.Result, p.write, first)
-		k.fail(p)
+		k.failHeld(p)
 	}
 	k.finish(p)
 	if !p.write && !k.over() {
@@ -137,6 +146,7 @@ func (k *copying) finish(p *piece) {
 
 // end gives back what a piece had, and tells how far the copy is.
 func (k *copying) end(p *piece) {
+	k.letGo(p)
 	p.buf.Release()
 	p.buf = nil
 	k.running--
@@ -154,6 +164,11 @@ func (l *Local) copied(e Event) {
 	own := OwnerBits(e.Owner) &^ ownCopy
 	k := l.copies[own>>copySlotShift]
 	i := int(own >> copyPieceShift & (maxCopyPieces - 1))
+	if k != nil && e.Kind == Abort && k.pieces[i].held && k.pieces[i].readTurn == uint32(own) {
+		k.abortHeld(&k.pieces[i])
+		k.goOn()
+		return
+	}
 	if k == nil || k.pieces[i].buf == nil || k.pieces[i].turn != uint32(own) {
 		return // an Abort that came when its command had ended
 	}

@@ -12,6 +12,7 @@ type Local struct {
 	post    Post
 	pool    *buf.Pool
 	clock   Clock
+	sharer  Sharer
 	// sides are those of units with a queue here, by queue index; freeSides are the
 	// indexes of units that went.
 	sides     []*side

@@ -2,7 +2,7 @@
 # Installs the Debian packages that the system tests use, or says which are
 # missing. Further names may be given as arguments.
 set -euo pipefail
-packages=(libiscsi-bin libiscsi-dev qemu-utils qemu-block-extra qemu-system-x86 ipxe gcc libc6-dev "$@")
+packages=(libiscsi-bin libiscsi-dev qemu-utils qemu-block-extra qemu-system-x86 xfsprogs ipxe gcc libc6-dev "$@")
 missing=()
 for p in "${packages[@]}"; do
 	dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")

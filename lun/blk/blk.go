@@ -130,6 +130,17 @@ type Backend interface {
 	Close() error
 }
 
+// Sharer is a backend that can have ranges of it share the store of another one's, until
+// either is written. That may wait for a disk: it is not asked on a reactor, but beside
+// requests.
+type Sharer interface {
+	// Granule is what offsets and lengths are multiples of, 0 when nothing can be shared.
+	Granule(from Backend) int64
+	// Share has bytes at destination read as those of another backend at source, from now on
+	// durably if asked. Unsupported says that data has to be moved instead.
+	Share(from Backend, source, destination, bytes int64, durable bool) Result
+}
+
 // Usage is how much of the store behind a medium is taken.
 type Usage struct {
 	// Used is what the medium takes of it, Available what the store could still give, in

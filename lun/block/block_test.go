@@ -146,8 +146,8 @@ var one = filetest.One
 func TestOpen_Refusals(t *testing.T) {
 	small, held, mounted := blocktest.NewLoop(t, testBytes, 4096), blocktest.NewLoop(t, testBytes, 512), blocktest.NewLoop(t, 16<<20, 512)
 	openTest(t, held)
-	mounted.Format(t)
-	dir := mounted.Mount(t)
+	mounted.Format(t, "ext4")
+	dir := mounted.Mount(t, "ext4")
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, make([]byte, 4096), 0o600); err != nil {
 		t.Fatal(err)
@@ -181,7 +181,7 @@ func TestOpen_Refusals(t *testing.T) {
 // While a unit is served nobody mounts its device, and afterwards they may.
 func TestOpen_KeepsMountsAway(t *testing.T) {
 	l := blocktest.NewLoop(t, 16<<20, 512)
-	l.Format(t)
+	l.Format(t, "ext4")
 	b, err := Open(Config{Path: l.Path})
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +192,7 @@ func TestOpen_KeepsMountsAway(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l.Mount(t)
+	l.Mount(t, "ext4")
 }
 
 // Who comes while a predecessor is ending waits for it.

@@ -37,6 +37,11 @@ func (b *Backend) inspect(cfg *Config, bytes int64) error {
 	if err := unix.Fstatfs(b.fd, &fs); err != nil {
 		return fmt.Errorf("stat the file system of %s: %w", b.path, err)
 	}
+	var st unix.Stat_t
+	if err := unix.Fstat(b.fd, &st); err != nil {
+		return fmt.Errorf("stat %s: %w", b.path, err)
+	}
+	b.device, b.fsBlock = st.Dev, fs.Bsize
 	b.about.Async = blockingMagics[int64(uint32(fs.Type))]
 	physical := uint32(minPhysicalBytes)
 	if n := fs.Bsize; n > minPhysicalBytes && n <= maxPhysicalBytes && n&(n-1) == 0 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"lunar/lun/descriptor"
@@ -63,6 +64,11 @@ type Backend struct {
 	fd   int
 	// about is what the file was opened as; its size may have changed since.
 	about descriptor.Config
+	// device and fsBlock are its file system's; unshared, that blocks of the file cannot be
+	// shared with others.
+	device   uint64
+	fsBlock  int64
+	unshared atomic.Bool
 }
 
 // Open opens, and if asked creates, the file of cfg. Errors name the file and

@@ -14,8 +14,8 @@ import (
 // full with NoSpace, and what is discarded can be used again.
 func TestFile_StoreGetsFull(t *testing.T) {
 	l := blocktest.NewLoop(t, 16<<20, 512)
-	l.Format(t)
-	b := openTest(t, func(c *Config) { c.Path, c.Bytes = filepath.Join(l.Mount(t), "disk"), 64<<20 })
+	l.Format(t, "ext4")
+	b := openTest(t, func(c *Config) { c.Path, c.Bytes = filepath.Join(l.Mount(t, "ext4"), "disk"), 64<<20 })
 	defer func() { _ = os.Remove(b.path) }()
 	s, _ := subject(t, b, nil)
 	usage := func() blk.Usage {

@@ -56,20 +56,20 @@ func (l *Loop) Resize(t testing.TB, bytes int64) {
 	run(t, "losetup", "--set-capacity", l.Path)
 }
 
-// Format makes an ext4 file system on the device.
-func (l *Loop) Format(t testing.TB) {
+// Format makes a file system on the device, for instance ext4.
+func (l *Loop) Format(t testing.TB, kind string) {
 	t.Helper()
-	if out, err := exec.Command("mkfs.ext4", "-q", l.Path).CombinedOutput(); err != nil {
-		// e2fsprogs is no part of what the tests install.
-		t.Skipf("no file system can be made here: mkfs.ext4: %v: %s", err, out)
+	if out, err := exec.Command("mkfs."+kind, "-q", l.Path).CombinedOutput(); err != nil {
+		// The tools of file systems are no part of what the tests install without the system tests.
+		t.Skipf("no file system can be made here: mkfs.%s: %v: %s", kind, err, out)
 	}
 }
 
 // Mount mounts the device for as long as the test lives, and returns where.
-func (l *Loop) Mount(t testing.TB) string {
+func (l *Loop) Mount(t testing.TB, kind string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := syscall.Mount(l.Path, dir, "ext4", 0, ""); err != nil {
+	if err := syscall.Mount(l.Path, dir, kind, 0, ""); err != nil {
 		// A container whose root may not mount; what is tested needs a store that gets full.
 		t.Skipf("nothing can be mounted here: %v", err)
 	}
