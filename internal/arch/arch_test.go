@@ -15,6 +15,7 @@ import (
 var levels = map[string]int{
 	"lunar/iscsi/serial":        0,
 	"lunar/scsi/sam":            0,
+	"lunar/scsi/pi":             0,
 	"lunar/lun/blk":             0,
 	"lunar/digest":              0,
 	"lunar/internal/queue":      0,
