@@ -2,6 +2,7 @@ package scsi
 
 import (
 	"lunar/lun/blk"
+	"lunar/scsi/pi"
 	"lunar/scsi/sam"
 )
 
@@ -22,6 +23,9 @@ const (
 	codeWrongDevice       = 0x0d03 // INCORRECT COPY TARGET DEVICE TYPE
 	codeWriteError        = 0x0c00 // WRITE ERROR
 	codeInformationUnit   = 0x0e03 // INVALID FIELD IN COMMAND INFORMATION UNIT
+	codeGuard             = 0x1001 // LOGICAL BLOCK GUARD CHECK FAILED
+	codeApplicationTag    = 0x1002 // LOGICAL BLOCK APPLICATION TAG CHECK FAILED
+	codeReferenceTag      = 0x1003 // LOGICAL BLOCK REFERENCE TAG CHECK FAILED
 	codeReadError         = 0x1100 // UNRECOVERED READ ERROR
 	codeParameterLength   = 0x1a00 // PARAMETER LIST LENGTH ERROR
 	codeMiscompare        = 0x1d00 // MISCOMPARE DURING VERIFY OPERATION
@@ -81,9 +85,33 @@ func FailMedium(c *sam.Command, r blk.Result, write bool, lba uint64) {
 		c.Fail(sam.NewSense(sam.DataProtect, codeNoSpace).WithInfo(lba))
 	case blk.NotReady:
 		c.Fail(sam.NewSense(sam.NotReady, codeNotReady))
+	case blk.WrongGuard:
+		failProtection(c, pi.Guard, lba)
+	case blk.WrongApplicationTag:
+		failProtection(c, pi.Application, lba)
+	case blk.WrongReferenceTag:
+		failProtection(c, pi.Reference, lba)
 	case blk.Unsupported:
 		// The Device asks only for what Info promises, so this is our own failure.
 		c.Fail(sam.NewSense(sam.HardwareError, codeInternalFailure))
+	}
+}
+
+// failProtection ends c because a field of the protection information of block lba is
+// wrong (SBC-4 table 79, note d).
+func failProtection(c *sam.Command, wrong pi.Checks, lba uint64) {
+	c.Fail(sam.NewSense(sam.AbortedCommand, codeOf(wrong)).WithInfo(lba))
+}
+
+// codeOf is what a command is told that found a field wrong.
+func codeOf(wrong pi.Checks) uint16 {
+	switch wrong {
+	case pi.Guard:
+		return codeGuard
+	case pi.Application:
+		return codeApplicationTag
+	default:
+		return codeReferenceTag
 	}
 }
 

@@ -389,6 +389,9 @@ func TestFailMedium(t *testing.T) {
 		{blk.NoSpace, true, sam.DataProtect, 0x2707, true},
 		{blk.NotReady, true, sam.NotReady, 0x0400, false},
 		{blk.Unsupported, false, sam.HardwareError, 0x4400, false},
+		{blk.WrongGuard, false, sam.AbortedCommand, 0x1001, true},
+		{blk.WrongApplicationTag, false, sam.AbortedCommand, 0x1002, true},
+		{blk.WrongReferenceTag, false, sam.AbortedCommand, 0x1003, true},
 	} {
 		c := new(sam.Command)
 		FailMedium(c, k.r, k.write, 77)

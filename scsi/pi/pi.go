@@ -70,11 +70,11 @@ func (f Format) tag() uint16 {
 	return 0
 }
 
-// Generate writes to dst the tuples of the blocks of data, which begins with block lba and
+// Generate fills dst with the tuples of the first blocks of data, which begins with block lba and
 // came without protection information (SBC-4 table 133, notes f to h).
 func (f Format) Generate(dst, data []byte, blockBytes int, lba uint64) {
 	t := Tuple{Application: f.tag(), Reference: unknownTag}
-	for n := 0; n+blockBytes <= len(data); n += blockBytes {
+	for n := 0; len(dst) >= Bytes; n += blockBytes {
 		t.Guard = CRC(data[n : n+blockBytes])
 		if f.Type == Type1 {
 			t.Reference = uint32(lba)
@@ -82,6 +82,18 @@ func (f Format) Generate(dst, data []byte, blockBytes int, lba uint64) {
 		}
 		t.Put(dst)
 		dst = dst[Bytes:]
+	}
+}
+
+// GenerateZeros is Generate for blocks of zeros, whose CRC is zero.
+func (f Format) GenerateZeros(dst []byte, lba uint64) {
+	t := Tuple{Application: f.tag(), Reference: unknownTag}
+	for ; len(dst) >= Bytes; dst = dst[Bytes:] {
+		if f.Type == Type1 {
+			t.Reference = uint32(lba)
+			lba++
+		}
+		t.Put(dst)
 	}
 }
 
