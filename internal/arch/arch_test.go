@@ -35,6 +35,7 @@ var levels = map[string]int{
 	"lunar/lun/ram":             2,
 	"lunar/lun/null":            2,
 	"lunar/lun/cache":           2,
+	"lunar/lun/protection":      2,
 	"lunar/lun/descriptor":      3, // on the types of the loop
 	"lunar/lun/file":            4,
 	"lunar/lun/block":           4,
