@@ -47,7 +47,7 @@ func (l *Local) startStep(u *Unit, s scsi.Step) *step {
 	l.freeSteps = l.freeSteps[:len(l.freeSteps)-1]
 	x := &l.steps[i]
 	*x = step{unit: u, buf: b, Request: blk.Request{
-		Op: s.Op, FUA: s.FUA, Offset: s.Offset, Length: s.Length, Tag: Owner(l.reactor, ownStep|uint64(i)),
+		Op: s.Op, FUA: s.FUA, Bare: s.Bare, Offset: s.Offset, Length: s.Length, Tag: Owner(l.reactor, ownStep|uint64(i)),
 	}}
 	if b != nil {
 		x.Data = b.Bytes()[:s.Length]

@@ -40,6 +40,8 @@ type Unit struct {
 	seizing []*sam.Command
 	// background is what goes on without a command, nil when nothing does.
 	background *background
+	// protector is the medium where it keeps protection information, else nil.
+	protector protector
 	// mapped is how third-party copies name the unit; it does not change.
 	mapped sam.Mapped
 	// resize is what the medium is to be said of once nothing runs.
@@ -66,6 +68,8 @@ func NewUnit(home int, device *scsi.Device, backend blk.Backend) *Unit {
 	if backend != nil {
 		u.info = backend.Info()
 	}
+	u.protector, _ = backend.(protector)
+	u.protect()
 	u.join(home)
 	return u
 }

@@ -46,6 +46,7 @@ const (
 	codeSoftwareProtected = 0x2702 // LOGICAL UNIT SOFTWARE WRITE PROTECTED
 	codeNoSpace           = 0x2707 // SPACE ALLOCATION FAILED WRITE PROTECT
 	codeCleared           = 0x2f02 // COMMANDS CLEARED BY DEVICE SERVER
+	codeFormatCorrupted   = 0x3100 // MEDIUM FORMAT CORRUPTED
 	codeSanitizeFailed    = 0x3103 // SANITIZE COMMAND FAILED
 	codeSequence          = 0x2c00 // COMMAND SEQUENCE ERROR
 	codeSavingParameters  = 0x3900 // SAVING PARAMETERS NOT SUPPORTED

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"lunar/lun/blk"
+	"lunar/scsi/pi"
 	"lunar/scsi/sam"
 )
 
@@ -31,6 +32,9 @@ type Config struct {
 	Removable bool
 	// OptimalTransferBytes is reported in VPD page B0h; zero reports none.
 	OptimalTransferBytes int64
+	// Protection is the type that the unit is formatted with at first, where Info says that
+	// the medium keeps protection information.
+	Protection pi.Type
 }
 
 // Device is the device server of one logical unit.
@@ -69,8 +73,12 @@ type Device struct {
 	operation                         *operation
 	sanitizing, sanitizeFailed, exits bool
 	keeps                             bool
-	victims                           []sam.Nexus
-	usage                             usage
+	// protection is the type that the unit is formatted with; said: what was kept says it.
+	// formatting: a format operation has not ended well, perhaps before the unit was started.
+	protection       pi.Type
+	said, formatting bool
+	victims          []sam.Nexus
+	usage            usage
 	// buffer and echo are what WRITE BUFFER wrote, identifying is SET IDENTIFYING
 	// INFORMATION.
 	buffer, echo []byte
@@ -95,6 +103,9 @@ func New(cfg Config) *Device {
 	d := newDevice()
 	d.identity, d.keeps, d.removable = cfg.Identity, cfg.Keeps, cfg.Removable
 	d.describe(cfg.Info)
+	if cfg.Info.Protected {
+		d.protection = cfg.Protection
+	}
 	limit := cfg.MaxTransferBytes
 	if limit <= 0 {
 		limit = DefaultMaxTransferBytes
@@ -179,7 +190,7 @@ func (d *Device) Begin(c *sam.Command) {
 // attention to report, no unit that was stopped or that another nexus reserved, no mode
 // parameter that is not its default. While that is so BeginPlain answers as Begin would.
 func (d *Device) Plain(n sam.Nexus) bool {
-	return !d.absent && !d.stopped && d.mode.passes() && d.operation == nil && !d.sanitizeFailed && !d.ejected && !d.gone && !d.reservation.excludes(n) &&
+	return !d.absent && !d.stopped && d.mode.passes() && d.operation == nil && !d.sanitizeFailed && !d.formatting && !d.ejected && !d.gone && !d.reservation.excludes(n) &&
 		!d.persistent.excludes(d.registrationOf(n), writesOut) && int(n) < len(d.nexuses) && d.nexuses[n].known && !d.pending(n) &&
 		(len(d.access) == 0 || d.entered(n))
 }

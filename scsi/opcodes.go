@@ -48,10 +48,12 @@ func (o *Opcode) served(i *blk.Info) bool {
 
 // usage returns the CDB usage of the row on a unit with this medium.
 func (o *Opcode) usage(i *blk.Info) []byte {
-	if o.flags&unmapBit == 0 || i.Thin {
-		return o.Usage
-	}
 	u := append([]byte(nil), o.Usage...)
-	u[1] &^= unmapMask
+	if o.flags&unmapBit != 0 && !i.Thin {
+		u[1] &^= unmapMask
+	}
+	if o.Code == opFormat && i.Protected {
+		u[1] |= fmtpinfoMask
+	}
 	return u
 }

@@ -98,8 +98,8 @@ func (p *Program) Detached() bool { return p.Kind == Erase || p.Kind == Overwrit
 // Step is one operation for the medium.
 type Step struct {
 	Op blk.Op
-	// FUA is for a Write.
-	FUA bool
+	// FUA is for a Write; Bare is for a Zero, as of a blk.Request.
+	FUA, Bare bool
 	// Offset and Length are in bytes. A Read or Write is no longer than
 	// blk.MaxRequestBytes.
 	Offset, Length int64

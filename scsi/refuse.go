@@ -60,6 +60,9 @@ func (d *Device) refuseState(c *sam.Command, row *Opcode) bool {
 		c.Fail(sam.NewSense(sam.NotReady, d.operation.code()).WithProgress(d.operation.progress()))
 	case d.sanitizeFailed && row.flags&passOperation == 0 && row.Code != opSanitize:
 		c.Fail(sam.NewSense(sam.MediumError, codeSanitizeFailed))
+	case d.formatting && d.operation == nil && row.flags&passOperation == 0 && row.Code != opSanitize && row.Code != opFormat:
+		// SBC-4 §4.33.2: what stands there fits no protection type until it is formatted.
+		c.Fail(sam.NewSense(sam.MediumError, codeFormatCorrupted))
 	case d.gone && row.flags&passStopped == 0:
 		c.Fail(sam.NewSense(sam.NotReady, codeNotReady))
 	case d.ejected && row.flags&passStopped == 0:

@@ -16,13 +16,19 @@ func (d *Device) vpdExtended(_ *sam.Path, b []byte) []byte {
 		attributes = 0x0f // PRIOR_SUP HEADSUP ORDSUP SIMPSUP
 		volatile   = 0x01 // V_SUP
 		luiclr     = 0x01
+		allTypes   = 0x38 // SPT 111b: types 1 to 3
+		checksAll  = 0x07 // GRD_CHK APP_CHK REF_CHK
+		noPICheck  = 0x20 // NO_PI_CHK
 	)
 	var p [bytes]byte
+	if d.info.Protected {
+		p[4-4], p[7-4] = allTypes|checksAll, noPICheck
+	}
 	p[5-4] = attributes
 	if d.info.VolatileCache {
 		p[6-4] = volatile
 	}
-	p[7-4] = luiclr
+	p[7-4] |= luiclr
 	p[13-4] = sam.MaxSenseBytes
 	return append(b, p[:]...)
 }
