@@ -110,12 +110,16 @@ func New(cfg Config) *Device {
 	if limit <= 0 {
 		limit = DefaultMaxTransferBytes
 	}
+	if cfg.Info.Protected {
+		// SBC-4 §6.6.4: what comes with protection information is held at once.
+		limit = min(limit, MaxListBytes/int64(cfg.Info.BlockBytes+pi.Bytes)<<d.blockShift)
+	}
 	d.maxBlocks = uint32(min(max(limit>>d.blockShift, minTransferBlocks), 1<<32-1))
 	d.optimBlocks = uint32(min(cfg.OptimalTransferBytes>>d.blockShift, int64(d.maxBlocks)))
 	for i := range d.rows {
 		usage := d.rows[i].usage(&d.info)
 		d.reserved[i] = reservedBits(usage, d.rows[i].HasAction())
-		d.apart[i] = reservedBits(withoutNACA(usage), d.rows[i].HasAction())
+		d.apart[i] = reservedBits(withoutProtection(&d.rows[i], withoutNACA(usage)), d.rows[i].HasAction())
 	}
 	return d
 }
@@ -165,7 +169,7 @@ func newDevice() *Device {
 // package sam documents it. It allocates nothing for READ and WRITE.
 func (d *Device) Begin(c *sam.Command) {
 	c.DescriptorSense = d.mode.DescriptorSense
-	n, known := d.index.find(d.rows, c.CDB[0], uint16(c.CDB[1]&actionMask))
+	n, known := d.index.find(d.rows, c.CDB[0], actionOf(c))
 	var row *Opcode
 	if n >= 0 {
 		row = &d.rows[n]
@@ -173,11 +177,15 @@ func (d *Device) Begin(c *sam.Command) {
 	if d.refuseUnit(c, row) {
 		return
 	}
-	if row == nil || !row.served(&d.info) {
-		failOpcode(c, known && row == nil)
+	if row == nil || !d.serves(row) {
+		failOpcode(c, known && row == nil && (c.CDB[0] != opVariable || d.protection == pi.Type2))
 		return
 	}
 	if d.refuseCDB(c, row, n) || d.refuseState(c, row) {
+		return
+	}
+	if row.act != 0 && asksProtection(c) {
+		d.beginProtected(c, row)
 		return
 	}
 	row.begin(d, c)
@@ -228,8 +236,9 @@ func (d *Device) BeginPlain(c *sam.Command) bool {
 // other Program has Status GOOD set already, for the unit to replace when a step
 // fails (FailMedium).
 func (d *Device) Execute(c *sam.Command) Program {
-	n, _ := d.index.find(d.rows, c.CDB[0], uint16(c.CDB[1]&actionMask))
-	if n < 0 || d.rows[n].execute == nil {
+	n, _ := d.index.find(d.rows, c.CDB[0], actionOf(c))
+	protected := n >= 0 && d.rows[n].act != 0 && asksProtection(c)
+	if n < 0 || d.rows[n].execute == nil && !protected {
 		// Begin never asks for it; a command that lost its CDB ends all the same.
 		failOpcode(c, false)
 		return Program{}
@@ -240,6 +249,11 @@ func (d *Device) Execute(c *sam.Command) Program {
 		c.Defer()
 		return Program{}
 	}
+	if protected {
+		p := d.executeProtected(c, &d.rows[n])
+		c.Action = sam.Complete
+		return p
+	}
 	p := d.rows[n].execute(d, c)
 	c.Action = sam.Complete
 	return p
@@ -248,7 +262,7 @@ func (d *Device) Execute(c *sam.Command) Program {
 // ClassOf returns what the command does, or Neutral when it is unknown and will
 // be refused without touching anything.
 func ClassOf(c *sam.Command) Class {
-	n, _ := byOpcode.find(opcodes, c.CDB[0], uint16(c.CDB[1]&actionMask))
+	n, _ := byOpcode.find(opcodes, c.CDB[0], actionOf(c))
 	if n < 0 {
 		return Neutral
 	}
