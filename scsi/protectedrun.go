@@ -148,12 +148,12 @@ func (d *Device) SupplyTuples(c *sam.Command, p *Program, offset int64, tuples [
 
 // repeat lays out what WRITE SAME writes: with types 1 and 2 each reference tag is one more
 // than that before, but FFFF_FFFF_FFFF_FFFFh stays (SBC-4 §5.52).
-func (q *protected) repeat(c *sam.Command, offset int64, tuples []byte) {
-	t := pi.Get(c.Buffer[q.block:])
+func (p *protected) repeat(c *sam.Command, offset int64, tuples []byte) {
+	t := pi.Get(c.Buffer[p.block:])
 	none := t == pi.Tuple{Guard: 0xffff, Application: 0xffff, Reference: 0xffffffff}
-	counts := !none && q.expect.Type != pi.Type3
+	counts := !none && p.expect.Type != pi.Type3
 	if counts {
-		t.Reference += uint32((offset - q.offset) / q.block)
+		t.Reference += uint32((offset - p.offset) / p.block)
 	}
 	for ; len(tuples) > 0; tuples = tuples[pi.Bytes:] {
 		t.Put(tuples)
@@ -190,28 +190,28 @@ func (d *Device) CheckTuples(c *sam.Command, p *Program, offset int64, data, tup
 }
 
 // hand puts what was read where the initiator gets it from.
-func (q *protected) hand(c *sam.Command, offset int64, data, tuples []byte) {
-	to := q.place(c, offset)
-	for ; len(data) > 0; data, tuples = data[q.block:], tuples[pi.Bytes:] {
-		copy(to[:q.wire], data[:q.block])
-		if q.code != 0 {
-			copy(to[q.block:q.wire], tuples[:pi.Bytes])
+func (p *protected) hand(c *sam.Command, offset int64, data, tuples []byte) {
+	to := p.place(c, offset)
+	for ; len(data) > 0; data, tuples = data[p.block:], tuples[pi.Bytes:] {
+		copy(to[:p.wire], data[:p.block])
+		if p.code != 0 {
+			copy(to[p.block:p.wire], tuples[:pi.Bytes])
 		}
-		to = to[q.wire:]
+		to = to[p.wire:]
 	}
 }
 
 // merge ORs what was read into what is to be written, of which the guard is generated anew
 // (SBC-4 §4.27.1).
-func (q *protected) merge(c *sam.Command, offset int64, data []byte) {
-	to := q.place(c, offset)
-	for ; len(data) > 0; data = data[q.block:] {
-		for i, b := range data[:q.block] {
+func (p *protected) merge(c *sam.Command, offset int64, data []byte) {
+	to := p.place(c, offset)
+	for ; len(data) > 0; data = data[p.block:] {
+		for i, b := range data[:p.block] {
 			to[i] |= b
 		}
-		t := pi.Get(to[q.block:])
-		t.Guard = pi.CRC(to[:q.block])
-		t.Put(to[q.block:])
-		to = to[q.wire:]
+		t := pi.Get(to[p.block:])
+		t.Guard = pi.CRC(to[:p.block])
+		t.Put(to[p.block:])
+		to = to[p.wire:]
 	}
 }

@@ -22,7 +22,7 @@ func (d *Device) vpdExtended(_ *sam.Path, b []byte) []byte {
 	)
 	var p [bytes]byte
 	if d.info.Protected {
-		p[4-4], p[7-4] = allTypes|checksAll, noPICheck
+		p[0], p[7-4] = allTypes|checksAll, noPICheck
 	}
 	p[5-4] = attributes
 	if d.info.VolatileCache {
