@@ -135,6 +135,7 @@ func (c *change) openUnit(cfg Unit) (*unit, error) {
 	info := m.Info()
 	device := scsi.New(scsi.Config{
 		Info: info, Identity: id, Keeps: true, Removable: cfg.Removable, OptimalTransferBytes: int64(info.OptimalBytes),
+		Protection: cfg.Protection,
 	})
 	keeper, err := c.e.restore(cfg, device)
 	if err != nil {

@@ -35,7 +35,7 @@ func (e *Engine) restore(u Unit, device *scsi.Device) (*keeper, error) {
 	b, err := os.ReadFile(k.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return k, nil
+		return k, k.first(device)
 	case err != nil:
 		return nil, fmt.Errorf("state: %w; make the state directory readable or give another --state", err)
 	}
@@ -43,7 +43,17 @@ func (e *Engine) restore(u Unit, device *scsi.Device) (*keeper, error) {
 		// Starting without would give the unit to hosts that others had fenced off.
 		return nil, fmt.Errorf("%s holds no state of a unit: %w; restore it, or remove it to start without reservations", k.path, err)
 	}
-	return k, nil
+	return k, k.first(device)
+}
+
+// first keeps how a unit is formatted at first, so that it stays so whatever the
+// configuration says later.
+func (k *keeper) first(device *scsi.Device) error {
+	state := device.First()
+	if state == nil {
+		return nil
+	}
+	return writeDurably(k.path, state)
 }
 
 // Keep implements lun.Keeper. The write may take as long as the disk likes, so it has a
