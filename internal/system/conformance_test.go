@@ -58,6 +58,8 @@ var benches = []bench{
 		why: "it writes 512 bytes, an eighth of a block",
 	},
 	{name: "device", unit: `medium = "block", path = "$LOOP"`, not: erased, why: "a device does not say what it has deallocated, so all of it is mapped"},
+	{name: "protected", unit: `medium = "ram", size = "256MiB", protection = 1`, not: lasting, why: "as ram"},
+	{name: "protected file", unit: `medium = "file", path = "$DIR/f", size = "256MiB", protection = 2`, not: aligned, why: "as file"},
 	{name: "removable", unit: `medium = "ram", size = "256MiB", removable = true`, not: lasting, why: "as ram"},
 	{name: "read-only", unit: `medium = "ram", size = "256MiB"`, lun: ", read_only = true", not: writing, why: "it writes"},
 	{name: "CHAP 0x", unit: `medium = "ram", size = "256MiB"`, user: "0xuser", secret: "what-the-host-says", not: lasting, why: "as ram"},
