@@ -10,9 +10,9 @@
 // parts, then device.go, which walks a command through that row. Each family of commands
 // is one file beside them: inquiry, vpd, mode, modeselect, log, capacity, rw, verify,
 // compare, atomic, writesame, unmap, lbastatus, sync, start, sanitize, luns, alua,
-// supported, sense, copy. Persistent reservations are persist.go (state), persistout.go and
-// register.go (what changes it), persistin.go (what shows it). What a command makes of the
-// state is a draft (draft.go) that may have to be durable first (state.go); what goes on
+// supported, sense, copy, format, protected. Persistent reservations are persist.go (state),
+// persistout.go and register.go (what changes it), persistin.go (what shows it). What a
+// command makes of the state is a draft (draft.go) that may have to be durable first (state.go); what goes on
 // over the whole medium is an operation (operation.go).
 //
 // The life of a command:

@@ -50,7 +50,8 @@ func New(cfg Config) (*Backend, error) {
 }
 
 // Protect says how the unit is formatted: without protection information until it is told.
-// No request that changes or reads blocks is under way. It is called at the unit's home, or
+// Nothing that changes or reads blocks is under way, unless a FORMAT UNIT did not wait for it
+// (HEAD OF QUEUE), whose blocks say nothing in the end. It is called at the unit's home, or
 // before there is a queue.
 func (b *Backend) Protect(f pi.Format) { b.format = f }
 
