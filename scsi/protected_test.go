@@ -254,3 +254,27 @@ func TestProtected_ApplicationTagsByMask(t *testing.T) {
 		}
 	}
 }
+
+// No command that asks for protection information comes in as a plain one, and those that do
+// not still do.
+func TestProtected_NoneIsPlain(t *testing.T) {
+	for kind := pi.Type0; kind <= pi.MaxType; kind++ {
+		d := protectedDevice(kind)
+		for i := range opcodes {
+			row := &opcodes[i]
+			if row.flags&plain == 0 || row.act == 0 {
+				continue
+			}
+			c := commandOf(row)
+			c.CDB[len(row.Usage)-3] = 1 // blocks
+			if !d.BeginPlain(c) {
+				t.Errorf("type %d: %s is no plain command", kind, row.Name)
+			}
+			c = commandOf(row)
+			c.CDB[1] = 0x20
+			if d.BeginPlain(c) || c.Action != 0 {
+				t.Errorf("type %d: %s with protection information is a plain command", kind, row.Name)
+			}
+		}
+	}
+}

@@ -13,6 +13,7 @@ func (d *Device) executeProtected(c *sam.Command, row *Opcode) Program {
 	if !ok {
 		return Program{}
 	}
+	c.Extent = sam.Extent{Offset: p.offset, Bytes: p.bytes}
 	out, _ := p.lengths()
 	if p.act == actSame && p.unmap && c.Received == 0 {
 		out = 0 // as without protection information
@@ -29,6 +30,26 @@ func (d *Device) executeProtected(c *sam.Command, row *Opcode) Program {
 		n = p.same(n, c.Buffer[:out])
 	}
 	return n
+}
+
+// Moved is how a command that has ended is counted: as what its owner moved for it or, where
+// the protection information had it executed instead, as what that would have been.
+func Moved(c *sam.Command) sam.Action {
+	if c.Action != sam.Complete || c.Extent.Bytes == 0 || !asksProtection(c) {
+		return c.Action
+	}
+	n, _ := byOpcode.find(opcodes, c.CDB[0], actionOf(c))
+	if n < 0 {
+		return c.Action
+	}
+	switch opcodes[n].act {
+	case actRead:
+		return sam.ReadMedium
+	case actWrite, actWriteVerify, actOr:
+		return sam.WriteMedium
+	default:
+		return c.Action
+	}
 }
 
 // checkOut checks the protection information from the initiator, of a COMPARE AND WRITE that
