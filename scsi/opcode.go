@@ -193,10 +193,7 @@ func reservedBits(usage []byte, action bool) cdbMask {
 		b[i] = ^m
 	}
 	b[0] = 0
-	switch {
-	case action && usage[0] == opVariable:
-		b[variableActionAt], b[variableActionAt+1] = 0, 0
-	case action:
+	if action && usage[0] != opVariable { // there its bits are what selects the row
 		b[1] &^= actionMask
 	}
 	return cdbMask{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
