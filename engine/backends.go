@@ -103,8 +103,8 @@ func openRAM(l Unit) (medium, error) {
 }
 
 func openFile(l Unit) (medium, error) {
-	if has, err := file.HasTuples(l.Path); err != nil || has && !l.Protects {
-		return medium{}, errors.Join(err, strayTuples(l.Path, has))
+	if err := strayTuples(l); err != nil {
+		return medium{}, err
 	}
 	mode := map[string]file.Mode{"auto": file.Auto, "on": file.On, "off": file.Off}[l.Direct]
 	b, err := file.Open(file.Config{
@@ -115,16 +115,6 @@ func openFile(l Unit) (medium, error) {
 		return medium{}, err
 	}
 	return onDescriptor(b, b.NewQueue), nil
-}
-
-// strayTuples refuses a file that would be written without its protection information, which
-// would not fit any more when it is used again.
-func strayTuples(path string, has bool) error {
-	if !has {
-		return nil
-	}
-	return fmt.Errorf("open %s: %s holds protection information of it; give the unit protection, or remove that file to give it up",
-		path, file.TuplesPath(path))
 }
 
 func openBlock(l Unit) (medium, error) {

@@ -3,6 +3,8 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"lunar/internal/buf"
 	"lunar/lun/blk"
@@ -38,6 +40,37 @@ func openProtected(m medium, l Unit) (medium, error) {
 		to.Backend = &protectedFile{Backend: b, data: data, tuples: beside}
 	}
 	return to, nil
+}
+
+// strayTuples refuses a file whose protection information is there and does not belong to
+// what it will hold: that of one that is gone, or of one that would be written without it.
+func strayTuples(l Unit) error {
+	beside := file.TuplesPath(l.Path)
+	if has, err := exists(beside); err != nil || !has {
+		return err
+	}
+	has, err := exists(l.Path)
+	switch {
+	case err != nil:
+		return err
+	case !has:
+		return fmt.Errorf("create %s: %s holds protection information of one that was there; bring that back, or remove %s", l.Path, beside, beside)
+	case !l.Protects:
+		return fmt.Errorf("open %s: %s holds protection information of it; give the unit protection, or remove that file to give it up", l.Path, beside)
+	}
+	return nil
+}
+
+// exists says whether there is something at path.
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look for %s: %w", path, err)
+	}
+	return true, nil
 }
 
 // openTuples opens the medium of the protection information of so many blocks.

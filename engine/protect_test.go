@@ -307,6 +307,12 @@ func TestProtection_Configuration(t *testing.T) {
 	if _, err := Start(bare); err == nil || !strings.Contains(err.Error(), file.TuplesPath(u.Path)) {
 		t.Errorf("without the protection information it has: %v", err)
 	}
+	if err := os.Remove(u.Path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Start(again(c)); err == nil || !strings.Contains(err.Error(), "remove "+file.TuplesPath(u.Path)) {
+		t.Errorf("with the protection information of a file that is gone: %v", err)
+	}
 	both := again(c)
 	both.Units = append(both.Units, Unit{Name: "beside", Medium: File, Path: file.TuplesPath(u.Path), Bytes: 1 << 20, BlockBytes: 512, Direct: "auto"})
 	if err := both.Check(); err == nil {

@@ -3,8 +3,6 @@ package file
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"time"
 
 	"lunar/lun/blk"
@@ -16,18 +14,6 @@ import (
 
 // TuplesPath is the file beside that of a unit which holds its protection information.
 func TuplesPath(path string) string { return path + ".pi" }
-
-// HasTuples says whether there is protection information beside the file of a unit.
-func HasTuples(path string) (bool, error) {
-	_, err := os.Lstat(TuplesPath(path))
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("look for %s: %w", TuplesPath(path), err)
-	}
-	return true, nil
-}
 
 // OpenTuples opens, and creates when there is none, the sparse file that holds the protection
 // information of the file at path, of so many blocks. It goes through the page cache, is
