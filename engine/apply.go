@@ -135,8 +135,8 @@ func (c *change) openUnit(cfg Unit) (*unit, error) {
 	home := (len(c.e.units) + len(c.opened) - 1) % len(c.e.cores)
 	info := m.Info()
 	device := scsi.New(scsi.Config{
-		Info: info, Identity: id, Keeps: true, Intends: cfg.Medium.hasPath(), Removable: cfg.Removable, OptimalTransferBytes: int64(info.OptimalBytes),
-		TokenSeed: tokenSeed(),
+		Info: info, Identity: id, Keeps: true, Intends: cfg.Medium.hasPath() && !cfg.Protects, Removable: cfg.Removable,
+		OptimalTransferBytes: int64(info.OptimalBytes), Protection: cfg.Protection, TokenSeed: tokenSeed(),
 	})
 	keeper, err := c.e.restore(cfg, device)
 	if err != nil {

@@ -30,20 +30,29 @@ type medium struct {
 	store blk.Backend
 }
 
-// openMedium opens the backend of a logical unit, behind a cache when it has one.
+// openMedium opens the backend of a logical unit, behind a cache and with protection
+// information when it has them.
 func openMedium(l Unit) (medium, error) {
 	m, err := openBackend(l)
 	if err != nil {
 		return medium{}, err
 	}
-	if m.store = m.Backend; l.Cache == 0 {
+	m.store = m.Backend
+	if l.Cache > 0 {
+		c, err := openCache(m, l.Cache)
+		if err != nil {
+			return medium{}, errors.Join(err, m.Close())
+		}
+		m = c
+	}
+	if !l.Protects {
 		return m, nil
 	}
-	c, err := openCache(m, l.Cache)
+	p, err := openProtected(m, l)
 	if err != nil {
 		return medium{}, errors.Join(err, m.Close())
 	}
-	return c, nil
+	return p, nil
 }
 
 // openCache puts a cache of n bytes in front of a medium.
@@ -94,6 +103,9 @@ func openRAM(l Unit) (medium, error) {
 }
 
 func openFile(l Unit) (medium, error) {
+	if err := strayTuples(l); err != nil {
+		return medium{}, err
+	}
 	mode := map[string]file.Mode{"auto": file.Auto, "on": file.On, "off": file.Off}[l.Direct]
 	b, err := file.Open(file.Config{
 		Path: l.Path, Bytes: l.Bytes, BlockBytes: l.BlockBytes, Direct: mode, SyncWrites: l.Sync,

@@ -12,6 +12,7 @@ import (
 	"lunar/iscsi/auth"
 	"lunar/iscsi/login"
 	"lunar/iscsi/text"
+	"lunar/lun/file"
 	"lunar/scsi/sam"
 )
 
@@ -147,6 +148,13 @@ func (c *Config) checkUnits() (names map[string]bool, err error) {
 			return nil, wrong(path+".path", "units %q and %q share the %s %s; give each one of its own", other, u.Name, u.Medium.noun(), p)
 		}
 		paths[p] = u.Name
+		if !u.Protects {
+			continue
+		}
+		if other, twice := paths[file.TuplesPath(p)]; twice {
+			return nil, wrong(path+".path", "unit %q keeps its protection information in %s, which is unit %q; give that one another path", u.Name, file.TuplesPath(p), other)
+		}
+		paths[file.TuplesPath(p)] = u.Name
 	}
 	return names, nil
 }

@@ -44,7 +44,7 @@ func (e *Engine) restore(u Unit, device *scsi.Device) (*keeper, error) {
 	b, err := os.ReadFile(k.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return k, nil
+		return k, k.first(device)
 	case err != nil:
 		return nil, fmt.Errorf("state: %w; make the state directory readable or give another --state", err)
 	}
@@ -53,7 +53,21 @@ func (e *Engine) restore(u Unit, device *scsi.Device) (*keeper, error) {
 		return nil, fmt.Errorf("%s holds no state of a unit: %w; restore it, or remove it to start without reservations", k.path, err)
 	}
 	k.state = b
-	return k, nil
+	return k, k.first(device)
+}
+
+// first keeps how a unit is formatted at first, so that it stays so whatever the
+// configuration says later.
+func (k *keeper) first(device *scsi.Device) error {
+	state := device.First()
+	if state == nil {
+		return nil
+	}
+	if err := writeDurably(k.path, state); err != nil {
+		return err
+	}
+	k.state = state
+	return nil
 }
 
 // resume carries out the write that was under way when the target ended, before the unit

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"lunar/scsi/pi"
 )
 
 // Medium is the kind of a backend.
@@ -69,6 +71,10 @@ type Unit struct {
 	Removable bool
 	// Cache is the size of the read cache in front of the medium; 0 for none.
 	Cache int64
+	// Protects says that the unit can be formatted with protection information, Protection is
+	// the type that it is formatted with at first.
+	Protects   bool
+	Protection pi.Type
 }
 
 // ParseLUN reads a specification such as "ram:size=1GiB,bs=4096" or
@@ -118,6 +124,8 @@ func (l *Unit) Set(key, value string) (err error) {
 		l.Cache, err = parseCache(value)
 	case key == "removable":
 		l.Removable, err = parseSwitch(key, value)
+	case key == "protection":
+		err = l.protect(value)
 	case key == "path" && l.Medium.hasPath():
 		l.Path = value
 	case key == "direct" && l.Medium == File:
@@ -133,6 +141,19 @@ func (l *Unit) Set(key, value string) (err error) {
 	return err
 }
 
+// protect reads the protection type of a unit.
+func (l *Unit) protect(value string) error {
+	if l.Medium != RAM && l.Medium != File {
+		return fmt.Errorf("protection information is kept of ram and file units alone; leave protection out of a %s unit", l.Medium)
+	}
+	n, err := strconv.ParseUint(value, 10, 8)
+	if err != nil || n > uint64(pi.MaxType) {
+		return fmt.Errorf("protection=%q: use 0 to %d, the protection type that the unit is formatted with at first", value, pi.MaxType)
+	}
+	l.Protects, l.Protection = true, pi.Type(n)
+	return nil
+}
+
 func parseSwitch(key, value string) (bool, error) {
 	if value != "on" && value != "off" {
 		return false, fmt.Errorf("%s=%q: use on or off", key, value)
@@ -144,10 +165,12 @@ func parseSwitch(key, value string) (bool, error) {
 func (m Medium) options() string {
 	switch m {
 	case File:
-		return "size, bs, cache, removable, path, direct, sync"
+		return "size, bs, cache, removable, path, direct, sync, protection"
 	case Block:
 		return "path, bs, sync, cache, removable; its size is the device's"
-	case RAM, Null:
+	case RAM:
+		return "size, bs, cache, removable, protection"
+	case Null:
 	}
 	return "size, bs, cache, removable"
 }

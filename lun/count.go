@@ -58,7 +58,7 @@ type outcome struct {
 }
 
 func outcomeOf(c *sam.Command) outcome {
-	return outcome{bytes: uint64(c.Extent.Bytes), action: c.Action, status: c.Status, key: c.Sense.Key, writes: scsi.WriteFailed(c)}
+	return outcome{bytes: uint64(c.Extent.Bytes), action: scsi.Moved(c), status: c.Status, key: c.Sense.Key, writes: scsi.WriteFailed(c)}
 }
 
 // count takes the end of a command.

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"lunar/scsi"
+	"lunar/scsi/pi"
 	"lunar/scsi/sam"
 )
 
@@ -40,6 +41,18 @@ func (l *Local) Kept(u *Unit, ok bool) {
 		u.rested(l, b)
 	case u.carryOut(l, c, plan):
 		l.tell(c.Owner, Event{Kind: Executed, Command: c})
+	}
+}
+
+// protector is a medium that keeps protection information, and has to know how the unit is
+// formatted.
+type protector interface{ Protect(f pi.Format) }
+
+// protect tells the medium how the unit is formatted. That changes only while nothing reads
+// or changes blocks.
+func (u *Unit) protect() {
+	if u.protector != nil {
+		u.protector.Protect(u.device.Format())
 	}
 }
 

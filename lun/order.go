@@ -200,6 +200,7 @@ func (u *Unit) forget(l *Local, ticket uint32, status sam.Status) {
 func (u *Unit) mirror(n sam.Nexus) { u.gate.allow(n, u.device.Plain(n)) }
 
 func (u *Unit) mirrorAll() {
+	u.protect()
 	for n := range u.device.Nexuses() {
 		u.mirror(sam.Nexus(n))
 	}

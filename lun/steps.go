@@ -7,6 +7,7 @@ import (
 	"lunar/internal/buf"
 	"lunar/lun/blk"
 	"lunar/scsi"
+	"lunar/scsi/pi"
 )
 
 // maxLocalSteps is how many requests of its own a reactor's Local has in flight:
@@ -38,8 +39,12 @@ func (l *Local) startStep(u *Unit, s scsi.Step) *step {
 		return nil
 	}
 	var b *buf.Buf
+	tuples := int64(0)
+	if s.Tuples {
+		tuples = s.Length / int64(u.info.BlockBytes) * pi.Bytes
+	}
 	if s.Op == blk.Read || s.Op == blk.Write {
-		if b = l.pool.Get(int(s.Length)); b == nil {
+		if b = l.pool.Get(int(s.Length + tuples)); b == nil {
 			return nil
 		}
 	}
@@ -47,10 +52,13 @@ func (l *Local) startStep(u *Unit, s scsi.Step) *step {
 	l.freeSteps = l.freeSteps[:len(l.freeSteps)-1]
 	x := &l.steps[i]
 	*x = step{unit: u, buf: b, Request: blk.Request{
-		Op: s.Op, FUA: s.FUA, Offset: s.Offset, Length: s.Length, Tag: Owner(l.reactor, ownStep|uint64(i)),
+		Op: s.Op, FUA: s.FUA, Bare: s.Bare, Offset: s.Offset, Length: s.Length, Tag: Owner(l.reactor, ownStep|uint64(i)),
 	}}
 	if b != nil {
 		x.Data = b.Bytes()[:s.Length]
+	}
+	if s.Tuples {
+		x.Tuples = b.Bytes()[s.Length:][:tuples]
 	}
 	return x
 }
@@ -70,6 +78,9 @@ func (l *Local) run(p *program) {
 		}
 		if s.Op == blk.Write {
 			p.unit.device.Supply(p.command, &p.plan, s.Offset, x.Data)
+			if s.Tuples {
+				p.unit.device.SupplyTuples(p.command, &p.plan, s.Offset, x.Tuples)
+			}
 		}
 		x.program = p
 		p.running++
@@ -119,6 +130,10 @@ func (l *Local) endProgramStep(x *step) {
 		p.fail()
 	case x.Op == blk.Map:
 		p.unit.device.Extent(p.command, &p.plan, x.Progress, x.Hole, x.Anchored)
+	case x.Op == blk.Read && x.Tuples != nil:
+		if !p.unit.device.CheckTuples(p.command, &p.plan, x.Offset, x.Data, x.Tuples) {
+			p.fail()
+		}
 	case x.Op == blk.Read && !p.unit.device.Check(p.command, &p.plan, x.Offset, x.Data):
 		p.fail()
 	}

@@ -44,6 +44,8 @@ type Unit struct {
 	background *background
 	// guarded says that writes come home because ROD tokens of the unit live (token.go).
 	guarded bool
+	// protector is the medium where it keeps protection information, else nil.
+	protector protector
 	// mapped is how third-party copies name the unit; it does not change.
 	mapped sam.Mapped
 	// resize is what the medium is to be said of once nothing runs.
@@ -70,6 +72,8 @@ func NewUnit(home int, device *scsi.Device, backend blk.Backend) *Unit {
 	if backend != nil {
 		u.info = backend.Info()
 	}
+	u.protector, _ = backend.(protector)
+	u.protect()
 	u.join(home)
 	return u
 }

@@ -37,7 +37,8 @@ func (d *Device) readCapacity16(c *sam.Command) Program {
 	var b [capacity16Bytes]byte
 	binary.BigEndian.PutUint64(b[0:], d.blocks-1)
 	binary.BigEndian.PutUint32(b[8:], d.info.BlockBytes)
-	// Byte 12 stays zero: PROT_EN and P_TYPE, no protection information.
+	b[12] = d.protectionType()
+	// P_I_EXPONENT is zero: a block has protection information once.
 	b[13] = d.physicalExponent()
 	binary.BigEndian.PutUint16(b[14:], d.lowestAligned())
 	if d.info.Thin {

@@ -2,6 +2,7 @@ package scsi
 
 import (
 	"lunar/lun/blk"
+	"lunar/scsi/pi"
 	"lunar/scsi/sam"
 )
 
@@ -23,6 +24,9 @@ const (
 	codeWrongDevice       = 0x0d03 // INCORRECT COPY TARGET DEVICE TYPE
 	codeWriteError        = 0x0c00 // WRITE ERROR
 	codeInformationUnit   = 0x0e03 // INVALID FIELD IN COMMAND INFORMATION UNIT
+	codeGuard             = 0x1001 // LOGICAL BLOCK GUARD CHECK FAILED
+	codeApplicationTag    = 0x1002 // LOGICAL BLOCK APPLICATION TAG CHECK FAILED
+	codeReferenceTag      = 0x1003 // LOGICAL BLOCK REFERENCE TAG CHECK FAILED
 	codeReadError         = 0x1100 // UNRECOVERED READ ERROR
 	codeParameterLength   = 0x1a00 // PARAMETER LIST LENGTH ERROR
 	codeMiscompare        = 0x1d00 // MISCOMPARE DURING VERIFY OPERATION
@@ -51,6 +55,7 @@ const (
 	codeSoftwareProtected = 0x2702 // LOGICAL UNIT SOFTWARE WRITE PROTECTED
 	codeNoSpace           = 0x2707 // SPACE ALLOCATION FAILED WRITE PROTECT
 	codeCleared           = 0x2f02 // COMMANDS CLEARED BY DEVICE SERVER
+	codeFormatCorrupted   = 0x3100 // MEDIUM FORMAT CORRUPTED
 	codeSanitizeFailed    = 0x3103 // SANITIZE COMMAND FAILED
 	codeSequence          = 0x2c00 // COMMAND SEQUENCE ERROR
 	codeSavingParameters  = 0x3900 // SAVING PARAMETERS NOT SUPPORTED
@@ -90,9 +95,33 @@ func FailMedium(c *sam.Command, r blk.Result, write bool, lba uint64) {
 		c.Fail(sam.NewSense(sam.DataProtect, codeNoSpace).WithInfo(lba))
 	case blk.NotReady:
 		c.Fail(sam.NewSense(sam.NotReady, codeNotReady))
+	case blk.WrongGuard:
+		failProtection(c, pi.Guard, lba)
+	case blk.WrongApplicationTag:
+		failProtection(c, pi.Application, lba)
+	case blk.WrongReferenceTag:
+		failProtection(c, pi.Reference, lba)
 	case blk.Unsupported:
 		// The Device asks only for what Info promises, so this is our own failure.
 		c.Fail(sam.NewSense(sam.HardwareError, codeInternalFailure))
+	}
+}
+
+// failProtection ends c because a field of the protection information of block lba is
+// wrong (SBC-4 table 79, note d).
+func failProtection(c *sam.Command, wrong pi.Checks, lba uint64) {
+	c.Fail(sam.NewSense(sam.AbortedCommand, codeOf(wrong)).WithInfo(lba))
+}
+
+// codeOf is what a command is told that found a field wrong.
+func codeOf(wrong pi.Checks) uint16 {
+	switch wrong {
+	case pi.Guard:
+		return codeGuard
+	case pi.Application:
+		return codeApplicationTag
+	default:
+		return codeReferenceTag
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"lunar/scsi/pi"
 	"lunar/scsi/sam"
 )
 
@@ -27,6 +28,8 @@ type promise struct {
 	command    string
 	negated    bool // the bit says that the command is not taken
 	alsoServed string
+	// kinds: the command is there with protection types 1 and 3 alone.
+	kinds bool
 }
 
 var promises = []promise{
@@ -48,29 +51,37 @@ var promises = []promise{
 	{name: "maximum range descriptors", cdb: "12 01 8f 02 00", at: 15, mask: 0xff, command: "83 10", alsoServed: "83 11"},
 	{name: "TOKEN_OUT", cdb: "12 01 8f 02 00", at: 216, mask: 0x01, command: "83 10", alsoServed: "84 08"},
 	{name: "TOKEN_IN", cdb: "12 01 8f 02 00", at: 216, mask: 0x02, command: "83 11"},
-	{name: "PROTECT", cdb: "12 00 00 00 60", at: 5, mask: 0x01, command: "28 20 00 00 00 00 00 00 01"},
+	{name: "PROTECT", cdb: "12 00 00 00 60", at: 5, mask: 0x01, command: "28 20 00 00 00 00 00 00 01", kinds: true},
 	{name: "RMB", cdb: "12 00 00 00 60", at: 1, mask: 0x80, command: "1b 00 00 00 02"},
 	{name: "NORMACA", cdb: "12 00 00 00 60", at: 3, mask: 0x20, command: "00 00 00 00 00 04"},
 	{name: "DPOFUA", cdb: "1a 00 3f 00 ff", at: 2, mask: dpofuaMask, command: "28 18 00 00 00 00 00 00 01", alsoServed: "8a 18 00 00 00 00 00 00 00 00 00 00 00 01"},
 	{name: "GROUP_SUP", cdb: "12 01 86 00 ff", at: 5, mask: 0x10, command: "28 00 00 00 00 00 01 00 01"},
 	{name: "CRD_SUP", cdb: "12 01 86 00 ff", at: 6, mask: 0x04, command: "9e 11"},
-	{name: "SPT", cdb: "12 01 86 00 ff", at: 4, mask: 0x38, command: "2a 20 00 00 00 00 00 00 01"},
+	{name: "SPT", cdb: "12 01 86 00 ff", at: 4, mask: 0x38, command: "2a 20 00 00 00 00 00 00 01", kinds: true},
+	{name: "GRD_CHK", cdb: "12 01 86 00 ff", at: 4, mask: 0x04, command: "2f 80 00 00 00 00 00 00 01", kinds: true},
+	{name: "REF_CHK", cdb: "12 01 86 00 ff", at: 4, mask: 0x01, command: "2f 40 00 00 00 00 00 00 01", kinds: true},
 	{name: "WCE", cdb: "1a 08 08 00 ff", at: 6, mask: wceMask, command: "35"},
 }
 
 // A bit that is advertised works, and what works is advertised, on units of every kind.
 func TestConsistency_EveryBitIsKept(t *testing.T) {
-	for n := range 32 {
+	for n := range 5 * 32 {
 		d := testDevice(func(c *Config) {
 			c.Info.Thin, c.Removable, c.Keeps = n&1 != 0, n&2 != 0, n&4 != 0
 			if n&8 != 0 {
 				c.Info.AtomicBytes = 0
 			}
 			c.Info.VolatileCache = n&16 != 0
+			c.Info.Protected, c.Protection = n>>5 > 0, pi.Type(max(n>>5, 1)-1)
 		})
 		for _, p := range promises {
 			set := good(t, d, p.cdb)[p.at]&p.mask != 0
 			served := takes(t, d, p.command)
+			if p.kinds && n>>5 > 0 {
+				// What the bit promises is there once the unit is formatted so.
+				protectedTakes(t, d, p.name, p.command)
+				continue
+			}
 			if p.name == "WCE" {
 				served = served && d.info.VolatileCache // without a cache the command has nothing to do
 			}
@@ -82,7 +93,38 @@ func TestConsistency_EveryBitIsKept(t *testing.T) {
 			}
 		}
 		pagesRead(t, d)
-		bitsChange(t, n&1 != 0, n&16 != 0)
+		bitsChange(t, n&1 != 0, n&16 != 0, n>>5 > 0)
+	}
+}
+
+// protectedTakes looks whether a unit that can be formatted with protection information says
+// so, takes a command with some exactly if it is formatted with type 1 or 3, and lists the
+// field of the command exactly then, and 32-byte commands with type 2.
+func protectedTakes(t *testing.T, d *Device, name, command string) {
+	t.Helper()
+	if good(t, d, "12 00 00 00 60")[5]&0x01 == 0 || good(t, d, "12 01 86 00 ff")[4] != 0x3f {
+		t.Errorf("%s: PROTECT or SPT is not what a unit with protection information says", name)
+	}
+	kind := pi.Type(good(t, d, "9e 10 00 00 00 00 00 00 00 00 00 00 00 20")[12])
+	if kind != 0 {
+		kind = kind>>1 + 1
+	}
+	want := kind == pi.Type1 || kind == pi.Type3
+	if kind != d.protection || takes(t, d, command) != want {
+		t.Errorf("type %d: %s, %s is taken: %v", kind, name, command, !want)
+	}
+	opcode := parse(t, command).CDB[0]
+	if listed := usageOf(t, d, opcode)[1]&protectMask != 0; listed != want {
+		t.Errorf("type %d: %02x lists protection information: %v", kind, opcode, listed)
+	}
+	for action := longRead; action <= longSame; action++ {
+		c := long(t, byte(action), 0x20, 0, 0, 0, 0, 1)
+		d.Begin(c)
+		is := c.Status == sam.Good
+		listed := good(t, d, fmt.Sprintf("a3 0c 03 7f 00 %02x 00 00 02 00", action))[1]&7 == 3
+		if is != (kind == pi.Type2) || listed != is {
+			t.Errorf("type %d: 32-byte action %02x: taken %v, listed %v", kind, action, is, listed)
+		}
 	}
 }
 
@@ -122,9 +164,9 @@ func pagesRead(t *testing.T, d *Device) {
 
 // bitsChange turns every bit of every mode page over: MODE SELECT takes it exactly if it is
 // said to be changeable, and then MODE SENSE shows it.
-func bitsChange(t *testing.T, thin, cached bool) {
+func bitsChange(t *testing.T, thin, cached, protected bool) {
 	t.Helper()
-	d := selected(t, func(c *Config) { c.Info.Thin, c.Info.VolatileCache = thin, cached })
+	d := selected(t, func(c *Config) { c.Info.Thin, c.Info.VolatileCache, c.Info.Protected = thin, cached, protected })
 	for i := range modeRows {
 		r := &modeRows[i]
 		if r.subpage != 0 || !r.served(d) {

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 
 	"lunar/lun/blk"
+	"lunar/scsi/pi"
 	"lunar/scsi/sam"
 )
 
@@ -37,6 +38,9 @@ type Config struct {
 	// TokenSeed is what makes ROD tokens that nobody can guess: random, and another one at
 	// each start (SPC-4 §5.17.6.5.1).
 	TokenSeed [32]byte
+	// Protection is the type that the unit is formatted with at first, where Info says that
+	// the medium keeps protection information.
+	Protection pi.Type
 }
 
 // Device is the device server of one logical unit.
@@ -81,8 +85,12 @@ type Device struct {
 	// nothing; unsettled, that one could not be dropped: it is done again at the next start,
 	// so nothing may be written before.
 	intends, unsettled bool
-	victims            []sam.Nexus
-	usage              usage
+	// protection is the type that the unit is formatted with; said: what was kept says it.
+	// formatting: a format operation has not ended well, perhaps before the unit was started.
+	protection       pi.Type
+	said, formatting bool
+	victims          []sam.Nexus
+	usage            usage
 	// buffer and echo are what WRITE BUFFER wrote, identifying is SET IDENTIFYING
 	// INFORMATION.
 	buffer, echo []byte
@@ -116,16 +124,23 @@ func New(cfg Config) *Device {
 	d.intends = cfg.Keeps && cfg.Intends && cfg.Info.AtomicBytes == 0
 	d.tokens.seed = cfg.TokenSeed
 	d.describe(cfg.Info)
+	if cfg.Info.Protected {
+		d.protection = cfg.Protection
+	}
 	limit := cfg.MaxTransferBytes
 	if limit <= 0 {
 		limit = DefaultMaxTransferBytes
+	}
+	if cfg.Info.Protected {
+		// SBC-4 §6.6.4: what comes with protection information is held at once.
+		limit = min(limit, MaxListBytes/int64(cfg.Info.BlockBytes+pi.Bytes)<<d.blockShift)
 	}
 	d.maxBlocks = uint32(min(max(limit>>d.blockShift, minTransferBlocks), 1<<32-1))
 	d.optimBlocks = uint32(min(cfg.OptimalTransferBytes>>d.blockShift, int64(d.maxBlocks)))
 	for i := range d.rows {
 		usage := d.rows[i].usage(&d.info)
 		d.reserved[i] = reservedBits(usage, d.rows[i].HasAction())
-		d.apart[i] = reservedBits(withoutNACA(usage), d.rows[i].HasAction())
+		d.apart[i] = reservedBits(withoutProtection(&d.rows[i], withoutNACA(usage)), d.rows[i].HasAction())
 	}
 	return d
 }
@@ -181,7 +196,7 @@ func newDevice() *Device {
 // package sam documents it. It allocates nothing for READ and WRITE.
 func (d *Device) Begin(c *sam.Command) {
 	c.DescriptorSense = d.mode.DescriptorSense
-	n, known := d.index.find(d.rows, c.CDB[0], uint16(c.CDB[1]&actionMask))
+	n, known := d.index.find(d.rows, c.CDB[0], actionOf(c))
 	var row *Opcode
 	if n >= 0 {
 		row = &d.rows[n]
@@ -189,11 +204,15 @@ func (d *Device) Begin(c *sam.Command) {
 	if d.refuseUnit(c, row) {
 		return
 	}
-	if row == nil || !row.served(&d.info) {
-		failOpcode(c, known && row == nil)
+	if row == nil || !d.serves(row) {
+		failOpcode(c, known && row == nil && (c.CDB[0] != opVariable || d.protection == pi.Type2))
 		return
 	}
 	if d.refuseCDB(c, row, n) || d.refuseState(c, row) {
+		return
+	}
+	if row.act != 0 && asksProtection(c) {
+		d.beginProtected(c, row)
 		return
 	}
 	row.begin(d, c)
@@ -215,7 +234,7 @@ func (d *Device) Plain(n sam.Nexus) bool {
 
 // calm says whether nothing of the unit concerns the reads and writes of whatever nexus.
 func (d *Device) calm() bool {
-	return !d.absent && !d.stopped && !d.ejected && !d.gone && d.mode.passes() && d.operation == nil && !d.sanitizeFailed &&
+	return !d.absent && !d.stopped && !d.ejected && !d.gone && d.mode.passes() && d.operation == nil && !d.sanitizeFailed && !d.formatting &&
 		!d.unsettled && len(d.tokens.alive) == 0
 }
 
@@ -252,8 +271,9 @@ func (d *Device) BeginPlain(c *sam.Command) bool {
 // other Program has Status GOOD set already, for the unit to replace when a step
 // fails (FailMedium).
 func (d *Device) Execute(c *sam.Command) Program {
-	n, _ := d.index.find(d.rows, c.CDB[0], uint16(c.CDB[1]&actionMask))
-	if n < 0 || d.rows[n].execute == nil {
+	n, _ := d.index.find(d.rows, c.CDB[0], actionOf(c))
+	protected := n >= 0 && d.rows[n].act != 0 && asksProtection(c)
+	if n < 0 || d.rows[n].execute == nil && !protected {
 		// Begin never asks for it; a command that lost its CDB ends all the same.
 		failOpcode(c, false)
 		return Program{}
@@ -264,6 +284,12 @@ func (d *Device) Execute(c *sam.Command) Program {
 		c.Defer()
 		return Program{}
 	}
+	if protected {
+		p := d.executeProtected(c, &d.rows[n])
+		d.spoilFor(c, &p)
+		c.Action = sam.Complete
+		return p
+	}
 	p := d.rows[n].execute(d, c)
 	d.spoilFor(c, &p)
 	c.Action = sam.Complete
@@ -273,7 +299,7 @@ func (d *Device) Execute(c *sam.Command) Program {
 // ClassOf returns what the command does, or Neutral when it is unknown and will
 // be refused without touching anything.
 func ClassOf(c *sam.Command) Class {
-	n, _ := byOpcode.find(opcodes, c.CDB[0], uint16(c.CDB[1]&actionMask))
+	n, _ := byOpcode.find(opcodes, c.CDB[0], actionOf(c))
 	if n < 0 {
 		return Neutral
 	}

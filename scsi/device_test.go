@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"lunar/lun/blk"
+	"lunar/scsi/pi"
 	"lunar/scsi/sam"
 )
 
@@ -45,6 +46,32 @@ func testDevice(change ...func(*Config)) *Device {
 	return New(cfg)
 }
 
+// protectedDevice is a unit that is formatted with a protection type.
+func protectedDevice(kind pi.Type, change ...func(*Config)) *Device {
+	return testDevice(append([]func(*Config){func(c *Config) { c.Info.Protected, c.Protection = true, kind }}, change...)...)
+}
+
+// commandOf is a command of a row with nothing but its opcode and service action.
+func commandOf(row *Opcode) *sam.Command {
+	c := &sam.Command{CDBBytes: uint8(max(16, len(row.Usage))), Path: &testPath}
+	c.CDB[0] = row.Code
+	switch {
+	case row.Code == opVariable:
+		c.CDB[variableActionAt+1] = byte(row.Action)
+	case row.HasAction():
+		c.CDB[1] = byte(row.Action)
+	}
+	return c
+}
+
+// controlAt is where the CDB of a row has its CONTROL byte.
+func controlAt(row *Opcode) int {
+	if row.Code == opVariable {
+		return 1
+	}
+	return len(row.Usage) - 1
+}
+
 // parse reads a CDB from hex with spaces.
 func parse(t testing.TB, text string) *sam.Command {
 	t.Helper()
@@ -52,7 +79,7 @@ func parse(t testing.TB, text string) *sam.Command {
 	if err != nil {
 		t.Fatalf("CDB %q: %v", text, err)
 	}
-	c := &sam.Command{CDBBytes: 16, Path: &testPath}
+	c := &sam.Command{CDBBytes: uint8(max(16, len(b))), Path: &testPath}
 	copy(c.CDB[:], b)
 	return c
 }
@@ -121,19 +148,25 @@ func TestBegin_UnknownOpcodesAndActions(t *testing.T) {
 
 // Every bit that a mask leaves out is refused, with a pointer to exactly it.
 func TestBegin_ReservedBits_PointAtTheBit(t *testing.T) {
-	d := testDevice()
+	for _, d := range []*Device{testDevice(), protectedDevice(pi.Type2)} {
+		reservedBitsPoint(t, d)
+	}
+}
+
+func reservedBitsPoint(t *testing.T, d *Device) {
+	t.Helper()
 	for i := range opcodes {
 		row := &opcodes[i]
+		if !d.serves(row) {
+			continue
+		}
 		for b := 1; b < len(row.Usage); b++ {
 			for bit := range 8 {
 				wrong := byte(1) << bit
-				if row.usage(&d.info)[b]&wrong != 0 || b == 1 && row.HasAction() && wrong&actionMask != 0 {
+				c := commandOf(row)
+				action := row.HasAction() && (row.Code != opVariable && b == 1 && wrong&actionMask != 0 || row.Code == opVariable && b>>1 == variableActionAt>>1)
+				if row.usage(&d.info)[b]&wrong != 0 || action {
 					continue
-				}
-				c := &sam.Command{CDBBytes: 16, Path: &testPath}
-				c.CDB[0] = row.Code
-				if row.HasAction() {
-					c.CDB[1] = byte(row.Action)
 				}
 				c.CDB[b] |= wrong
 				d.Begin(c)
@@ -150,19 +183,16 @@ func TestBegin_ReservedBits_PointAtTheBit(t *testing.T) {
 // Every command of a unit may carry NACA, but none comes in as a plain one with it. Where
 // there is no unit there is no ACA, and NORMACA says so.
 func TestBegin_NACA(t *testing.T) {
-	d, absent := testDevice(), NewAbsent()
+	d, absent := protectedDevice(pi.Type2), NewAbsent()
 	for i := range opcodes {
 		row := &opcodes[i]
-		c := &sam.Command{CDBBytes: 16, Path: &testPath}
-		c.CDB[0], c.CDB[len(row.Usage)-1] = row.Code, 0x04
-		if row.HasAction() {
-			c.CDB[1] = byte(row.Action)
-		}
+		c := commandOf(row)
+		c.CDB[controlAt(row)] |= 0x04
 		if d.BeginPlain(c) || c.Action != 0 {
 			t.Errorf("%s: a plain command with NACA", row.Name)
 		}
 		d.Begin(c)
-		if c.Sense.Field.Valid && int(c.Sense.Field.Byte) == len(row.Usage)-1 {
+		if c.Sense.Field.Valid && int(c.Sense.Field.Byte) == controlAt(row) {
 			t.Errorf("%s: %+v", row.Name, c.Sense)
 		}
 	}
@@ -179,13 +209,10 @@ func TestBegin_NACA(t *testing.T) {
 }
 
 func TestBegin_ShortCDB(t *testing.T) {
-	d := testDevice()
+	d := protectedDevice(pi.Type2)
 	for i := range opcodes {
-		c := &sam.Command{CDBBytes: uint8(len(opcodes[i].Usage) - 1)}
-		c.CDB[0] = opcodes[i].Code
-		if opcodes[i].HasAction() {
-			c.CDB[1] = byte(opcodes[i].Action)
-		}
+		c := commandOf(&opcodes[i])
+		c.CDBBytes = uint8(len(opcodes[i].Usage) - 1)
 		d.Begin(c)
 		wantSense(t, c, sam.IllegalRequest, 0x2400)
 	}
@@ -278,13 +305,12 @@ func TestAbsent_AnswersThreeCommands(t *testing.T) {
 }
 
 func TestReadOnly_RefusesEveryModifyingCommand(t *testing.T) {
-	d := testDevice(func(c *Config) { c.Info.ReadOnly = true })
+	d := protectedDevice(pi.Type2, func(c *Config) { c.Info.ReadOnly = true })
 	for i := range opcodes {
 		if opcodes[i].Class != MediumWrite && opcodes[i].Class != MediumAtomic {
 			continue
 		}
-		c := &sam.Command{CDBBytes: 16, Path: &testPath}
-		c.CDB[0] = opcodes[i].Code
+		c := commandOf(&opcodes[i])
 		d.Begin(c)
 		wantSense(t, c, sam.DataProtect, 0x2700)
 	}
@@ -391,6 +417,9 @@ func TestFailMedium(t *testing.T) {
 		{blk.NoSpace, true, sam.DataProtect, 0x2707, true},
 		{blk.NotReady, true, sam.NotReady, 0x0400, false},
 		{blk.Unsupported, false, sam.HardwareError, 0x4400, false},
+		{blk.WrongGuard, false, sam.AbortedCommand, 0x1001, true},
+		{blk.WrongApplicationTag, false, sam.AbortedCommand, 0x1002, true},
+		{blk.WrongReferenceTag, false, sam.AbortedCommand, 0x1003, true},
 	} {
 		c := new(sam.Command)
 		FailMedium(c, k.r, k.write, 77)

@@ -6,11 +6,12 @@
 // reactor only. It does no I/O, reads no clock, takes no lock and starts no
 // goroutine; what a medium or a transport has to do is a value it returns.
 //
-// A newcomer reads opcodes.go first, the table with one row per command in its two
-// halves, then device.go, which walks a command through that row. Each family of commands
+// A newcomer reads opcodes.go first, the table with one row per command in its three
+// parts, then device.go, which walks a command through that row. Each family of commands
 // is one file beside them: inquiry, vpd, mode, modeselect, log, capacity, rw, verify,
 // compare, atomic, writesame, unmap, lbastatus, sync, start, sanitize, luns, alua,
-// supported, sense, copy, and with ROD tokens (rodtoken) populate, writetoken, rodresults.
+// supported, sense, copy, format, protected, and with ROD tokens (rodtoken) populate, writetoken,
+// rodresults.
 // Persistent reservations are persist.go (state), persistout.go and register.go (what changes
 // it), persistin.go (what shows it). What a command makes of the state is a draft (draft.go)
 // that may have to be durable first (state.go); what goes on over the whole medium is an

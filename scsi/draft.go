@@ -1,6 +1,9 @@
 package scsi
 
-import "lunar/scsi/sam"
+import (
+	"lunar/scsi/pi"
+	"lunar/scsi/sam"
+)
 
 // tidings are what a change has other nexuses told. Which of them hear what follows from
 // who was registered before and is afterwards.
@@ -22,6 +25,8 @@ type draft struct {
 	// sanitizing says that a sanitize operation has not ended, and starts is one to start.
 	sanitizing  bool
 	starts      *operation
+	protection  pi.Type
+	formatting  bool
 	identifying string
 	told        tidings
 	by          sam.Nexus
@@ -35,7 +40,10 @@ type draft struct {
 
 // draftOf is the state as it is, for c to change.
 func (d *Device) draftOf(c *sam.Command) draft {
-	return draft{persistent: d.persistent, mode: d.mode, saved: d.saved, sanitizing: d.sanitizing, identifying: d.identifying, by: c.Nexus}
+	return draft{
+		persistent: d.persistent, mode: d.mode, saved: d.saved, sanitizing: d.sanitizing, identifying: d.identifying,
+		protection: d.protection, formatting: d.formatting, by: c.Nexus,
+	}
 }
 
 // adopt makes a draft the state, at once or when its unit has kept it.
@@ -68,6 +76,7 @@ func (d *Device) become(n *draft) Program {
 	before := d.persistent
 	d.persistent, d.mode, d.saved, d.sanitizing = n.persistent, n.mode, n.saved, n.sanitizing
 	d.identifying = n.identifying
+	d.reformat(n)
 	for i := range d.nexuses {
 		s := &d.nexuses[i]
 		was := before.find(s.name) != noRegistration

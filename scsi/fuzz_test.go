@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"lunar/lun/blk"
+	"lunar/scsi/pi"
 	"lunar/scsi/sam"
 )
 
@@ -14,6 +15,12 @@ import (
 func FuzzCDB(f *testing.F) {
 	for i := range opcodes {
 		f.Add(opcodes[i].Usage, []byte{}, uint8(16), uint8(i))
+		if opcodes[i].act != 0 {
+			for kind := range uint8(4) {
+				asks := longUsageOf(&opcodes[i], 0x20)
+				f.Add(asks, bytes.Repeat([]byte{0xff}, 4*520), kind<<6|32, uint8(0))
+			}
+		}
 	}
 	f.Add([]byte{0x42, 0, 0, 0, 0, 0, 0, 0, 24, 0}, descriptors(f, 1, 2), uint8(10), uint8(0))
 	f.Add([]byte{0x42, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0}, descriptors(f, 1<<63, 1<<31), uint8(10), uint8(0))
@@ -33,8 +40,10 @@ func FuzzCDB(f *testing.F) {
 	copy(made[16:], cscd(0))
 	f.Add([]byte{0x83, 0x11, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 2, 0x38, 0, 0}, writeList(made, 0, 2, Range{8, 3}, Range{100, 5}), uint8(16), uint8(0x80))
 	f.Fuzz(func(t *testing.T, cdb, out []byte, length, shape uint8) {
-		d := fuzzDevice(shape)
-		c := &sam.Command{CDBBytes: length, ExpectedOutBytes: int64(len(out))}
+		// The top bits of length are the protection type that the unit is formatted with, where
+		// it can be.
+		d := fuzzDevice(shape, pi.Type(length>>6))
+		c := &sam.Command{CDBBytes: length & 0x3f, ExpectedOutBytes: int64(len(out))}
 		copy(c.CDB[:], cdb)
 		if shape&0x80 != 0 {
 			c.Path = &copyUnits
@@ -45,7 +54,7 @@ func FuzzCDB(f *testing.F) {
 			return
 		}
 		room := max(c.DataOutBytes, c.DataInBytes)
-		if room > 1<<18 {
+		if room > MaxListBytes {
 			t.Fatalf("asks for a buffer of %d bytes", room)
 		}
 		c.Buffer = bytes.Repeat([]byte{taint}, int(room))
@@ -59,22 +68,66 @@ func FuzzCDB(f *testing.F) {
 		if c.Action != sam.Complete || c.DataInBytes < 0 || c.DataInBytes > room {
 			t.Fatalf("action %d, %d bytes in a buffer of %d", c.Action, c.DataInBytes, room)
 		}
-		if c.DataInBytes > 0 && bytes.Contains(c.Buffer[:c.DataInBytes], []byte{taint, taint, taint, taint}) {
-			t.Fatalf("answer holds what nobody wrote: %x", c.Buffer[:c.DataInBytes])
+		if p.Kind != Protected {
+			untainted(t, c)
 		}
 		if p.Kind != 0 && (c.Status != sam.Good || !bytes.Equal(given, c.Buffer)) {
 			t.Fatalf("program %+v with status %v", p, c.Status)
 		}
 		runChecked(t, d, c, p)
+		if p.Kind == Protected {
+			untainted(t, c)
+		}
 	})
 }
 
+// untainted fails when an answer has bytes that nobody wrote.
+func untainted(t *testing.T, c *sam.Command) {
+	t.Helper()
+	if c.DataInBytes > 0 && bytes.Contains(c.Buffer[:c.DataInBytes], []byte{taint, taint, taint, taint}) {
+		t.Fatalf("answer holds what nobody wrote: %.64x", c.Buffer[:c.DataInBytes])
+	}
+}
+
+// longUsageOf is a command of a row that asks for protection information, of four blocks.
+func longUsageOf(o *Opcode, protect byte) []byte {
+	c := commandOf(o)
+	c.CDB[optionsAt(o.Code)] = protect
+	if o.Code == opVariable {
+		c.CDB[longAdditionalAt] = longAdditional
+	}
+	if at := fieldsOf(o.Code); o.act != actCompare && o.act != actAtomic {
+		c.CDB[at.lengthAt+map[byte]int{1: 1, 2: 1, 3: 3, 4: 3, 5: 3}[o.Code>>5]] = 4
+	} else {
+		c.CDB[compareBlocksAt] = 4
+	}
+	return c.CDB[:]
+}
+
+// moveChecked lays out and takes the data of a step, on a medium whose blocks are all ones.
+func moveChecked(d *Device, c *sam.Command, p *Program, s Step) bool {
+	data := bytes.Repeat([]byte{0xff}, int(s.Length))
+	tuples := bytes.Repeat([]byte{0xff}, int(s.Length)/int(d.info.BlockBytes)*pi.Bytes)
+	switch {
+	case s.Op == blk.Read && s.Tuples:
+		return d.CheckTuples(c, p, s.Offset, data, tuples)
+	case s.Op == blk.Read:
+		return d.Check(c, p, s.Offset, data)
+	}
+	d.Supply(c, p, s.Offset, data)
+	if s.Tuples {
+		d.SupplyTuples(c, p, s.Offset, tuples)
+	}
+	return true
+}
+
 // fuzzDevice makes a unit whose shape is drawn from the bits of its argument.
-func fuzzDevice(shape uint8) *Device {
+func fuzzDevice(shape uint8, kind pi.Type) *Device {
 	if shape&0x0f == 0x0f {
 		return NewAbsent()
 	}
 	d := testDevice(func(c *Config) {
+		c.Info.Protected, c.Protection = kind != pi.Type0, kind
 		c.Info.Thin, c.Info.ReadOnly, c.Info.VolatileCache = shape&1 == 0, shape&2 != 0, shape&4 != 0
 		c.Info.Bytes = []int64{4 << 20, 512, 1 << 41, 1<<63 - 512}[shape>>4&3]
 		if shape&0x40 != 0 {
@@ -150,7 +203,12 @@ func runChecked(t *testing.T, d *Device, c *sam.Command, p Program) {
 		if s.Length <= 0 || s.Offset < 0 || s.Offset > d.info.Bytes-s.Length {
 			t.Fatalf("step %+v on %d bytes", s, d.info.Bytes)
 		}
-		if total += s.Length; total > max(int64(d.maxBlocks), maxUnmapBlocks)<<d.blockShift {
+		if s.Op == blk.Read || s.Op == blk.Write {
+			if !moveChecked(d, c, &p, s) {
+				return
+			}
+		}
+		if total += s.Length; total > 2*max(int64(d.maxBlocks), maxUnmapBlocks)<<d.blockShift {
 			t.Fatalf("%d bytes of work in one command", total)
 		}
 		if s.Op == blk.Write && d.info.ReadOnly {

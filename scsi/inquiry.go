@@ -111,10 +111,10 @@ func (d *Device) standardInquiry(b []byte, transportLevel uint8) []byte {
 		d.medium(),
 		versionSPC4,
 		d.format(),
-		inquiryBytes-5,           // ADDITIONAL LENGTH
-		d.groups()|d.copies3PC(), // SCCS and PROTECT: neither of them
-		0x10,                     // MULTIP: a target port per portal group
-		0x02,                     // CMDQUE
+		inquiryBytes-5, // ADDITIONAL LENGTH
+		d.groups()|d.copies3PC()|d.protects(), // SCCS: none
+		0x10, // MULTIP: a target port per portal group
+		0x02, // CMDQUE
 	)
 	b = appendText(b, d.identity.Vendor, vendorBytes)
 	b = appendText(b, d.identity.Product, productBytes)

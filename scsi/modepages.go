@@ -19,6 +19,8 @@ type parameters struct {
 	// sets that are available.
 	Armed     bool   `json:"armed,omitempty"`
 	Threshold uint32 `json:"threshold,omitempty"`
+	// Owned is ATO: logical block application tags are the application client's.
+	Owned bool `json:"ato,omitempty"`
 }
 
 // modeRow is one mode page.
@@ -124,6 +126,7 @@ const (
 	dSenseMask = 0x04
 	swpMask    = 0x08
 	tasMask    = 0x40
+	atoMask    = 0x80
 )
 
 // modeControl is page 0Ah (SPC-4 §7.5.8).
@@ -140,18 +143,27 @@ func (d *Device) modeControl(m *parameters, b []byte) []byte {
 		p[4-2] |= swpMask
 	}
 	if m.TellsAborted {
-		p[5-2] = tasMask
+		p[5-2] |= tasMask
+	}
+	if m.Owned && d.info.Protected {
+		p[5-2] |= atoMask
 	}
 	// BUSY TIMEOUT PERIOD, FFFFh: no limit.
 	p[8-2], p[9-2] = 0xff, 0xff
 	return append(b, p[:]...)
 }
 
-func maskControl(_ *Device, b []byte) { b[0], b[4-2], b[5-2] = dSenseMask, swpMask, tasMask }
+func maskControl(d *Device, b []byte) {
+	b[0], b[4-2], b[5-2] = dSenseMask, swpMask, tasMask
+	if d.info.Protected {
+		b[5-2] |= atoMask
+	}
+}
 
 func changeControl(m *parameters, b []byte) {
 	m.DescriptorSense, m.Protected = b[0]&dSenseMask != 0, b[4-2]&swpMask != 0
 	m.TellsAborted = b[5-2]&tasMask != 0
+	m.Owned = b[5-2]&atoMask != 0
 }
 
 // modeControlExtension is page 0Ah subpage 01h (SPC-4 §7.5.9).

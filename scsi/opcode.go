@@ -77,6 +77,8 @@ const (
 	erases
 	// eased: with START alone, or PREVENT zero, never out (SBC-3 table 13, SPC-4 table 66).
 	eased
+	// needsType2: exists only on a unit formatted with type 2 protection (SBC-4 §4.21.2).
+	needsType2
 	// passReserved: served while another nexus has reserved the unit (SPC-2 table 10).
 	passReserved
 )
@@ -92,6 +94,9 @@ type Opcode struct {
 	// Out says when others that hold the unit keep the command out.
 	Out   holdout
 	flags flags
+	// act is what the command does with protection information, 0 for one that has no field
+	// to ask for it.
+	act act
 	// Usage has a one for every CDB bit that is evaluated; its length is the
 	// length of the CDB, its first byte the opcode (SPC-4 §6.35.3).
 	Usage []byte
@@ -122,6 +127,18 @@ func (o *Opcode) out(c *sam.Command) holdout {
 // actionMask covers the service action in CDB byte 1.
 const actionMask = 0x1f
 
+// opVariable is the opcode of CDBs of variable length, with their service action in bytes 8
+// and 9 (SPC-4 §4.2.3).
+const opVariable, variableActionAt = 0x7f, 8
+
+// actionOf is the service action of a command, if it has one.
+func actionOf(c *sam.Command) uint16 {
+	if c.CDB[0] == opVariable {
+		return binary.BigEndian.Uint16(c.CDB[variableActionAt:])
+	}
+	return uint16(c.CDB[1] & actionMask)
+}
+
 // opcodeIndex maps an opcode to the rows that share it, which are neighbours.
 type opcodeIndex [256]struct{ first, count uint8 }
 
@@ -149,30 +166,38 @@ func (x *opcodeIndex) find(rows []Opcode, code byte, action uint16) (row int, kn
 	return -1, e.count != 0
 }
 
-// naca is NACA in the CONTROL byte, the last one of every CDB here: whoever sets it may
+// naca is NACA in the CONTROL byte, the last one of every CDB here but of those of variable
+// length, which have it second: whoever sets it may
 // establish an auto contingent allegiance, which its unit keeps (SAM-5 §5.2, §5.9).
 const naca = 0x04
 
 // withoutNACA is a usage in which NACA is not evaluated.
 func withoutNACA(usage []byte) []byte {
 	u := append([]byte(nil), usage...)
+	if u[0] == opVariable {
+		u[1] &^= naca
+		return u
+	}
 	u[len(u)-1] &^= naca
 	return u
 }
 
-// cdbMask is a CDB of up to 16 bytes as two numbers, to check all its reserved
-// bits with two instructions.
+// maskedBytes is how much of a CDB a cdbMask holds.
+const maskedBytes = 16
+
+// cdbMask is a CDB of up to 16 bytes, or the start of a longer one, as two numbers, to check
+// all its reserved bits with two instructions.
 type cdbMask struct{ high, low uint64 }
 
 // reservedBits returns the bits that must be zero under usage. Bytes behind the
 // CDB are padding of the transport and mean nothing (RFC 3720 §10.3.5).
 func reservedBits(usage []byte, action bool) cdbMask {
-	var b [16]byte
-	for i, m := range usage {
+	var b [maskedBytes]byte
+	for i, m := range usage[:min(len(usage), maskedBytes)] {
 		b[i] = ^m
 	}
 	b[0] = 0
-	if action {
+	if action && usage[0] != opVariable { // there its bits are what selects the row
 		b[1] &^= actionMask
 	}
 	return cdbMask{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"lunar/lun/blk"
+	"lunar/scsi/pi"
 )
 
 // Timeouts in seconds. The nominal one is zero, "not indicated", where the time
@@ -17,21 +18,21 @@ const (
 	secondsCopy = 1800 // all that one EXTENDED COPY may name
 )
 
-// opcodes is the command set: to add a command, add a row to one of its two halves and
+// opcodes is the command set: to add a command, add a row to one of its three parts and
 // its functions to the file of its family. It is in the order of opcodes and service
 // actions, which is the order REPORT SUPPORTED OPERATION CODES lists them in.
 //
 // The masks leave out what is not done here, so those bits are refused with a
-// field pointer: RDPROTECT, WRPROTECT and VRPROTECT (no protection information,
-// SBC-3 §4.22), RARC, GROUP NUMBER (GROUP_SUP is 0, SBC-3 §4.23) and ANCHOR
-// (ANC_SUP is 0). Of every CONTROL byte NACA is evaluated (SAM-5 §5.2).
+// field pointer: RARC, GROUP NUMBER (GROUP_SUP is 0, SBC-3 §4.23) and ANCHOR
+// (ANC_SUP is 0), and, where the medium keeps no protection information (act), RDPROTECT,
+// WRPROTECT, VRPROTECT and ORPROTECT. Of every CONTROL byte NACA is evaluated (SAM-5 §5.2).
 // PRE-FETCH, which changes nothing, takes a GROUP NUMBER all the same: hosts send one.
 // FUA_NV and SYNC_NV are obsolete and still sent, so they are accepted and have
 // no effect: no cache here survives a power loss.
-var opcodes = inOrder(primaryCommands, blockCommands)
+var opcodes = inOrder(primaryCommands, blockCommands, longCommands)
 
-func inOrder(halves ...[]Opcode) []Opcode {
-	rows := slices.Concat(halves...)
+func inOrder(parts ...[]Opcode) []Opcode {
+	rows := slices.Concat(parts...)
 	slices.SortFunc(rows, func(a, b Opcode) int {
 		return cmp.Or(cmp.Compare(a.Code, b.Code), cmp.Compare(a.Action, b.Action))
 	})
@@ -41,24 +42,31 @@ func inOrder(halves ...[]Opcode) []Opcode {
 // byOpcode finds the rows of an opcode.
 var byOpcode = indexOpcodes(opcodes)
 
-// served says whether the row exists on a unit with this medium.
+// serves says whether the row exists on this unit.
+func (d *Device) serves(o *Opcode) bool {
+	return o.served(&d.info) && (o.flags&needsType2 == 0 || d.protection == pi.Type2)
+}
+
+// served says whether the row exists on a unit with this medium, if it is formatted so.
 func (o *Opcode) served(i *blk.Info) bool {
 	return (o.flags&needsThin == 0 || i.Thin) && (o.flags&needsAtomic == 0 || i.AtomicBytes > 0)
 }
 
 // usage returns the CDB usage of the row on a unit with this medium.
 func (o *Opcode) usage(i *blk.Info) []byte {
-	missing := byte(0)
+	u := append([]byte(nil), o.Usage...)
+	at := optionsAt(o.Code)
 	if o.flags&unmapBit != 0 && !i.Thin {
-		missing |= unmapMask
+		u[at] &^= unmapMask
 	}
 	if o.flags&anchorBit != 0 && !(i.Thin && i.Anchors) {
-		missing |= o.anchorMask()
+		u[at] &^= o.anchorMask()
 	}
-	if missing == 0 {
-		return o.Usage
+	if o.act != 0 && i.Protected {
+		u[at] |= protectMask
 	}
-	u := append([]byte(nil), o.Usage...)
-	u[1] &^= missing
+	if o.Code == opFormat && i.Protected {
+		u[1] |= fmtpinfoMask
+	}
 	return u
 }

@@ -49,14 +49,14 @@ func (d *Device) start(o *operation) Program {
 	return Program{Kind: kind, Bytes: d.info.Bytes}
 }
 
-// Interrupted is the program of a sanitize operation that was under way when the unit was
+// Interrupted is the program of a sanitize or format operation that was under way when the unit was
 // last stopped, to be run before its first command: none when there was none.
 func (d *Device) Interrupted() Program {
-	if !d.sanitizing || d.info.ReadOnly {
+	if !d.sanitizing && !d.formatting || d.info.ReadOnly {
 		return Program{}
 	}
 	// What it was to write is not kept: to deallocate everything leaves no less.
-	return d.start(&operation{sanitizes: true, passes: 1})
+	return d.start(&operation{sanitizes: d.sanitizing, passes: 1})
 }
 
 // nextErase cuts an Erase, nextOverwrite an Overwrite; both end with a flush.
@@ -66,6 +66,7 @@ func (d *Device) nextErase(p *Program) (Step, bool) {
 		op = blk.Discard // the least that makes blocks read as zeros
 	}
 	if s, ok := p.cut(op, maxRangeBytes); ok {
+		s.Bare = op == blk.Zero // SBC-4 §5.4.1: protection information says nothing
 		d.operation.done += s.Length
 		return s, true
 	}
@@ -104,7 +105,7 @@ func (d *Device) Concluded(c *sam.Command, ok bool) Program {
 	o := d.operation
 	d.operation = nil
 	if !o.sanitizes {
-		return Program{}
+		return d.formatted(c, ok)
 	}
 	d.sanitizeFailed = !ok
 	if !ok {
@@ -113,6 +114,6 @@ func (d *Device) Concluded(c *sam.Command, ok bool) Program {
 		return Program{}
 	}
 	n := d.draftOf(c)
-	n.sanitizing, n.durable = false, true
+	n.sanitizing, n.formatting, n.durable = false, false, true
 	return d.adopt(n)
 }

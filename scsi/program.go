@@ -32,6 +32,9 @@ const (
 	CompareWrite
 	// Place writes what the initiator sent in one step.
 	Place
+	// Protected moves data with its protection information: SupplyTuples lays it out and
+	// CheckTuples checks it.
+	Protected
 	// Extents asks which blocks of one range are deallocated, one step after the
 	// other; Extent takes each answer.
 	Extents
@@ -76,6 +79,10 @@ type Program struct {
 	anchors bool
 	// fua is what a CompareWrite writes with.
 	fua bool
+	// bare is for a Zero, as of a Step.
+	bare bool
+	// protected is what a Protected does.
+	protected protected
 	// runs counts the descriptors an Extents has written; run is the last of them,
 	// which the next look-up may make longer; of a CompareWrite it is the whole range.
 	runs int
@@ -97,7 +104,9 @@ type run struct {
 
 // InOrder says that each step depends on the result of the one before, which
 // must have ended when Next is called.
-func (p *Program) InOrder() bool { return p.Kind == Extents || p.Kind == CompareWrite || p.Detached() }
+func (p *Program) InOrder() bool {
+	return p.Kind == Extents || p.Kind == CompareWrite || p.Kind == Protected && p.twice() || p.Detached()
+}
 
 // Detached says that the program goes on without its command, which ends at once when it is
 // Immediate, else with it, unless it is aborted before. One step at a time leaves most of
@@ -107,8 +116,10 @@ func (p *Program) Detached() bool { return p.Kind == Erase || p.Kind == Overwrit
 // Step is one operation for the medium.
 type Step struct {
 	Op blk.Op
-	// FUA is for a Write.
-	FUA bool
+	// Tuples says that a Read or Write has protection information, as of a blk.Request.
+	Tuples bool
+	// FUA is for a Write; Bare is for a Zero, as of a blk.Request.
+	FUA, Bare bool
 	// Offset and Length are in bytes. A Read or Write is no longer than
 	// blk.MaxRequestBytes.
 	Offset, Length int64
@@ -126,7 +137,11 @@ func (d *Device) Next(c *sam.Command, p *Program) (Step, bool) {
 	case Discard:
 		return p.cut(blk.Discard, maxRangeBytes)
 	case Zero:
-		return p.cut(blk.Zero, maxRangeBytes)
+		s, ok := p.cut(blk.Zero, maxRangeBytes)
+		s.Bare = p.bare
+		return s, ok
+	case Protected:
+		return p.nextProtected()
 	case Fill:
 		return p.cut(blk.Write, blk.MaxRequestBytes)
 	case Verify, VerifySame:
@@ -180,7 +195,9 @@ func (d *Device) nextDescriptor(c *sam.Command, p *Program) (Step, bool) {
 		p.Bytes = int64(binary.BigEndian.Uint32(list[at+8:])) << d.blockShift
 	}
 	if p.anchors {
-		return p.cut(blk.Zero, maxRangeBytes)
+		s, ok := p.cut(blk.Zero, maxRangeBytes)
+		s.Bare = true
+		return s, ok
 	}
 	return p.cut(blk.Discard, maxRangeBytes)
 }
@@ -195,6 +212,9 @@ func (d *Device) Supply(c *sam.Command, p *Program, offset int64, data []byte) {
 		return
 	case Place:
 		copy(data, c.Buffer[offset-p.run.offset:])
+		return
+	case Protected:
+		p.protected.supply(c, offset, data)
 		return
 	case Overwrite:
 		d.operation.layOut(p.index, data)
@@ -220,6 +240,8 @@ func (d *Device) Check(c *sam.Command, p *Program, offset int64, data []byte) bo
 	case CompareWrite:
 		at = offset - p.run.offset
 		block = c.Buffer[at:][:len(data)]
+	case Protected: // of a COMPARE AND WRITE
+		return p.protected.compareFirst(c, offset, data)
 	default:
 		return true
 	}

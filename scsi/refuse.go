@@ -1,6 +1,10 @@
 package scsi
 
-import "lunar/scsi/sam"
+import (
+	"math/bits"
+
+	"lunar/scsi/sam"
+)
 
 // What is here ends a command before anything is done for it, in this order: for what the
 // unit has to say to its nexus, for what its CDB says, and for the state of the unit.
@@ -26,6 +30,10 @@ func (d *Device) refuseUnit(c *sam.Command, row *Opcode) bool {
 func failOpcode(c *sam.Command, unknownAction bool) {
 	if unknownAction {
 		// SPC-4 §4.3.4: an unsupported service action is an invalid field.
+		if c.CDB[0] == opVariable {
+			failField(c, variableActionAt, -1)
+			return
+		}
 		c.Fail(illegal(codeInvalidField).At(1, 4))
 		return
 	}
@@ -42,6 +50,12 @@ func (d *Device) refuseCDB(c *sam.Command, row *Opcode, n int) bool {
 	if wrong := d.reserved[n].and(&c.CDB); wrong != (cdbMask{}) {
 		c.Fail(illegal(codeInvalidField).At(wrong.first()))
 		return true
+	}
+	for i := maskedBytes; i < len(row.Usage); i++ {
+		if wrong := c.CDB[i] &^ row.Usage[i]; wrong != 0 {
+			failField(c, i, bits.Len8(wrong)-1)
+			return true
+		}
 	}
 	return false
 }
@@ -60,6 +74,9 @@ func (d *Device) refuseState(c *sam.Command, row *Opcode) bool {
 		c.Fail(sam.NewSense(sam.NotReady, d.operation.code()).WithProgress(d.operation.progress()))
 	case d.sanitizeFailed && row.flags&passOperation == 0 && row.Code != opSanitize:
 		c.Fail(sam.NewSense(sam.MediumError, codeSanitizeFailed))
+	case d.formatting && d.operation == nil && row.flags&passOperation == 0 && row.Code != opSanitize && row.Code != opFormat:
+		// SBC-4 §4.33.2: what stands there fits no protection type until it is formatted.
+		c.Fail(sam.NewSense(sam.MediumError, codeFormatCorrupted))
 	case d.gone && row.flags&passStopped == 0:
 		c.Fail(sam.NewSense(sam.NotReady, codeNotReady))
 	case d.ejected && row.flags&passStopped == 0:

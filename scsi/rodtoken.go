@@ -216,6 +216,10 @@ func (d *Device) spoilFor(c *sam.Command, p *Program) {
 		d.spoil(p.Offset, p.Bytes)
 	case CompareWrite:
 		d.spoil(p.run.offset, p.run.bytes)
+	case Protected:
+		if p.protected.changes() {
+			d.spoil(p.protected.offset, p.protected.bytes)
+		}
 	case Sync, Verify, VerifySame, Extents, Keep, Preempt, Count, Copy, AbortCopy: // nothing changes here
 	case Erase, Overwrite: // ended all (start)
 	}

@@ -23,6 +23,8 @@ func fieldsOf(opcode byte) fields {
 	switch opcode >> 5 {
 	case 0:
 		return fields{1, 4}
+	case 3:
+		return fields{longLBAAt, longLengthAt}
 	case 4:
 		return fields{2, 10}
 	case 5:
@@ -32,7 +34,7 @@ func fieldsOf(opcode byte) fields {
 	}
 }
 
-// decode reads LBA and number of blocks of a 6-, 10-, 12- or 16-byte CDB.
+// decode reads LBA and number of blocks of a 6-, 10-, 12-, 16- or 32-byte CDB.
 func decode(c *sam.Command) (lba uint64, blocks uint32) {
 	switch c.CDB[0] >> 5 {
 	case 0:
@@ -41,6 +43,8 @@ func decode(c *sam.Command) (lba uint64, blocks uint32) {
 		if blocks = uint32(c.CDB[4]); blocks == 0 {
 			blocks = zeroMeans256
 		}
+	case 3:
+		lba, blocks = binary.BigEndian.Uint64(c.CDB[longLBAAt:]), binary.BigEndian.Uint32(c.CDB[longLengthAt:])
 	case 4:
 		lba, blocks = binary.BigEndian.Uint64(c.CDB[2:]), binary.BigEndian.Uint32(c.CDB[10:])
 	case 5:

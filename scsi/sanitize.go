@@ -94,12 +94,14 @@ const (
 	formatIP     = 0x08
 )
 
-// beginFormat serves FORMAT UNIT (SBC-3 §5.4): without protection information and without
-// lists of defects, of which there are none.
+// beginFormat serves FORMAT UNIT (SBC-3 §5.4), without lists of defects, of which there are
+// none. Where no protection information can be kept FMTPINFO is not evaluated.
 func (d *Device) beginFormat(c *sam.Command) {
 	switch {
 	case c.CDB[1]&formatData == 0 && c.CDB[1]&longListMask != 0:
 		failField(c, 1, 5)
+	case c.CDB[1]&formatData == 0 && c.CDB[1]&fmtpinfoMask != 0, c.CDB[1]&fmtpinfoMask == fmtpinfoReserved:
+		failField(c, 1, 7)
 	case c.CDB[1]&formatData == 0:
 		ask(c, 0, 0)
 	case c.CDB[1]&longListMask != 0:
@@ -116,9 +118,6 @@ func (d *Device) formatUnit(c *sam.Command) Program {
 		c.Fail(illegal(codeParameterLength))
 		return Program{}
 	case len(b) == 0:
-	case b[0] != 0:
-		c.Fail(illegal(codeInvalidParameter).AtParameter(0)) // PROTECTION FIELDS USAGE
-		return Program{}
 	case b[1]&formatIP != 0:
 		c.Fail(illegal(codeInvalidParameter).AtParameter(1))
 		return Program{}
@@ -126,7 +125,7 @@ func (d *Device) formatUnit(c *sam.Command) Program {
 		c.Fail(illegal(codeInvalidParameter).AtParameter(2)) // DEFECT LIST LENGTH
 		return Program{}
 	}
-	return d.start(&operation{passes: 1})
+	return d.reformatAs(c, b)
 }
 
 // Immediate says whether c has its status when its operation starts, not when it ends.

@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"strings"
 
+	"lunar/scsi/pi"
 	"lunar/scsi/sam"
 )
 
@@ -24,6 +25,10 @@ type state struct {
 	Identifying []byte `json:"identifying,omitempty"`
 	// Sanitizing says that a sanitize operation was under way.
 	Sanitizing bool `json:"sanitizing,omitempty"`
+	// Format is one more than the protection type that the unit is formatted with, 0 of one
+	// that has none; Formatting says that a format operation was under way.
+	Format     uint8 `json:"format,omitempty"`
+	Formatting bool  `json:"formatting,omitempty"`
 }
 
 type keptRegistration struct {
@@ -39,9 +44,15 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Draft is what has to be durable before a Keep step ends: the state, and a write that is
 // intended, nil when none is.
-func (d *Device) Draft() (text []byte, intent *Intent) {
-	s := state{Mode: d.draft.saved, Sanitizing: d.draft.sanitizing, Identifying: []byte(d.draft.identifying)}
-	if p := &d.draft.persistent; p.kept {
+func (d *Device) Draft() (text []byte, intent *Intent) { return d.write(d.draft), d.draft.intent }
+
+// write is the written form of a draft.
+func (d *Device) write(n *draft) []byte {
+	s := state{Mode: n.saved, Sanitizing: n.sanitizing, Identifying: []byte(n.identifying), Formatting: n.formatting}
+	if d.info.Protected {
+		s.Format = uint8(n.protection) + 1
+	}
+	if p := &n.persistent; p.kept {
 		s.Type, s.Holder = uint8(p.kind), p.holder+1
 		for _, r := range p.registrations {
 			s.Registrations = append(s.Registrations, keptRegistration{
@@ -53,7 +64,7 @@ func (d *Device) Draft() (text []byte, intent *Intent) {
 	if err != nil {
 		panic(err) // there is nothing in it that JSON cannot say
 	}
-	return fmt.Appendf(nil, "%s%08x\n%s\n", stateTitle, crc32.Checksum(b, castagnoli), b), d.draft.intent
+	return fmt.Appendf(nil, "%s%08x\n%s\n", stateTitle, crc32.Checksum(b, castagnoli), b)
 }
 
 // Restore takes over what was kept before the unit was started, before its first nexus.
@@ -74,6 +85,12 @@ func (d *Device) Restore(b []byte) error {
 	p, err := s.persistent()
 	if err != nil {
 		return err
+	}
+	if s.Format > uint8(pi.MaxType)+1 {
+		return fmt.Errorf("there is no protection type %d", s.Format-1)
+	}
+	if d.info.Protected && s.Format > 0 {
+		d.protection, d.said, d.formatting = pi.Type(s.Format-1), true, s.Formatting
 	}
 	d.persistent, d.mode, d.saved, d.sanitizing = p, s.Mode, s.Mode, s.Sanitizing
 	d.identifying = string(s.Identifying)

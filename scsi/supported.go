@@ -54,7 +54,7 @@ func (d *Device) beginSupportedOpcodes(c *sam.Command) {
 // servedRow returns the row of a command of this unit, or nil.
 func (d *Device) servedRow(code byte, action uint16) *Opcode {
 	n, _ := d.index.find(d.rows, code, action)
-	if n < 0 || !d.rows[n].served(&d.info) {
+	if n < 0 || !d.serves(&d.rows[n]) {
 		return nil
 	}
 	return &d.rows[n]
@@ -63,7 +63,7 @@ func (d *Device) servedRow(code byte, action uint16) *Opcode {
 // firstRow returns the first row with an opcode, whatever its service action.
 func (d *Device) firstRow(code byte) *Opcode {
 	e := d.index[code]
-	if e.count == 0 || !d.rows[e.first].served(&d.info) {
+	if e.count == 0 || !d.serves(&d.rows[e.first]) {
 		return nil
 	}
 	return &d.rows[e.first]
@@ -92,7 +92,7 @@ func (d *Device) appendAll(b []byte, timeouts bool) []byte {
 	b = append(b, 0, 0, 0, 0)
 	for i := range d.rows {
 		r := &d.rows[i]
-		if !r.served(&d.info) {
+		if !d.serves(r) {
 			continue
 		}
 		bits := byte(0)
@@ -122,7 +122,7 @@ func (d *Device) appendOne(b []byte, row *Opcode, timeouts bool) []byte {
 		bits |= oneCTDP
 	}
 	b = append(b, 0, bits, 0, byte(len(row.Usage)))
-	b = append(b, row.usage(&d.info)...)
+	b = append(b, d.usageOf(row)...)
 	if timeouts {
 		b = appendTimeouts(b, row)
 	}

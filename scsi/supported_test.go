@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"lunar/scsi/pi"
 	"lunar/scsi/sam"
 )
 
@@ -27,14 +28,16 @@ func opcodeSupported(t testing.TB, d *Device, opcode byte) bool {
 func TestOpcodes_RowsAreWhole(t *testing.T) {
 	for i := range opcodes {
 		o := &opcodes[i]
-		length := map[byte]int{0: 6, 1: 10, 2: 10, 4: 16, 5: 12}[o.Code>>5]
+		length := map[byte]int{0: 6, 1: 10, 2: 10, 3: 32, 4: 16, 5: 12}[o.Code>>5]
 		if len(o.Usage) != length || o.Usage[0] != o.Code {
 			t.Errorf("%s: usage %x for a CDB of %d bytes", o.Name, o.Usage, length)
 		}
-		if o.Usage[length-1] != 0x04 {
-			t.Errorf("%s: of CONTROL, NACA alone is evaluated: %02x", o.Name, o.Usage[length-1])
+		if o.Usage[controlAt(o)] != 0x04 {
+			t.Errorf("%s: of CONTROL, NACA alone is evaluated: %02x", o.Name, o.Usage[controlAt(o)])
 		}
-		if o.HasAction() && o.Usage[1]&actionMask != byte(o.Action) {
+		c := new(sam.Command)
+		copy(c.CDB[:], o.Usage)
+		if o.HasAction() && actionOf(c) != o.Action {
 			t.Errorf("%s: service action %x in usage %x", o.Name, o.Action, o.Usage)
 		}
 		if o.Class < Neutral || o.Class > UnitSeizure || o.Out < neverOut || o.Out > writesOut || o.begin == nil || o.Name == "" || o.Recommended < o.Nominal {
@@ -51,24 +54,28 @@ func TestOpcodes_RowsAreWhole(t *testing.T) {
 
 // A command is listed exactly if it is not refused as unknown.
 func TestSupportedOpcodes_ListIsWhatIsServed(t *testing.T) {
-	for _, thin := range []bool{false, true} {
-		d := testDevice(func(c *Config) { c.Info.Thin = thin })
+	for n, d := range []*Device{
+		testDevice(func(c *Config) { c.Info.Thin = false }), testDevice(),
+		protectedDevice(pi.Type0), protectedDevice(pi.Type1), protectedDevice(pi.Type2), protectedDevice(pi.Type3),
+	} {
 		for _, rctd := range []byte{0, 0x80} {
 			in := good(t, d, fmt.Sprintf("a3 0c %02x 00 00 00 00 00 10 00", rctd))
 			listed := listOf(t, in, rctd != 0)
 			for code := range 256 {
 				for action := range uint16(32) {
-					c := &sam.Command{CDBBytes: 16}
-					c.CDB[0], c.CDB[1] = byte(code), byte(action)
+					c := &sam.Command{CDBBytes: 32}
+					if c.CDB[0], c.CDB[1] = byte(code), byte(action); code == opVariable {
+						c.CDB[1], c.CDB[variableActionAt+1] = 0, byte(action)
+					}
 					row := d.servedRow(byte(code), action)
 					d.Begin(c)
-					unknown := c.Sense.Code == 0x2000 || c.Sense.Code == 0x2400 && c.Sense.Field.Byte == 1 && c.Sense.Field.Bit == 5 && row == nil
+					unknown := c.Sense.Code == 0x2000 || c.Sense.Code == 0x2400 && row == nil && (c.Sense.Field.Byte == 1 && c.Sense.Field.Bit == 5 || c.Sense.Field.Byte == variableActionAt)
 					key := [2]uint16{uint16(code), action}
 					if row != nil && !row.HasAction() {
 						key[1] = 0
 					}
 					if listed[key] == unknown {
-						t.Fatalf("thin %v, %02x/%02x: listed %v, sense %+v", thin, code, action, listed[key], c.Sense)
+						t.Fatalf("unit %d, %02x/%02x: listed %v, sense %+v", n, code, action, listed[key], c.Sense)
 					}
 				}
 			}

@@ -37,13 +37,20 @@ func (d *Device) vpdExtended(_ *sam.Path, b []byte) []byte {
 		volatile   = 0x01 // V_SUP
 		luiclr     = 0x01
 		referrals  = 0x10 // R_SUP
+		allTypes   = 0x38 // SPT 111b: types 1 to 3
+		checksAll  = 0x07 // GRD_CHK APP_CHK REF_CHK
+		noPICheck  = 0x20 // NO_PI_CHK
 	)
 	var p [bytes]byte
+	if d.info.Protected {
+		p[0], p[7-4] = allTypes|checksAll, noPICheck
+	}
 	p[5-4] = attributes
 	if d.info.VolatileCache {
 		p[6-4] = volatile
 	}
-	p[7-4], p[8-4] = luiclr, referrals
+	p[7-4] |= luiclr
+	p[8-4] = referrals
 	p[13-4] = sam.MaxSenseBytes
 	return append(b, p[:]...)
 }

@@ -83,7 +83,7 @@ func (d *Device) writeSame(c *sam.Command) Program {
 		// host that sets UNMAP means to deallocate, and the public suite demands it.
 		p.Kind = Discard
 		if c.CDB[1]&anchorSameMask != 0 {
-			p.Kind = Zero
+			p.Kind, p.bare = Zero, true
 		}
 	}
 	return p

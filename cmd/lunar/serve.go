@@ -50,7 +50,8 @@ LUN specifications:
   block:path=/dev/disk/by-id/X[,sync=on]    a block device, all of it
   null:size=1TiB                            reads zeros, drops writes
 each with bs=512 (default; a device has its own) or bs=4096, cache=256MiB for a read cache,
-and removable=on for a medium that initiators may eject.`,
+and removable=on for a medium that initiators may eject; ram and file with protection=0 to 3
+for T10 protection information of the type that the unit is formatted with at first.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if f.file == "" {

@@ -15,6 +15,7 @@ import (
 var levels = map[string]int{
 	"lunar/iscsi/serial":           0,
 	"lunar/scsi/sam":               0,
+	"lunar/scsi/pi":                0,
 	"lunar/lun/blk":                0,
 	"lunar/digest":                 0,
 	"lunar/internal/queue":         0,
@@ -34,6 +35,7 @@ var levels = map[string]int{
 	"lunar/lun/ram":                2,
 	"lunar/lun/null":               2,
 	"lunar/lun/cache":              2,
+	"lunar/lun/protection":         2,
 	"lunar/lun/descriptor":         3, // on the types of the loop
 	"lunar/lun/descriptor/extents": 0, // one system call
 	"lunar/lun/file":               4,

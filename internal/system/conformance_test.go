@@ -40,6 +40,8 @@ var (
 	inBlocks = regexp.MustCompile(`^(ProutReserve\.Access|Sanitize\.Reset)`)
 	// aligned wants of GET LBA STATUS a first descriptor behind the address it asks for.
 	aligned = regexp.MustCompile(`^(GetLBAStatus\.UnmapSingle|Sanitize\.Reset)$`)
+	// longer is aligned, and one that reads what is said of commands of 32 bytes as nothing.
+	longer = regexp.MustCompile(`^(GetLBAStatus\.UnmapSingle|Sanitize\.Reset|ReportSupportedOpcodes\.OneCommand)$`)
 	// erased wants blocks that were erased to be deallocated.
 	erased = regexp.MustCompile(`^Sanitize\.(BlockErase|Reset)$`)
 	// lasting looks at a sanitize operation after some seconds.
@@ -58,6 +60,11 @@ var benches = []bench{
 		why: "it writes 512 bytes, an eighth of a block",
 	},
 	{name: "device", unit: `medium = "block", path = "$LOOP"`, not: erased, why: "a device does not say what it has deallocated, so all of it is mapped"},
+	{name: "protected", unit: `medium = "ram", size = "256MiB", protection = 1`, not: lasting, why: "as ram"},
+	{
+		name: "protected file", unit: `medium = "file", path = "$DIR/f", size = "256MiB", protection = 2`, not: longer,
+		why: "as file, and libiscsi has room for 16 bytes of a command's usage data",
+	},
 	{name: "removable", unit: `medium = "ram", size = "256MiB", removable = true`, not: lasting, why: "as ram"},
 	{name: "read-only", unit: `medium = "ram", size = "256MiB"`, lun: ", read_only = true", not: writing, why: "it writes"},
 	{name: "CHAP 0x", unit: `medium = "ram", size = "256MiB"`, user: "0xuser", secret: "what-the-host-says", not: lasting, why: "as ram"},

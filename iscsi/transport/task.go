@@ -6,6 +6,7 @@ import (
 	"lunar/iscsi/session"
 	"lunar/lun"
 	"lunar/lun/blk"
+	"lunar/scsi"
 )
 
 // maxChunks is how many pieces of one transfer are in memory at once; more only
@@ -17,7 +18,7 @@ const chunkBytes = blk.MaxRequestBytes
 
 // MaxListBytes is the most parameter data of one command: both halves of the longest
 // COMPARE AND WRITE. The pool of staged data has buffers of that size.
-const MaxListBytes = 2 << 20
+const MaxListBytes = scsi.MaxListBytes
 
 // chunk is one piece of a transfer in memory, and its request to the medium.
 type chunk struct {

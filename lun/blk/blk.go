@@ -47,10 +47,19 @@ const (
 	// Differs: the medium holds other data than a comparison expected; Progress is
 	// the offset of the first byte that differs. Backends never report it.
 	Differs
+	// WrongGuard, WrongApplicationTag and WrongReferenceTag: the protection information of
+	// the block at Progress does not fit its data (SBC-4 §4.21).
+	WrongGuard
+	WrongApplicationTag
+	WrongReferenceTag
 )
 
 // MaxRequestBytes is the longest Read or Write: the largest pooled buffer.
 const MaxRequestBytes = 256 << 10
+
+// MaxProtectedBytes is the longest Read or Write with Tuples: with them it fits into one
+// such buffer, whatever the block size.
+const MaxProtectedBytes = 248 << 10
 
 // Request is one operation on a medium.
 type Request struct {
@@ -67,6 +76,13 @@ type Request struct {
 	// Data is page-aligned memory outside the Go heap, the backend's until the
 	// request is reported.
 	Data []byte
+	// Tuples is, where it is not nil, protection information of the blocks of a Read or
+	// Write, eight bytes for each, as Data is: it is read without being checked, or stored as
+	// it is. Only a medium whose Info says Protected takes it.
+	Tuples []byte
+	// Bare has a Zero leave blocks that say nothing in their protection information, as
+	// Discard does.
+	Bare bool
 	// Tag is the submitter's; a backend carries it and gives it no meaning.
 	Tag uint64
 	// Progress counts the bytes already moved of an operation that the kernel
@@ -100,6 +116,8 @@ type Info struct {
 	VolatileCache bool
 	// Rotational media say so in VPD page B1h.
 	Rotational bool
+	// Protected media keep protection information beside each block.
+	Protected bool
 	// CacheBytes is how much of what is read a cache before the medium may keep, 0 when
 	// there is none.
 	CacheBytes int64

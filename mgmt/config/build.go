@@ -159,6 +159,7 @@ func (b *builder) unit(path string, u *unit) engine.Unit {
 		{"direct", "direct", u.Direct},
 		{"sync", "sync", onOff(u.Sync)},
 		{"removable", "removable", onOff(u.Removable)},
+		{"protection", "protection", number(u.Protection)},
 	} {
 		if o.value == "" {
 			continue

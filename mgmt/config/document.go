@@ -50,6 +50,8 @@ type unit struct {
 	Direct    string `toml:"direct"`
 	Sync      *bool  `toml:"sync"`
 	Removable *bool  `toml:"removable"`
+	// Protection is the protection type that the unit is formatted with at first.
+	Protection *int `toml:"protection"`
 }
 
 type target struct {

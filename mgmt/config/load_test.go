@@ -103,6 +103,8 @@ func TestParse_ErrorsSayWhere(t *testing.T) {
 		{`"ram"`, `"file"` + "\npath = \"a\"", `x:7:1: unit "a": path "a" is relative`},
 		{`"ram"`, `"block"` + "\npath = \"a\"", `unit "a": path "a" is relative`},
 		{`"ram"`, `"block"`, `unit "a": block has no option "size"; use path, bs, sync`},
+		{`"1MiB"`, `"1MiB"` + "\nprotection = 4", `x:8:1: unit "a": protection="4": use 0 to 3`},
+		{`"ram"`, `"null"` + "\nprotection = 1", `x:7:1: unit "a": protection information is kept of ram and file units alone`},
 		{`"iqn.2026-11.lunar:a"`, `"a"`, `x:9:1: target "a" is no iSCSI name`},
 		{"number = 0\nunit = \"a\"", "number = 0\nunit = \"b\"", `x:12:1: target "iqn.2026-11.lunar:a": LUN 0 is unit "b", which is not configured`},
 		{`number = 0`, `number = -1`, `x:11:1: LUN -1`},
