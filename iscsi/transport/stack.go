@@ -289,6 +289,7 @@ func (s *Stack) Event(e lun.Event) {
 		if c, t := s.owner(e.Management.Owner); c != nil {
 			c.managed(t)
 		}
+	case lun.Vouched, lun.Disowned: // of copies, which no stack owns
 	}
 	if c := s.active; c != nil && c.phase == parked {
 		c.recoverReady()
