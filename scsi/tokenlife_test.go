@@ -267,6 +267,12 @@ func TestRODTokenInformation(t *testing.T) {
 	if again, q := tokenCommandOf(t, d, writeUsingToken, 6, list); again.Sense.Code != 0x0016 || again.Sense.Field.Byte != 6 || q.Kind != 0 {
 		t.Errorf("an identifier in use: %+v", again.Sense)
 	}
+	if again, _ := tokenCommandOf(t, d, populateToken, 6, populateList(0, Range{8, 3})); again.Sense.Code != 0x0016 {
+		t.Errorf("an identifier in use by another command: %+v", again.Sense)
+	}
+	if delay := binary.BigEndian.Uint32(information(t, d, 6)[8:]); delay != 50 {
+		t.Errorf("to be asked again after %d ms", delay)
+	}
 	d.Copied(c, &p, 1, 1024)
 	d.FailCopy(c, &p, true, sam.CheckCondition, sam.NewSense(sam.MediumError, 0x0c00))
 	d.EndCopy(c, &p, 3)
