@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"testing"
 
-	"lunar/lun/blk"
 	"lunar/scsi/sam"
 )
 
@@ -283,29 +282,4 @@ func TestRODTokenInformation(t *testing.T) {
 	d.Reset(UnitReset)
 	d.clearAttention(0, UnitReset)
 	fails(t, d, "84 07 00 00 00 06 00 00 00 00 00 00 04 00", sam.IllegalRequest, 0x2400)
-}
-
-// A program that changes blocks of which a token is made is one that spoilFor knows.
-func TestToken_EveryProgramIsKnown(t *testing.T) {
-	d := copyDevice()
-	for kind := Sync; kind <= AbortCopy; kind++ {
-		if kind == DiscardList {
-			continue // its ranges are in the list
-		}
-		populated(t, d, 0, Range{0, 8})
-		p := Program{Kind: kind, Bytes: 512, run: run{bytes: 512}}
-		d.spoilFor(&sam.Command{}, &p)
-		writes := false
-		for q, n := p, 0; n < 4 && kind != Extents && !q.Detached(); n++ {
-			s, more := d.Next(&sam.Command{}, &q)
-			if !more {
-				break
-			}
-			writes = writes || s.Op == blk.Write || s.Op == blk.Zero || s.Op == blk.Discard
-		}
-		if writes && d.Tokens() > 0 {
-			t.Errorf("program %d writes, and a token lives", kind)
-		}
-		d.spoilAll()
-	}
 }
