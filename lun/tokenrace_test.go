@@ -116,6 +116,29 @@ func TestToken_MadeInQuiet(t *testing.T) {
 	w.idle()
 }
 
+// A write that goes on over another connection begins beside everything: no token is made then.
+func TestToken_NotMadeBesideAResumedWrite(t *testing.T) {
+	w := newCopyWorld(t, Entry{})
+	list := withRanges(make([]byte, 14), []extent{{8, 1}})
+	c := command(t, home, 2, fmt.Sprintf("83 10 00 00 00 00 00 00 00 46 %08x", len(list)))
+	if !w.locals[home].Begin(w.unit, c) || c.Action != sam.Execute {
+		t.Fatalf("%v %+v", c.Status, c.Sense)
+	}
+	c.Buffer = make([]byte, c.DataOutBytes)
+	write := command(t, home, 3, "2a 00 00 00 00 08 00 00 01")
+	write.Resumed, write.Replaces = true, sam.NoTicket
+	if !w.locals[home].Begin(w.unit, write) || write.Action != sam.WriteMedium {
+		t.Fatalf("%v %+v", write.Status, write.Sense)
+	}
+	c.Received = copy(c.Buffer, list)
+	if !w.locals[home].Execute(w.unit, c) || c.Status != sam.Busy || w.unit.device.Tokens() != 0 {
+		t.Errorf("%v %+v, %d tokens", c.Status, c.Sense, w.unit.device.Tokens())
+	}
+	w.locals[home].Finish(w.unit, c)
+	w.locals[home].Finish(w.unit, write)
+	w.idle()
+}
+
 // While a token lives its unit's writes come home, from every reactor; then they stay away
 // again. It ends by time.
 func TestToken_GuardsTheGate(t *testing.T) {

@@ -140,6 +140,11 @@ func (u *Unit) execute(l *Local, c *sam.Command) bool {
 	if seizes(c) && !u.seize(c) {
 		return false
 	}
+	if scsi.ClassOf(c) == scsi.MediumHold && u.begun > 1 {
+		// What goes on over another connection waits for nobody (resume), and may write.
+		c.Defer()
+		return true
+	}
 	return u.carryOut(l, c, u.device.Execute(c))
 }
 

@@ -69,7 +69,7 @@ func (d *Device) record(c *sam.Command, id uint32) (number uint32, ok bool) {
 	if i := slices.IndexFunc(s.copies, func(r copyRecord) bool { return r.id == id }); i >= 0 {
 		switch r := &s.copies[i]; {
 		case r.status != copyRunning:
-		case r.action != action:
+		case r.action != action && r.block == 0 && action <= extendedCopyLID4:
 			// SPC-4 §6.4.3.2: one that is in use, and in the other format.
 			c.Fail(atListID(c, illegal(codeInvalidParameter)))
 			return 0, false

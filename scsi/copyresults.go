@@ -106,23 +106,42 @@ func (r *copyRecord) describe(b []byte) []byte {
 
 // describeLID4 appends the answer of RECEIVE COPY STATUS(LID4), which is kept (SPC-4 §6.24).
 func (r *copyRecord) describeLID4(b []byte, descriptor bool) []byte {
-	const (
-		running, done, failed, partly, terminated = 0x11, 0x01, 0x02, 0x03, 0x60
-		senseAt                                   = statusSenseAt
-		runningBehind                             = 0x12             // in the background
-		askAgain, ended                           = 1000, 0xfffffffe // milliseconds
-	)
-	p := make([]byte, senseAt, senseAt+sam.MaxSenseBytes+3)
+	const blocks = 0xf1 // TRANSFER COUNT UNITS
+	p := make([]byte, statusSenseAt, statusSenseAt+sam.MaxSenseBytes+3)
 	p[4] = r.action
 	binary.BigEndian.PutUint16(p[6:], r.commands)
-	binary.BigEndian.PutUint32(p[8:], ended)
+	binary.BigEndian.PutUint64(p[16:], r.bytes)
+	binary.BigEndian.PutUint16(p[24:], r.segments)
+	if r.block > 0 {
+		p[15] = blocks
+		binary.BigEndian.PutUint64(p[16:], r.bytes/uint64(r.block))
+	}
+	p = r.appendOutcome(p, descriptor)
+	binary.BigEndian.PutUint32(p, uint32(len(p)-4))
+	return append(b, p...)
+}
+
+// appendOutcome writes the COPY OPERATION STATUS and what belongs to it into p, and appends
+// sense behind it.
+func (r *copyRecord) appendOutcome(p []byte, descriptor bool) []byte {
+	const (
+		running, runningBehind = 0x11, 0x12 // in the background
+		done, failed, partly   = 0x01, 0x02, 0x03
+		terminated             = 0x60
+
+		askAgain, askSoon, ended = 1000, 50, 0xfffffffe // milliseconds
+	)
+	delay := uint32(ended)
 	switch {
+	case r.status == copyRunning && r.block == 0:
+		p[5], delay = running, askAgain
 	case r.status == copyRunning:
-		p[5] = running
+		// What one command with a token moves is little, and hosts that poll wait as long
+		// before the next one.
+		p[5], delay = running, askSoon
 		if r.background {
 			p[5] = runningBehind
 		}
-		binary.BigEndian.PutUint32(p[8:], askAgain)
 	case r.status == copyDone:
 		p[5] = done
 	case r.ending == sam.TaskAborted:
@@ -136,19 +155,12 @@ func (r *copyRecord) describeLID4(b []byte, descriptor bool) []byte {
 		s := r.sense
 		s.Descriptor = descriptor
 		p = s.Append(p)
-		p[14] = byte(len(p) - senseAt)
+		p[14] = byte(len(p) - statusSenseAt)
 		p = append(p, make([]byte, -len(p)&3)...)
-		p[13] = byte(len(p) - senseAt)
+		p[13] = byte(len(p) - statusSenseAt)
 	}
-	binary.BigEndian.PutUint64(p[16:], r.bytes)
-	binary.BigEndian.PutUint16(p[24:], r.segments)
-	if r.block > 0 {
-		const blocks = 0xf1 // TRANSFER COUNT UNITS
-		p[15] = blocks
-		binary.BigEndian.PutUint64(p[16:], r.bytes/uint64(r.block))
-	}
-	binary.BigEndian.PutUint32(p, uint32(len(p)-4))
-	return append(b, p...)
+	binary.BigEndian.PutUint32(p[8:], delay)
+	return p
 }
 
 // details appends the answer of RECEIVE COPY FAILURE DETAILS(LID1) (SPC-4 §6.23). They are

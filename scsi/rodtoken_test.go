@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"lunar/lun/blk"
 	"lunar/scsi/sam"
 )
 
@@ -206,5 +207,30 @@ func TestWriteUsingToken_Refused(t *testing.T) {
 	c, _ := claimed(t, testDevice(func(c *Config) { c.Info.ReadOnly = true }), good(make([]byte, 512)))
 	if c.Sense.Code != 0x2700 {
 		t.Errorf("read-only: %v %+v", c.Status, c.Sense)
+	}
+}
+
+// A program that changes blocks of which a token is made is one that spoilFor knows.
+func TestToken_EveryProgramIsKnown(t *testing.T) {
+	d := copyDevice()
+	for kind := Sync; kind <= AbortCopy; kind++ {
+		if kind == DiscardList {
+			continue // its ranges are in the list
+		}
+		populated(t, d, 0, Range{0, 8})
+		p := Program{Kind: kind, Bytes: 512, run: run{bytes: 512}}
+		d.spoilFor(&sam.Command{}, &p)
+		writes := false
+		for q, n := p, 0; n < 4 && kind != Extents && !q.Detached(); n++ {
+			s, more := d.Next(&sam.Command{}, &q)
+			if !more {
+				break
+			}
+			writes = writes || s.Op == blk.Write || s.Op == blk.Zero || s.Op == blk.Discard
+		}
+		if writes && d.Tokens() > 0 {
+			t.Errorf("program %d writes, and a token lives", kind)
+		}
+		d.spoilAll()
 	}
 }

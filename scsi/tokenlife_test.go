@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"testing"
 
-	"lunar/lun/blk"
 	"lunar/scsi/sam"
 )
 
@@ -273,6 +272,12 @@ func TestRODTokenInformation(t *testing.T) {
 	if again, q := tokenCommandOf(t, d, writeUsingToken, 6, list); again.Sense.Code != 0x0016 || again.Sense.Field.Byte != 6 || q.Kind != 0 {
 		t.Errorf("an identifier in use: %+v", again.Sense)
 	}
+	if again, _ := tokenCommandOf(t, d, populateToken, 6, populateList(0, Range{8, 3})); again.Sense.Code != 0x0016 {
+		t.Errorf("an identifier in use by another command: %+v", again.Sense)
+	}
+	if delay := binary.BigEndian.Uint32(information(t, d, 6)[8:]); delay != 50 {
+		t.Errorf("to be asked again after %d ms", delay)
+	}
 	d.Copied(c, &p, 1, 1024)
 	d.FailCopy(c, &p, true, sam.CheckCondition, sam.NewSense(sam.MediumError, 0x0c00))
 	d.EndCopy(c, &p, 3)
@@ -283,29 +288,4 @@ func TestRODTokenInformation(t *testing.T) {
 	d.Reset(UnitReset)
 	d.clearAttention(0, UnitReset)
 	fails(t, d, "84 07 00 00 00 06 00 00 00 00 00 00 04 00", sam.IllegalRequest, 0x2400)
-}
-
-// A program that changes blocks of which a token is made is one that spoilFor knows.
-func TestToken_EveryProgramIsKnown(t *testing.T) {
-	d := copyDevice()
-	for kind := Sync; kind <= AbortCopy; kind++ {
-		if kind == DiscardList {
-			continue // its ranges are in the list
-		}
-		populated(t, d, 0, Range{0, 8})
-		p := Program{Kind: kind, Bytes: 512, run: run{bytes: 512}}
-		d.spoilFor(&sam.Command{}, &p)
-		writes := false
-		for q, n := p, 0; n < 4 && kind != Extents && !q.Detached(); n++ {
-			s, more := d.Next(&sam.Command{}, &q)
-			if !more {
-				break
-			}
-			writes = writes || s.Op == blk.Write || s.Op == blk.Zero || s.Op == blk.Discard
-		}
-		if writes && d.Tokens() > 0 {
-			t.Errorf("program %d writes, and a token lives", kind)
-		}
-		d.spoilAll()
-	}
 }
