@@ -61,7 +61,7 @@ func left(t *testing.T, dir string) (names []string) {
 // nothing stays behind.
 func TestSuite_OneCell_WritesPage(t *testing.T) {
 	cmd, stderr := suiteProcess(t, "--only", "^ram/randread-4k-qd32/polling$|probe/memory", "--peers", "floor",
-		"--rounds", "2", "--time", "100ms", "--out", "page.md", "--results", "raw.json")
+		"--rounds", "2", "--time", "300ms", "--out", "page.md", "--results", "raw.json")
 	dir := cmd.Args[4]
 	if out, err := cmd.Output(); err != nil {
 		t.Fatalf("%v\n%s%s", err, out, stderr)
