@@ -34,6 +34,8 @@ type FloorConfig struct {
 	CPU  int    `json:"cpu"`
 	// Bytes is how much memory is read and written, 0 for 256 MiB.
 	Bytes int64 `json:"bytes"`
+	// Device is the path of a device of so many bytes that reads are read from, empty for none.
+	Device string `json:"device,omitempty"`
 }
 
 // StartFloor starts the echo in a process of its own, so that its processor time
@@ -113,7 +115,7 @@ func ServeFloor(arg string, in io.Reader, out io.Writer) error {
 	// The generator's one processor was inherited; the echo spins on one and needs
 	// another to be told to end.
 	runtime.GOMAXPROCS(2)
-	s, err := echo.Start(echo.Config{Ring: cfg.Ring, Poll: poll, Bytes: cfg.Bytes})
+	s, err := echo.Start(echo.Config{Ring: cfg.Ring, Poll: poll, Bytes: cfg.Bytes, Device: cfg.Device})
 	if err != nil {
 		return err
 	}

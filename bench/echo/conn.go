@@ -27,6 +27,11 @@ type conn struct {
 	write Header
 	place []byte
 
+	// asked are reads that a device is to be asked for, when it fetches; it has so many reading.
+	fetches bool
+	asked   []Header
+	reading int
+
 	owed []Header
 	// headers is the memory of the headers under way, off the heap; rest is what of
 	// the send is left.
@@ -74,7 +79,11 @@ func (c *conn) begin(h Header) bool {
 		c.write, c.place = h, c.memory[h.Offset:][:n]
 		return true
 	}
-	c.owed = append(c.owed, h)
+	if c.fetches && h.Length > 0 {
+		c.asked = append(c.asked, h)
+	} else {
+		c.owed = append(c.owed, h)
+	}
 	return true
 }
 

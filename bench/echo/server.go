@@ -25,6 +25,9 @@ type Config struct {
 	Poll reactor.PollMode
 	// Bytes is the size of the memory that is read and written.
 	Bytes int64
+	// Device, if it is not empty, is the path of a device or file of at least so many bytes:
+	// what is to be read is read from there into the memory, past the page cache, before it is answered.
+	Device string
 }
 
 // Server is a running echo.
@@ -82,13 +85,19 @@ func (s *Server) run(cfg Config, started chan<- error) {
 		started <- errors.Join(err, buf.Free(memory))
 		return
 	}
+	device, err := openDevice(cfg.Device)
+	if err != nil {
+		started <- errors.Join(err, buf.Free(memory), buf.Free(recv))
+		return
+	}
+	defer func() { _ = device.Close() }() // it was only read
 	listener, err := s.open(cfg, recv)
 	started <- err
 	if err != nil {
 		_, _ = buf.Free(memory), buf.Free(recv) // the error above is the one to report
 		return
 	}
-	t := &turns{loop: s.loop, memory: memory}
+	t := &turns{loop: s.loop, memory: memory, device: device.descriptor()}
 	err = t.serve(listener, &s.stopping)
 	// Memory goes only when the kernel has let go of it.
 	if cerr := s.loop.Close(); cerr != nil {

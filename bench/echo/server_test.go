@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -147,5 +149,53 @@ func TestStart_WrongConfig_Refused(t *testing.T) {
 		if s, err := Start(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, %v", cfg, s, err)
 		}
+	}
+}
+
+// With a device what is read stands there, whatever was written to the memory, and a device that
+// is too short ends the connection.
+func TestServer_ReadsADevice(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "device")
+	data := make([]byte, 64<<10)
+	for i := range data {
+		data[i] = byte(i>>12) + 1
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, ring := range rings.Available() {
+		s, err := Start(Config{Ring: ring, Poll: reactor.Sleep, Bytes: 128 << 10, Device: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := dial(t, s)
+		wire := make([]byte, 3*HeaderBytes)
+		for i := range 3 {
+			Header{Op: Read, Tag: uint32(i), Length: 4096, Offset: uint64(i) * 8192}.Put(wire[i*HeaderBytes:])
+		}
+		send(t, c, wire, len(wire))
+		for range 3 {
+			head, body := make([]byte, HeaderBytes), make([]byte, 4096)
+			if _, err := io.ReadFull(c, head); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(c, body); err != nil {
+				t.Fatal(err)
+			}
+			if h := ParseHeader(head); !bytes.Equal(body, data[h.Offset:][:4096]) {
+				t.Errorf("%s: offset %d reads %d", ring, h.Offset, body[0])
+			}
+		}
+		Header{Op: Read, Length: 4096, Offset: 64 << 10}.Put(wire)
+		send(t, c, wire[:HeaderBytes], HeaderBytes)
+		if n, err := c.Read(wire); err != io.EOF {
+			t.Errorf("%s: behind the end: %d bytes, %v", ring, n, err)
+		}
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := Start(Config{Ring: "auto", Poll: reactor.Sleep, Bytes: 4096, Device: path + "x"}); err == nil || !strings.Contains(err.Error(), path+"x") {
+		t.Errorf("no device: %v", err)
 	}
 }

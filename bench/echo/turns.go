@@ -15,6 +15,7 @@ const (
 	kindAccept reactor.Kind = iota + 1
 	kindRecv
 	kindSend
+	kindRead // of the device; its index is a slot
 	kindEnd
 )
 
@@ -26,6 +27,10 @@ type turns struct {
 	loop   *reactor.Loop
 	memory []byte
 	conns  map[int32]*conn
+	// device is what reads are read from first, -1 for none; reads are under way there.
+	device    int32
+	reads     []read
+	freeReads []int
 	// dirty are the connections that this turn brought something to send.
 	dirty []*conn
 	// spare is the header memory of connections that ended.
@@ -46,6 +51,7 @@ func (t *turns) serve(listener int32, stopping *atomic.Bool) error {
 		}
 		for _, c := range t.dirty {
 			c.dirty = false
+			t.fetch(c)
 			t.send(c)
 			t.receive(c)
 		}
@@ -55,8 +61,13 @@ func (t *turns) serve(listener int32, stopping *atomic.Bool) error {
 }
 
 func (t *turns) completed(x reactor.Completion) {
-	c := t.conns[int32(x.Token.Index())]
+	var c *conn
+	if x.Token.Kind() != kindRead {
+		c = t.conns[int32(x.Token.Index())]
+	}
 	switch x.Token.Kind() {
+	case kindRead:
+		c = t.fetched(x)
 	case kindAccept:
 		if x.Result >= 0 {
 			t.accept(x.Result)
@@ -98,7 +109,7 @@ func (t *turns) accept(fd int32) {
 		t.close(fd)
 		return
 	}
-	c := &conn{fd: fd, memory: t.memory, headers: headers, iov: make([]buf.Iovec, 0, 2*batchReplies)}
+	c := &conn{fd: fd, memory: t.memory, fetches: t.device >= 0, headers: headers, iov: make([]buf.Iovec, 0, 2*batchReplies)}
 	t.conns[fd] = c
 	t.receive(c)
 }
@@ -115,7 +126,7 @@ func (t *turns) headers() ([]byte, error) {
 
 // receive asks for what comes next, unless the peer owes it to us to read first.
 func (t *turns) receive(c *conn) {
-	if c.receiving || c.dead || len(c.owed) >= maxOwed {
+	if c.receiving || c.dead || len(c.owed)+c.reading >= maxOwed {
 		return
 	}
 	op := reactor.Op{Token: reactor.NewToken(kindRecv, 0, uint32(c.fd)), Code: reactor.Recv, FD: c.fd}
@@ -145,7 +156,7 @@ func (t *turns) send(c *conn) {
 // end closes a connection when nothing of it is in flight, and sees to it that this
 // comes about.
 func (t *turns) end(c *conn) {
-	if c.receiving || c.sending {
+	if c.receiving || c.sending || c.reading > 0 {
 		t.loop.Submit(reactor.Op{Token: reactor.NewToken(kindEnd, 0, uint32(c.fd)), Code: reactor.Shutdown, FD: c.fd})
 		return
 	}

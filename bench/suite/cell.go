@@ -141,7 +141,7 @@ func (c *Cell) options(s *server, d Digests) (bench.Options, error) {
 	case Hot:
 		o.SizeBytes = hotBytes
 	case File, Device:
-		o.SizeBytes = 0 // all of it
+		o.SizeBytes = s.size // all of it
 	case Cold:
 	}
 	if c.Load.R2T {

@@ -67,7 +67,7 @@ var plan = []struct {
 	{groupCost, Cold, NoDigests, true, cost, []Load{read32, write32}},
 	{groupFile, File, NoDigests, false, onFile, []Load{read1, read32, write32, read128, write128}},
 	{groupDisk, File, NoDigests, true, []string{"lunar", "fio"}, []Load{read1, read32, write32}},
-	{groupDevice, Device, NoDigests, false, []string{onDevice, deviceLimit}, []Load{read32}},
+	{groupDevice, Device, NoDigests, false, []string{onDevice, deviceLimit, deviceFloor}, []Load{read32}},
 	{groupAlone, Cold, NoDigests, true, []string{"lunar", "floor", "tgt"}, []Load{woken}},
 	{groupAlone, Cold, NoDigests, false, []string{"lunar-quiet", "lunar-allocating"}, []Load{beside, paced}},
 	{groupAlone, Cold, NoDigests, false, []string{"lunar-sleep", "lunar-two"}, []Load{two32}},

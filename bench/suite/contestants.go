@@ -36,6 +36,7 @@ var contestants = []Contestant{
 	{Name: "fio", Server: "fio", Text: "no target: fio with io_uring and direct I/O on the file of Lunar's unit, on the targets' processor: the limit of the disk"},
 	{Name: onDevice, Server: onDevice, Text: "as lunar-sleep, with a unit on a loop device that goes past the page cache of the file behind it"},
 	{Name: deviceLimit, Server: deviceLimit, Text: "no target: fio with io_uring and direct I/O on that loop device, on the targets' processor"},
+	{Name: deviceFloor, Server: deviceFloor, Peer: "floor", Rounds: 3, Text: "floor-sleep, which reads that loop device before it answers: the limit of the device behind a network"},
 }
 
 // contestant finds one by name.

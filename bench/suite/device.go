@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"lunar/bench"
 )
 
 // onDevice is the server of a unit on a block device, and contestant of its cells;
-// deviceLimit is fio on the same device.
-const onDevice, deviceLimit = "lunar-block", "fio-block"
+// deviceLimit is fio on the same device, and deviceFloor the floor reading it.
+const onDevice, deviceLimit, deviceFloor = "lunar-block", "fio-block", "floor-block"
 
 // deviceServer is an instance of this program's target with a block device: a loop device
 // that goes past the page cache, on the disk that file units are on.
@@ -43,4 +45,19 @@ func (r *run) deviceFio(context.Context) (*server, error) {
 		return nil, errors.New("there is no device: " + onDevice + " did not start")
 	}
 	return &server{file: r.device, stop: func() {}}, nil
+}
+
+// deviceEcho is a floor that reads the device before it answers: the limit of the device behind a
+// network.
+func (r *run) deviceEcho(ctx context.Context) (*server, error) {
+	if r.device == "" {
+		return nil, errors.New("there is no device: " + onDevice + " did not start")
+	}
+	c, stop, err := bench.StartFloor(ctx, bench.FloorConfig{
+		Ring: "auto", Poll: "sleep", CPU: r.cfg.TargetCPU, Bytes: r.cfg.FileBytes, Device: r.device,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &server{pid: c.PID, echo: c.Echo, size: r.cfg.FileBytes, stop: stop}, nil
 }

@@ -61,7 +61,7 @@ type run struct {
 // warmup runs before each turn is measured; turnSlack is what a turn may take
 // besides, logins and logouts included.
 const (
-	warmup    = 60 * time.Millisecond
+	warmup    = 55 * time.Millisecond
 	turnSlack = 15 * time.Second
 )
 
@@ -211,7 +211,7 @@ func fileOf(name string) string {
 	switch name {
 	case "fio":
 		return "lunar"
-	case deviceLimit:
+	case deviceLimit, deviceFloor:
 		return onDevice
 	}
 	return name

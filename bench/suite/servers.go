@@ -23,6 +23,8 @@ type server struct {
 	url  initiator.URL
 	echo string
 	file string
+	// size is how much of its device an echo reads; others say it themselves.
+	size int64
 	// perDigest says that sessions with digests need a target of their own.
 	perDigest bool
 	// allocate, when set, switches allocating on and off.
@@ -58,6 +60,7 @@ var servers = []struct {
 	}},
 	{onDevice, (*run).deviceServer},
 	{deviceLimit, (*run).deviceFio}, // behind the one whose device it is
+	{deviceFloor, (*run).deviceEcho},
 }
 
 // startServers starts those that the cells and probes of the run need. One that
