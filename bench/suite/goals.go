@@ -48,6 +48,11 @@ var goals = []Goal{
 	ofFloor("128 KiB write, depth 8", "ram/write-128k-qd8/polling", 0.9),
 	ofDisk("file unit, 4 KiB random read, depth 32", "file/randread-4k-qd32/polling"),
 	ofDisk("file unit, 4 KiB random write, depth 32", "file/randwrite-4k-qd32/polling"),
+	{
+		Text: "block device, 4 KiB random read, depth 32, IOPS against the floor that reads it", Kind: AsRatio, Cell: "device/randread-4k-qd32",
+		Who: onDevice, Versus: deviceFloor, Metric: IOPS, AtLeast: true, Limit: 0.95, Unit: "×",
+		Note: "fio on the device has no network before it",
+	},
 
 	{
 		Text: "target's processor time per 4 KiB read, depth 32, against the floor's", Kind: AsRatio, Cell: "ram/randread-4k-qd32/polling/cost",
