@@ -20,6 +20,7 @@ const (
 type conn struct {
 	fd     int32
 	memory []byte
+	size   int
 
 	head [HeaderBytes]byte
 	got  int
@@ -72,7 +73,7 @@ func (c *conn) feed(p []byte) bool {
 
 // begin takes a complete header.
 func (c *conn) begin(h Header) bool {
-	if !h.fits(len(c.memory)) {
+	if !h.fits(c.size) || h.Op == Write && !h.fits(len(c.memory)) {
 		return false
 	}
 	if n, _ := h.Carried(); n > 0 {
@@ -111,7 +112,7 @@ func (c *conn) gather() bool {
 		h.Put(c.headers[to-HeaderBytes:])
 		// Headers without data between them stand side by side: one piece.
 		if _, data := h.Carried(); data > 0 {
-			c.iov = append(c.iov, buf.IovecOf(c.headers[from:to]), buf.IovecOf(c.memory[h.Offset:][:data]))
+			c.iov = append(c.iov, buf.IovecOf(c.headers[from:to]), buf.IovecOf(c.data(h)))
 			from = to
 		}
 	}
@@ -121,6 +122,17 @@ func (c *conn) gather() bool {
 	c.owed = c.owed[:copy(c.owed, c.owed[n:])]
 	c.rest = c.iov
 	return n > 0
+}
+
+// data is where what a request reads lies: in its place, if the memory has that.
+func (c *conn) data(h Header) []byte {
+	at, n := h.Offset, uint64(len(c.memory))
+	if at+uint64(h.Length) > n {
+		if at %= n; at+uint64(h.Length) > n {
+			at = 0
+		}
+	}
+	return c.memory[at:][:h.Length]
 }
 
 // sent drops what a send has taken.

@@ -50,7 +50,7 @@ func TestConn_AnyDivision_AnswersWhatWasAsked(t *testing.T) {
 		after := rapid.SliceOfN(rapid.Byte(), 400, 400).Draw(t, "memory")
 		memory := bytes.Clone(after)
 		s := drawScript(t, after)
-		c := &conn{memory: memory, headers: make([]byte, batchReplies*HeaderBytes)}
+		c := &conn{memory: memory, size: len(memory), headers: make([]byte, batchReplies*HeaderBytes)}
 		var got []byte
 		for rest := s.wire; len(rest) > 0; {
 			n := rapid.IntRange(1, len(rest)).Draw(t, "chunk")
@@ -93,7 +93,7 @@ func TestConn_WrongRequests_Refused(t *testing.T) {
 		"length":    {Op: Write, Offset: 1, Length: 4096},
 		"too long":  {Op: Read, Length: MaxBytes + 1},
 	} {
-		c := &conn{memory: make([]byte, 4096)}
+		c := &conn{memory: make([]byte, 4096), size: 4096}
 		var head [HeaderBytes]byte
 		h.Put(head[:])
 		if c.feed(head[:]) {
@@ -104,7 +104,7 @@ func TestConn_WrongRequests_Refused(t *testing.T) {
 
 // A send carries no more pieces than the kernel takes, and the rest follows.
 func TestConn_ManyReplies_GoInBatches(t *testing.T) {
-	c := &conn{memory: make([]byte, 64), headers: make([]byte, batchReplies*HeaderBytes)}
+	c := &conn{memory: make([]byte, 64), size: 64, headers: make([]byte, batchReplies*HeaderBytes)}
 	for range batchReplies + 7 {
 		c.owed = append(c.owed, Header{Op: Read, Length: 64})
 	}

@@ -8,6 +8,9 @@ import (
 	"lunar/reactor"
 )
 
+// deviceMemory is how much memory is read into: as a target does, the same again and again.
+const deviceMemory = 64 << 20
+
 // device is what reads are read from; nil for none.
 type device struct{ file *os.File }
 
@@ -56,7 +59,7 @@ func (t *turns) fetch(c *conn) {
 		c.reading++
 		t.loop.Submit(reactor.Op{
 			Token: reactor.NewToken(kindRead, 0, uint32(slot)), Code: reactor.Read, FD: t.device,
-			Data: t.memory[h.Offset:][:h.Length], Offset: int64(h.Offset),
+			Data: c.data(h), Offset: int64(h.Offset),
 		})
 	}
 	c.asked = c.asked[:0]

@@ -26,7 +26,8 @@ type Config struct {
 	// Bytes is the size of the memory that is read and written.
 	Bytes int64
 	// Device, if it is not empty, is the path of a device or file of at least so many bytes:
-	// what is to be read is read from there into the memory, past the page cache, before it is answered.
+	// what is to be read is read from there, past the page cache, into memory of 64 MiB at most,
+	// before it is answered.
 	Device string
 }
 
@@ -75,7 +76,11 @@ func (s *Server) Stop() error {
 func (s *Server) run(cfg Config, started chan<- error) {
 	defer close(s.done)
 	runtime.LockOSThread()
-	memory, err := touched(cfg.Bytes)
+	size := cfg.Bytes
+	if cfg.Device != "" {
+		size = min(size, deviceMemory)
+	}
+	memory, err := touched(size)
 	if err != nil {
 		started <- err
 		return
@@ -97,7 +102,7 @@ func (s *Server) run(cfg Config, started chan<- error) {
 		_, _ = buf.Free(memory), buf.Free(recv) // the error above is the one to report
 		return
 	}
-	t := &turns{loop: s.loop, memory: memory, device: device.descriptor()}
+	t := &turns{loop: s.loop, memory: memory, size: int(cfg.Bytes), device: device.descriptor()}
 	err = t.serve(listener, &s.stopping)
 	// Memory goes only when the kernel has let go of it.
 	if cerr := s.loop.Close(); cerr != nil {

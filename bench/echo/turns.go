@@ -26,7 +26,9 @@ const maxConns = 128
 type turns struct {
 	loop   *reactor.Loop
 	memory []byte
-	conns  map[int32]*conn
+	// size is how much can be asked for.
+	size  int
+	conns map[int32]*conn
 	// device is what reads are read from first, -1 for none; reads are under way there.
 	device    int32
 	reads     []read
@@ -109,7 +111,7 @@ func (t *turns) accept(fd int32) {
 		t.close(fd)
 		return
 	}
-	c := &conn{fd: fd, memory: t.memory, fetches: t.device >= 0, headers: headers, iov: make([]buf.Iovec, 0, 2*batchReplies)}
+	c := &conn{fd: fd, memory: t.memory, size: t.size, fetches: t.device >= 0, headers: headers, iov: make([]buf.Iovec, 0, 2*batchReplies)}
 	t.conns[fd] = c
 	t.receive(c)
 }
