@@ -31,12 +31,16 @@ func TestTAS_OfALostConnection(t *testing.T) {
 	onReactors(t, func(t *testing.T, e *Engine) {
 		issuer := stranger(t, e)
 		s := joined(t, e, 3, level2, "ImmediateData=No")
+		room := s.window(s.conns[2])
 		before := s.command(sam.Simple, []byte{0x2a, 0, 0, 0, 0, 5, 0, 0, 1}, 512, 0)
 		s.conns[1].send(before, nil)
 		s.conns[1].receive(pdu.OpR2T)
 		s.lose(1)
 		if got := issuer.function(issuer.conns[0], sam.ClearTaskSet, pdu.NoTag, 0); got != pdu.FunctionComplete {
 			t.Fatalf("CLEAR TASK SET: %v", got)
+		}
+		if w := s.window(s.conns[2]); w != room {
+			t.Errorf("the window is %d, and was %d", w, room)
 		}
 		s.logout(s.conns[2], pdu.RemoveForRecovery, 1)
 		if got := s.reassign(s.conns[2], before.ITT(), 0); got != pdu.FunctionComplete {
@@ -51,4 +55,15 @@ func TestTAS_OfALostConnection(t *testing.T) {
 		s.logout(s.conns[0], pdu.CloseSession, 0)
 		issuer.logout(issuer.conns[0], pdu.CloseSession, 0)
 	})
+}
+
+// window is how many commands the session may have under way, by what a connection answers.
+func (s *together) window(r *raw) uint32 {
+	s.t.Helper()
+	r.send(s.command(sam.Simple, make([]byte, 6), 0, 0), nil)
+	p := pdu.AsSCSIResponse(&r.past(pdu.OpAsync, pdu.OpSCSIResponse).Header)
+	if p.Status() != sam.Good {
+		s.t.Fatalf("status %02x", p.Status())
+	}
+	return p.MaxCmdSN().Uint32() - p.ExpCmdSN().Uint32()
 }

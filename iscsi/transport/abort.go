@@ -96,6 +96,9 @@ func (c *Conn) tell(t *task) bool {
 	c.sess.Aborted(t.s)
 	c.ready(c.concede(t))
 	c.respond(t)
+	if c.phase == parked {
+		c.sess.Stand(t.s) // as what had an outcome of its own before: its place in the window is free
+	}
 	return true
 }
 
