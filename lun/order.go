@@ -86,8 +86,7 @@ func overtakes(c, other *sam.Command) bool {
 // passes says whether a command waits for nobody: HEAD OF QUEUE does not (SAM-5
 // §8.5.4), nor ACA, which is let in only during one (§8.6), only that nothing comes
 // between the halves of COMPARE AND WRITE (SBC-3 §5.2), its own or another's, nor beside
-// POPULATE TOKEN. What seizes
-// the unit waits once it has its parameters.
+// POPULATE TOKEN. What seizes the unit waits once it has its parameters.
 func (u *Unit) passes(c *sam.Command, head bool) bool {
 	return (head || seizes(c)) && !u.indivisible && !indivisible(c)
 }

@@ -23,9 +23,8 @@ const (
 // transitioning, unavailable, standby, and both active ones.
 const supportedAccess = 0x80 | 0x08 | 0x04 | 0x02 | 0x01
 
-// Why a group is in its state (SPC-4 table 291).
+// Why a group is in its state (SPC-4 table 291); 0 as long as nobody changed it.
 const (
-	accessAsStarted = 0x00
 	accessByCommand = 0x01 // SET TARGET PORT GROUPS
 	accessByItself  = 0x02 // the operator, for initiators an implicit change
 )

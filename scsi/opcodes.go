@@ -23,9 +23,9 @@ const (
 // actions, which is the order REPORT SUPPORTED OPERATION CODES lists them in.
 //
 // The masks leave out what is not done here, so those bits are refused with a
-// field pointer: RARC, GROUP NUMBER (GROUP_SUP is 0, SBC-3 §4.23) and ANCHOR
-// (ANC_SUP is 0), and, where the medium keeps no protection information (act), RDPROTECT,
-// WRPROTECT, VRPROTECT and ORPROTECT. Of every CONTROL byte NACA is evaluated (SAM-5 §5.2).
+// field pointer: RARC and GROUP NUMBER (GROUP_SUP is 0, SBC-3 §4.23); ANCHOR where the medium
+// does not anchor (anchorBit), and RDPROTECT, WRPROTECT, VRPROTECT and ORPROTECT where it keeps
+// no protection information (act). Of every CONTROL byte NACA is evaluated (SAM-5 §5.2).
 // PRE-FETCH, which changes nothing, takes a GROUP NUMBER all the same: hosts send one.
 // FUA_NV and SYNC_NV are obsolete and still sent, so they are accepted and have
 // no effect: no cache here survives a power loss.
