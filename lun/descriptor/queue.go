@@ -51,9 +51,8 @@ type Queue struct {
 
 	slot [slots]slot
 	free []uint32
-	// waiting[head:] are the requests without a slot, in order of arrival.
-	waiting []*blk.Request
-	head    int
+	// waiting are the requests without a slot.
+	waiting blk.Line
 	running int
 	// noZero is set when the medium turned out to lack the operation.
 	noZero bool
@@ -80,7 +79,7 @@ func (q *Queue) Submit(batch, done []*blk.Request) []*blk.Request {
 		r.Result, r.Progress = blk.Running, 0
 		q.running++
 		if len(q.free) == 0 {
-			q.waiting = append(q.waiting, r)
+			q.waiting.Join(r)
 			continue
 		}
 		done = q.start(r, done)
@@ -186,24 +185,10 @@ func (q *Queue) Complete(n uint32, result int32, done []*blk.Request) []*blk.Req
 	s.request = nil
 	q.free = append(q.free, n)
 	done = q.report(r, end, done)
-	for q.head < len(q.waiting) && len(q.free) > 0 {
-		done = q.start(q.next(), done)
+	for q.waiting.Len() > 0 && len(q.free) > 0 {
+		done = q.start(q.waiting.Next(), done)
 	}
 	return done
-}
-
-// next takes the first waiting request. The part of the list already taken is
-// used again before the list can grow to more than twice what ever waited.
-func (q *Queue) next() *blk.Request {
-	r := q.waiting[q.head]
-	q.waiting[q.head] = nil
-	q.head++
-	if q.head*2 >= len(q.waiting) {
-		n := copy(q.waiting, q.waiting[q.head:])
-		clear(q.waiting[n:])
-		q.waiting, q.head = q.waiting[:n], 0
-	}
-	return r
 }
 
 func (q *Queue) report(r *blk.Request, result blk.Result, done []*blk.Request) []*blk.Request {

@@ -110,8 +110,8 @@ func TestQueue_WaitsForSlotsInOrder(t *testing.T) {
 		}
 	}
 	q := s.Queue.(*Queue)
-	if len(q.waiting) != 0 || len(q.free) != slots {
-		t.Errorf("%d waiting, %d free", len(q.waiting), len(q.free))
+	if q.waiting.Len() != 0 || len(q.free) != slots {
+		t.Errorf("%d waiting, %d free", q.waiting.Len(), len(q.free))
 	}
 	if got := q.Complete(5, 0, nil); got != nil {
 		t.Error("a completion for an idle slot reported something")

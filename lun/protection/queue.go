@@ -15,9 +15,8 @@ type Queue struct {
 
 	flights [maxFlights]flight
 	free    []uint32
-	// waiting[head:] are the requests that have not begun, in order of arrival.
-	waiting []*blk.Request
-	head    int
+	// waiting are the requests that have not begun.
+	waiting blk.Line
 	running int
 	// dataBatch, tupleBatch and ended are used within one call.
 	dataBatch, tupleBatch, ended []*blk.Request
@@ -42,7 +41,7 @@ func (q *Queue) Submit(batch, done []*blk.Request) []*blk.Request {
 	for _, r := range batch {
 		r.Result, r.Progress = blk.Running, 0
 	}
-	q.waiting = append(q.waiting, batch...)
+	q.waiting.Join(batch...)
 	q.running += len(batch)
 	return q.pump(done)
 }
@@ -82,34 +81,22 @@ func (q *Queue) pump(done []*blk.Request) []*blk.Request {
 // admit starts what waits, in order: behind one that may not start nobody does, so that
 // none waits for ever.
 func (q *Queue) admit(done []*blk.Request) []*blk.Request {
-	for q.head < len(q.waiting) {
-		r := q.waiting[q.head]
+	for q.waiting.Len() > 0 {
+		r := q.waiting.First()
 		if result := q.refuse(r); result != blk.Running {
-			q.next()
+			q.waiting.Next()
 			done = q.report(r, result, done)
 			continue
 		}
 		if len(q.free) == 0 || q.meets(r) {
 			break
 		}
-		q.next()
+		q.waiting.Next()
 		n := q.free[len(q.free)-1]
 		q.free = q.free[:len(q.free)-1]
 		q.flights[n].begin(q, r, n)
 	}
 	return done
-}
-
-// next takes the first request that waits off. The part of the list already taken is used
-// again before the list can grow to more than twice what ever waited.
-func (q *Queue) next() {
-	q.waiting[q.head] = nil
-	q.head++
-	if q.head*2 >= len(q.waiting) {
-		n := copy(q.waiting, q.waiting[q.head:])
-		clear(q.waiting[n:])
-		q.waiting, q.head = q.waiting[:n], 0
-	}
 }
 
 // refuse returns how a request ends that is not to be tried: nothing is to be done to one

@@ -60,7 +60,8 @@ func (l *Loop) Resize(t testing.TB, bytes int64) {
 func (l *Loop) Format(t testing.TB, kind string) {
 	t.Helper()
 	if out, err := exec.Command("mkfs."+kind, "-q", l.Path).CombinedOutput(); err != nil {
-		// The tools of file systems are no part of what the tests install without the system tests.
+		// mkfs.ext4 is not installed here, or mkfs.xfs where nobody ran internal/system/tools.sh, as
+		// make test does: a machine without them has no such file system to test on.
 		t.Skipf("no file system can be made here: mkfs.%s: %v: %s", kind, err, out)
 	}
 }
